@@ -1,0 +1,67 @@
+#include <gtest/gtest.h>
+
+#include "base/hash.h"
+#include "base/text.h"
+#include "base/time.h"
+
+namespace sortie {
+namespace {
+
+TEST(Time, PrintsAndParsesTheSameInstantAcrossFourCenturies) {
+  SeededRandom random(7);
+  for (int i = 0; i < 20000; ++i) {
+    const Timestamp time{static_cast<std::int64_t>(random.next() % 12'622'780'800'000ULL) -
+                         5'000'000'000'000};
+    const Result<Timestamp> back = parse_rfc3339(to_iso8601(time));
+    ASSERT_TRUE(back.ok());
+    ASSERT_EQ(back->ms, time.ms);
+  }
+}
+
+TEST(Time, RefusesWhatIsNoDateTime) {
+  for (const char* text :
+       {"", "2026-02-29T00:00:00Z", "2026-01-01 00:00:00Z", "2026-01-01T00:00:00", "2026-01-01T24:00:00Z",
+        "2026-01-01T00:00:00.Z", "2026-01-01T00:00:00+0100", "x"}) {
+    EXPECT_FALSE(parse_rfc3339(text).ok()) << text;
+  }
+  EXPECT_EQ(parse_rfc3339("2026-01-01T01:00:00.1234567+01:00")->ms,
+            parse_rfc3339("2026-01-01T00:00:00.123Z")->ms);
+}
+
+TEST(Text, Base64RoundTripsAndRefusesGarbage) {
+  for (const std::string& text :
+       {std::string(), std::string("a"), std::string("ab"), std::string("abc\0\xff", 5)}) {
+    EXPECT_EQ(*base64_decode(base64_encode(text)), text);
+    EXPECT_EQ(*base64url_decode(base64url_encode(text)), text);
+  }
+  EXPECT_FALSE(base64_decode("a").ok());
+  EXPECT_FALSE(base64_decode("a*==").ok());
+}
+
+TEST(Text, Utf8ChecksRejectOverlongSurrogateAndTruncated) {
+  EXPECT_TRUE(is_valid_utf8("grüße \xF0\x9F\x98\x80"));
+  for (const char* text : {"\xC0\x80", "\xED\xA0\x80", "\xF4\x90\x80\x80", "\xE2\x82", "\xFF"}) {
+    EXPECT_FALSE(is_valid_utf8(text));
+    EXPECT_TRUE(is_valid_utf8(to_valid_utf8(text)));
+  }
+  EXPECT_EQ(truncate_utf8("aü", 2), "a");
+}
+
+TEST(Hash, AgreesWithPublishedVectors) {
+  EXPECT_EQ(sha256_hex("abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+  EXPECT_EQ(to_hex(hmac_sha256("Jefe", "what do ya want for nothing?")),
+            "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
+  EXPECT_TRUE(constant_time_equal("abc", "abc"));
+  EXPECT_FALSE(constant_time_equal("abc", "abd"));
+}
+
+TEST(Hash, UuidsAreVersionFourAndDiffer) {
+  SeededRandom random(1);
+  const std::string a = make_uuid(random), b = make_uuid(random);
+  EXPECT_EQ(a.size(), 36u);
+  EXPECT_EQ(a[14], '4');
+  EXPECT_NE(a, b);
+}
+
+}  // namespace
+}  // namespace sortie
