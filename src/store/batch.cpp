@@ -1,0 +1,25 @@
+#include "store/store.h"
+
+namespace sortie::store {
+
+bool Batch::empty() const {
+  return executions.empty() && frames.empty() && frames_gone.empty() && payloads.empty() && history.empty() &&
+         ended.empty() && documents.empty() && documents_gone.empty() && log.empty();
+}
+
+std::size_t Batch::bytes() const {
+  std::size_t sum = 16;
+  for (const ExecutionRow& row : executions) {
+    sum += 48 + row.arn.size() + row.state_machine_arn.size() + row.name.size() + row.image.size();
+  }
+  for (const FrameRow& row : frames) sum += 24 + row.image.size();
+  for (const HistoryChunk& chunk : history) sum += 24 + chunk.body.size();
+  for (const PayloadRow& row : payloads) sum += 16 + row.body.size();
+  for (const Document& row : documents) sum += row.kind.size() + row.key.size() + row.value.size();
+  for (const LogLine& line : log) {
+    sum += 32 + line.source.size() + line.type.size() + line.subject.size() + line.body.size();
+  }
+  return sum + 16 * (frames_gone.size() + ended.size() + documents_gone.size());
+}
+
+}  // namespace sortie::store
