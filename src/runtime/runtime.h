@@ -1,0 +1,211 @@
+#pragma once
+// Runtime is the imperative shell around the engine: it owns a shard's executions, takes stimuli in order,
+// lets the pure engine decide, commits what it decided, and only then lets commands and replies out.
+//
+// Threads: everything here runs on the loop's thread, callbacks too; a callback never runs inside the call
+// that was given it. Every reply that a caller gets is true and durable. Error codes are the wire names that
+// the AWS API uses: "ExecutionDoesNotExist", "ExecutionAlreadyExists", "StateMachineDoesNotExist",
+// "InvalidArn", "InvalidName", "InvalidToken", "TaskDoesNotExist", "TaskTimedOut", "InvalidOutput",
+// "InvalidExecutionInput", "ThrottlingException", and "ServiceUnavailable" where the store could not write.
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "asl/compile.h"
+#include "base/actor.h"
+#include "base/clock.h"
+#include "base/result.h"
+#include "engine/history_event.h"
+#include "json/value.h"
+#include "store/store.h"
+
+namespace sortie::runtime {
+
+// Names one waiting attempt of one state entry; never reused.
+struct AttemptKey {
+  store::ExecutionNo execution = 0;
+  store::FrameNo frame = 0;
+  std::uint32_t entry = 0;    // Which state entry of this frame, from 1.
+  std::uint32_t attempt = 0;  // Which attempt of this entry, from 1.
+  auto operator<=>(const AttemptKey&) const = default;
+};
+
+// What leaves the process for one attempt of a Task. The same key may be dispatched again after a restart.
+struct TaskOrder {
+  AttemptKey key;
+  std::string idempotency_key;  // Stable text form of key, unique over all stores: hand it to the world.
+  std::string execution_arn;
+  std::string state_machine_arn;
+  std::string execution_name;
+  std::string state_name;
+  std::string role_arn;
+  asl::TaskResource resource;
+  json::Value parameters;
+  json::Value credentials;  // {"RoleArn": ..} or null.
+  std::string task_token;   // "" unless .waitForTaskToken (or an activity).
+  Timestamp deadline = kNever;
+  Actor actor;  // Who is behind the execution.
+};
+
+// The floor above (integrations/) carries tasks out and reports to the Runtime with the order's key.
+class TaskDispatcher {
+ public:
+  virtual ~TaskDispatcher() = default;
+  virtual void dispatch(TaskOrder order) = 0;
+  virtual void cancel(const AttemptKey& key) = 0;  // Nobody waits for it any more; may be unknown.
+};
+
+struct StateMachineRecord {
+  std::string arn;
+  std::string name;
+  std::string definition;
+  std::string role_arn;
+  std::string type = "STANDARD";
+  std::string revision_id;
+  std::string description;
+  Timestamp created_at;
+  Timestamp updated_at;
+  json::Value logging_configuration;     // As given; null if none.
+  json::Value tracing_configuration;     // As given; null if none.
+  json::Value encryption_configuration;  // As given; null if none.
+  json::Value tags;                      // Array of {key, value}; null if none.
+  std::string origin;                    // "api", or "project" when a file of the project folder made it.
+};
+
+struct StartRequest {
+  std::string state_machine_arn;
+  std::string name;        // Empty: a UUID is made.
+  std::string input_text;  // JSON; empty means {}.
+  Actor actor;
+  std::string trace_header;
+  // Written in the same transaction as the start, e.g. the delivery that caused it.
+  store::Batch with;
+};
+
+struct StartReply {
+  std::string execution_arn;
+  Timestamp started_at;
+  bool existed = false;  // The same name and input were already running: nothing was started.
+};
+
+struct ExecutionDescription {
+  std::string arn, name, state_machine_arn, role_arn;
+  store::ExecutionStatus status = store::ExecutionStatus::kRunning;
+  Timestamp started_at, stopped_at;
+  std::string input_text;
+  std::optional<std::string> output_text;
+  std::optional<std::string> error, cause;
+  std::string trace_header;
+  Actor actor;
+  std::string definition;  // The definition it runs on.
+  std::int64_t redrive_count = 0;
+  store::ExecutionNo no = 0;
+};
+
+struct HistoryPage {
+  std::vector<engine::HistoryEvent> events;
+  std::optional<std::int64_t> next_event_id;  // Where the next page begins.
+};
+
+// Why an open frame waits, for people: one frame, one reason.
+struct WaitingReason {
+  store::FrameNo frame = 0;
+  std::string state_name;
+  std::string kind;  // "timer", "retry", "task", "token", "activity", "children", "ready"
+  Timestamp since;
+  std::optional<Timestamp> until;
+  std::string
+      sentence;  // "WaitForApproval has waited since .. for a task token (sqs:sendMessage), until ..".
+};
+
+// Something changed about an execution; for live views. Sent after the commit.
+struct ExecutionChange {
+  std::string execution_arn;
+  store::ExecutionStatus status;
+  std::int64_t last_event_id = 0;
+};
+
+struct ActivityTask {
+  std::string task_token;  // Empty: nothing to do within the poll's time.
+  std::string input_text;
+};
+
+struct Options {
+  std::string account = "123456789012";
+  std::string region = "us-east-1";
+  bool strict = false;                      // compatibility: strict
+  std::size_t open_in_memory_max = 20'000;  // Idle executions beyond it are dropped from memory.
+  std::size_t mailbox_max = 100'000;  // Stimuli waiting over all executions; beyond: ThrottlingException.
+};
+
+class Runtime {
+ public:
+  template <typename T>
+  using Callback = std::function<void(Result<T>)>;
+
+  static std::unique_ptr<Runtime> make(Loop& loop, Random& random, store::Store& store,
+                                       TaskDispatcher& dispatcher, Options options);
+  virtual ~Runtime() = default;
+
+  // Acquires the shard, reads what is open, re-arms timers and dispatches attempts in flight again.
+  virtual Status recover() = 0;
+  // Stops taking work; `done` when nothing is uncommitted.
+  virtual void drain(std::function<void()> done) = 0;
+
+  // State machines. `put` creates or replaces (the api floor has compared names and existence already);
+  // the definition has to compile: error "InvalidDefinition" otherwise.
+  virtual void put_state_machine(StateMachineRecord record, const Actor& actor,
+                                 Callback<StateMachineRecord> done) = 0;
+  virtual void delete_state_machine(std::string_view arn, const Actor& actor, Callback<Unit> done) = 0;
+  virtual std::optional<StateMachineRecord> find_state_machine(std::string_view arn) = 0;
+  virtual std::vector<StateMachineRecord> list_state_machines() = 0;  // By creation date, oldest first.
+
+  virtual void start_execution(StartRequest request, Callback<StartReply> done) = 0;
+  virtual void stop_execution(std::string_view arn, std::string error, std::string cause, const Actor& actor,
+                              Callback<Timestamp> done) = 0;
+  virtual Result<ExecutionDescription> describe_execution(std::string_view arn) = 0;
+  // Events from `from` (1 = the first; in reverse order: from the given id downwards, 0 = the last).
+  virtual Result<HistoryPage> history(std::string_view arn, std::int64_t from, std::size_t limit,
+                                      bool reverse) = 0;
+  virtual Result<std::vector<WaitingReason>> explain(std::string_view arn) = 0;
+  // Called once when the execution has ended (at once if it has); the handle cancels.
+  virtual std::shared_ptr<void> when_ended(std::string_view arn,
+                                           std::function<void(ExecutionDescription)> done) = 0;
+
+  // Reports of the dispatcher. A report for an attempt that nobody waits for is ignored.
+  virtual void task_submitted(const AttemptKey& key, json::Value output) = 0;
+  virtual void task_succeeded(const AttemptKey& key, json::Value output) = 0;
+  virtual void task_failed(const AttemptKey& key, std::string error, std::string cause) = 0;
+
+  // Answers to task tokens. `with` is written in the same transaction as the answer.
+  virtual void send_task_success(std::string_view token, std::string_view output_text, const Actor& actor,
+                                 store::Batch with, Callback<Unit> done) = 0;
+  virtual void send_task_failure(std::string_view token, std::string error, std::string cause,
+                                 const Actor& actor, store::Batch with, Callback<Unit> done) = 0;
+  virtual void send_task_heartbeat(std::string_view token, Callback<Unit> done) = 0;
+  // Which attempt a token names; "InvalidToken" for a forged or foreign one. Says nothing about it still
+  // waiting.
+  virtual Result<AttemptKey> read_token(std::string_view token) = 0;
+
+  // Activities: ARN and name are documents of kind "activity", managed by the api floor. Answers within
+  // `wait_ms`; dropping the handle takes the poll back.
+  virtual std::shared_ptr<void> poll_activity(std::string_view activity_arn, std::string worker_name,
+                                              std::int64_t wait_ms,
+                                              std::function<void(ActivityTask)> done) = 0;
+
+  // Live views. The handle ends the subscription.
+  virtual std::shared_ptr<void> observe(std::function<void(const ExecutionChange&)> callback) = 0;
+
+  struct Figures {
+    std::uint64_t open_executions = 0, in_memory = 0, transitions = 0, started = 0, ended = 0, timers = 0;
+    std::uint64_t commands_in_flight = 0, commit_failures = 0, mailbox = 0;
+  };
+  virtual Figures figures() = 0;
+  // Every open frame has exactly one reason to wait; one sentence for each that has not.
+  virtual Result<std::vector<std::string>> check() = 0;
+};
+
+}  // namespace sortie::runtime
