@@ -59,7 +59,7 @@ for file in "${files[@]}"; do
   log="$venv/pip.log"
   if ! "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-input --only-binary :all: --require-hashes --no-deps \
     --progress-bar off --requirement "$file" >"$log" 2>&1; then
-    cause="$(grep -E '^ *ERROR|error:' "$log" | tail -n 3 || true)"
+    cause="$(grep -E '^ *ERROR|error:' "$log" | sed 's,(from versions:.*),,' | cut -c1-300 | tail -n 3 || true)"
     package="$(grep -oE "(No matching distribution found for|satisfies the requirement) [A-Za-z0-9._-]+==[^ ]+|[A-Za-z0-9._-]+==[^ ]+ from http" "$log" |
       grep -oE '[A-Za-z0-9._-]+==[A-Za-z0-9.]+' | head -n 1 || true)"
     cp "$log" "$venv.log"
