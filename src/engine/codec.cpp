@@ -1,0 +1,364 @@
+#include "engine/codec.h"
+
+#include "json/text.h"
+
+namespace sortie::engine {
+namespace {
+
+constexpr std::uint8_t kFormatVersion = 1;
+constexpr std::size_t kReadyPhase = 0, kTaskPhase = 3;  // Positions in Phase.
+
+class Writer {
+ public:
+  void byte(std::uint8_t value) { out_ += static_cast<char>(value); }
+  void number(std::uint64_t value) {
+    while (value >= 0x80) {
+      byte(static_cast<std::uint8_t>(value | 0x80));
+      value >>= 7;
+    }
+    byte(static_cast<std::uint8_t>(value));
+  }
+  // Zigzag, so that small negative numbers stay short.
+  void signed_number(std::int64_t value) {
+    number((static_cast<std::uint64_t>(value) << 1) ^ static_cast<std::uint64_t>(value >> 63));
+  }
+  void time(Timestamp time) { signed_number(time == kNever ? -1 : time.ms); }
+  void text(std::string_view text) {
+    number(text.size());
+    out_ += text;
+  }
+  void optional_text(const std::optional<std::string>& text_or_none) {
+    byte(text_or_none.has_value() ? 1 : 0);
+    if (text_or_none) text(*text_or_none);
+  }
+  void value(const json::Value& value, PayloadSink& payloads) {
+    if (value.is_null()) return byte(0);
+    if (value.identity() != nullptr) {
+      if (const auto known = payloads.find(value)) return reference(*known);
+    }
+    std::string text_form = json::to_text(value);
+    if (value.identity() != nullptr && text_form.size() > kInlineBytesMax) {
+      return reference(payloads.keep(value, std::move(text_form)));
+    }
+    byte(1);
+    text(text_form);
+  }
+  std::string take() { return std::move(out_); }
+
+ private:
+  void reference(std::uint32_t payload) {
+    byte(2);
+    number(payload);
+  }
+
+  std::string out_;
+};
+
+// Reads past the end or out of shape set the failure flag and give zeros; the caller checks once at the end.
+class Reader {
+ public:
+  Reader(std::string_view bytes, PayloadSource* payloads) : in_(bytes), payloads_(payloads) {}
+
+  std::uint8_t byte() {
+    if (at_ >= in_.size()) return fail(), 0;
+    return static_cast<std::uint8_t>(in_[at_++]);
+  }
+  std::uint64_t number() {
+    std::uint64_t value = 0;
+    for (int shift = 0; shift < 64; shift += 7) {
+      const std::uint8_t next = byte();
+      value |= static_cast<std::uint64_t>(next & 0x7F) << shift;
+      if (next < 0x80) return value;
+    }
+    return fail(), 0;
+  }
+  std::uint32_t small() {
+    const std::uint64_t value = number();
+    if (value > UINT32_MAX) return fail(), 0;
+    return static_cast<std::uint32_t>(value);
+  }
+  std::int64_t signed_number() {
+    const std::uint64_t raw = number();
+    return static_cast<std::int64_t>(raw >> 1) ^ -static_cast<std::int64_t>(raw & 1);
+  }
+  Timestamp time() {
+    const std::int64_t ms = signed_number();
+    return ms == -1 ? kNever : Timestamp{ms};
+  }
+  std::string text() {
+    const std::uint64_t size = number();
+    if (size > in_.size() - at_) return fail(), std::string();
+    at_ += size;
+    return std::string(in_.substr(at_ - size, size));
+  }
+  std::optional<std::string> optional_text() {
+    if (byte() == 0) return std::nullopt;
+    return text();
+  }
+  json::Value value() {
+    const std::uint8_t tag = byte();
+    if (tag == 0) return {};
+    Result<json::Value> read = tag == 1   ? json::parse(text())
+                               : tag == 2 ? payloads_->load(small())
+                                          : Error{"StoreCorrupt", "unknown value tag", "", ""};
+    if (!read) {
+      fail();
+      if (error_.code.empty()) error_ = read.error();
+      return {};
+    }
+    return std::move(read).value();
+  }
+  bool version_is_known() {
+    if (byte() == kFormatVersion) return true;
+    fail();
+    return false;
+  }
+  // How many elements may still follow: a hostile count must not reserve memory.
+  std::size_t count() {
+    const std::uint64_t value = number();
+    if (value > in_.size() - at_) return fail(), 0;
+    return value;
+  }
+  bool ok() const { return !failed_; }
+  bool at_end() const { return at_ == in_.size(); }
+  Error error(std::string_view what) const {
+    if (!error_.code.empty() && error_.code != "InvalidJson") return error_;
+    return {"StoreCorrupt", "the stored " + std::string(what) + " cannot be read", "",
+            "restore a backup of the data folder"};
+  }
+
+ private:
+  void fail() {
+    failed_ = true;
+    at_ = in_.size();
+  }
+
+  std::string_view in_;
+  PayloadSource* payloads_;
+  std::size_t at_ = 0;
+  bool failed_ = false;
+  Error error_;
+};
+
+void write_phase(Writer& out, const Phase& phase, PayloadSink& payloads) {
+  out.byte(static_cast<std::uint8_t>(phase.index()));
+  if (const auto* sleeping = std::get_if<Sleeping>(&phase)) return out.time(sleeping->until);
+  if (const auto* backing_off = std::get_if<BackingOff>(&phase)) return out.time(backing_off->until);
+  if (const auto* task = std::get_if<InTask>(&phase)) {
+    out.byte(static_cast<std::uint8_t>((task->submitted ? 1 : 0) | (task->started ? 2 : 0)));
+    out.value(task->parameters, payloads);
+    out.value(task->credentials, payloads);
+    out.time(task->scheduled_at);
+    out.time(task->deadline);
+    out.time(task->heartbeat_deadline);
+    out.signed_number(task->heartbeat_seconds);
+    out.signed_number(task->timeout_seconds);
+  } else if (const auto* join = std::get_if<Joining>(&phase)) {
+    out.value(join->input, payloads);
+    out.value(join->items, payloads);
+    out.number(join->first_child);
+    out.number(join->total);
+    out.number(join->started);
+    out.number(join->succeeded);
+    out.number(join->concurrency);
+  } else if (const auto* finished = std::get_if<Finished>(&phase)) {
+    out.value(finished->output, payloads);
+  }
+}
+
+Phase read_phase(Reader& in) {
+  switch (in.byte()) {
+    case 1:
+      return Sleeping{in.time()};
+    case 2:
+      return BackingOff{in.time()};
+    case kTaskPhase: {
+      InTask task;
+      const std::uint8_t flags = in.byte();
+      task.submitted = (flags & 1) != 0;
+      task.started = (flags & 2) != 0;
+      task.parameters = in.value();
+      task.credentials = in.value();
+      task.scheduled_at = in.time();
+      task.deadline = in.time();
+      task.heartbeat_deadline = in.time();
+      task.heartbeat_seconds = in.signed_number();
+      task.timeout_seconds = in.signed_number();
+      return task;
+    }
+    case 4: {
+      Joining join;
+      join.input = in.value();
+      join.items = in.value();
+      join.first_child = in.small();
+      join.total = in.small();
+      join.started = in.small();
+      join.succeeded = in.small();
+      join.concurrency = in.small();
+      return join;
+    }
+    case 5:
+      return Finished{in.value()};
+    default:
+      return Ready{};
+  }
+}
+
+}  // namespace
+
+// The phase comes first, so that glance_at_frame needs only the first bytes.
+std::string encode_frame(const Execution& execution, const Frame& frame, PayloadSink& payloads) {
+  Writer out;
+  out.byte(kFormatVersion);
+  write_phase(out, frame.phase, payloads);
+  out.signed_number(execution.last_event_id);
+  out.number(execution.next_frame);
+  out.number(frame.no);
+  out.number(frame.parent);
+  out.number(frame.slot);
+  out.number(frame.flow);
+  out.number(frame.state);
+  out.value(frame.state_input, payloads);
+  out.value(frame.variables, payloads);
+  out.byte(frame.map_item.has_value() ? 1 : 0);
+  if (frame.map_item) {
+    out.number(frame.map_item->index);
+    out.value(frame.map_item->value, payloads);
+  }
+  out.signed_number(frame.previous_event);
+  out.signed_number(frame.entered_event);
+  out.time(frame.entered_at);
+  out.number(frame.entry);
+  out.number(frame.attempt);
+  out.number(frame.retry_count);
+  out.number(frame.retries.size());
+  for (const std::uint32_t count : frame.retries) out.number(count);
+  out.time(frame.waiting_since);
+  return out.take();
+}
+
+Result<DecodedFrame> decode_frame(std::string_view image, PayloadSource& payloads) {
+  Reader in(image, &payloads);
+  DecodedFrame out;
+  in.version_is_known();
+  Frame& frame = out.frame;
+  frame.phase = read_phase(in);
+  out.last_event_id = in.signed_number();
+  out.next_frame = in.small();
+  frame.no = in.small();
+  frame.parent = in.small();
+  frame.slot = in.small();
+  frame.flow = in.small();
+  frame.state = in.small();
+  frame.state_input = in.value();
+  frame.variables = in.value();
+  if (in.byte() != 0) {
+    frame.map_item.emplace();
+    frame.map_item->index = in.small();
+    frame.map_item->value = in.value();
+  }
+  frame.previous_event = in.signed_number();
+  frame.entered_event = in.signed_number();
+  frame.entered_at = in.time();
+  frame.entry = in.small();
+  frame.attempt = in.small();
+  frame.retry_count = in.small();
+  const std::size_t retriers = in.count();
+  for (std::size_t i = 0; i < retriers && in.ok(); ++i) frame.retries.push_back(in.small());
+  frame.waiting_since = in.time();
+  if (!in.ok() || !in.at_end()) return in.error("frame");
+  return out;
+}
+
+Result<FrameGlance> glance_at_frame(std::string_view image) {
+  Reader in(image.substr(0, 3), nullptr);
+  in.version_is_known();
+  const std::uint8_t phase = in.byte();
+  FrameGlance glance;
+  glance.ready = phase == kReadyPhase;
+  glance.in_task = phase == kTaskPhase;
+  if (glance.in_task) glance.submitted = (in.byte() & 1) != 0;
+  if (!in.ok()) return in.error("frame");
+  return glance;
+}
+
+std::string encode_execution(const ExecutionImage& image) {
+  Writer out;
+  out.byte(kFormatVersion);
+  out.text(image.definition_key);
+  out.text(image.role_arn);
+  out.text(image.input_text);
+  out.time(image.deadline);
+  out.optional_text(image.output_text);
+  out.optional_text(image.error);
+  out.optional_text(image.cause);
+  out.signed_number(image.last_event_id);
+  out.text(image.extra);
+  return out.take();
+}
+
+Result<ExecutionImage> decode_execution(std::string_view bytes) {
+  Reader in(bytes, nullptr);
+  in.version_is_known();
+  ExecutionImage image;
+  image.definition_key = in.text();
+  image.role_arn = in.text();
+  image.input_text = in.text();
+  image.deadline = in.time();
+  image.output_text = in.optional_text();
+  image.error = in.optional_text();
+  image.cause = in.optional_text();
+  image.last_event_id = in.signed_number();
+  image.extra = in.text();
+  if (!in.ok() || !in.at_end()) return in.error("execution");
+  return image;
+}
+
+std::string encode_events(const std::vector<HistoryEvent>& events, PayloadSink& payloads) {
+  Writer out;
+  out.byte(kFormatVersion);
+  out.number(events.size());
+  std::int64_t last_id = 0, last_ms = 0;
+  for (const HistoryEvent& event : events) {
+    out.signed_number(event.id - last_id);
+    out.signed_number(event.id - event.previous_id);
+    out.signed_number(event.time.ms - last_ms);
+    last_id = event.id;
+    last_ms = event.time.ms;
+    out.byte(static_cast<std::uint8_t>(event.type));
+    out.number(event.details.size());
+    for (const Detail& detail : event.details) {
+      out.byte(static_cast<std::uint8_t>(detail.field));
+      out.value(detail.value, payloads);
+    }
+  }
+  return out.take();
+}
+
+Result<std::vector<HistoryEvent>> decode_events(std::string_view bytes, PayloadSource& payloads) {
+  Reader in(bytes, &payloads);
+  in.version_is_known();
+  std::vector<HistoryEvent> events;
+  const std::size_t count = in.count();
+  std::int64_t last_id = 0, last_ms = 0;
+  for (std::size_t i = 0; i < count && in.ok(); ++i) {
+    HistoryEvent event;
+    event.id = last_id += in.signed_number();
+    event.previous_id = event.id - in.signed_number();
+    event.time.ms = last_ms += in.signed_number();
+    const std::uint8_t type = in.byte();
+    if (type > static_cast<std::uint8_t>(EventType::kMapRunRedriven)) return in.error("history");
+    event.type = static_cast<EventType>(type);
+    const std::size_t details = in.count();
+    for (std::size_t k = 0; k < details && in.ok(); ++k) {
+      const std::uint8_t field = in.byte();
+      if (field > static_cast<std::uint8_t>(Field::kAssignedVariables)) return in.error("history");
+      event.details.push_back({static_cast<Field>(field), in.value()});
+    }
+    events.push_back(std::move(event));
+  }
+  if (!in.ok() || !in.at_end()) return in.error("history");
+  return events;
+}
+
+}  // namespace sortie::engine

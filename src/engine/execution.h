@@ -1,0 +1,117 @@
+#pragma once
+// What the engine knows of one execution: the part that all frames share, and the frames.
+//
+// A Frame is the saved position of one running flow: the machine itself (frame 0), one Parallel branch or one
+// Map iteration. It is saved whenever it blocks, so recovery is a row read and never a replay. A frame that
+// waits has exactly one reason, its Phase. Children of a Parallel or Map have consecutive numbers,
+// first_child + slot; a child that has finished keeps its output in its own frame (its results slot) until
+// the parent has all of them, so a transition costs the same in a Map of ten items and of a hundred thousand.
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "asl/state_machine.h"
+#include "base/time.h"
+#include "json/value.h"
+
+namespace sortie::engine {
+
+using FrameNo = std::uint32_t;
+inline constexpr FrameNo kTopFrame = 0;
+inline constexpr FrameNo kNoFrame = UINT32_MAX;
+
+inline constexpr std::size_t kPayloadBytesMax = 262'144;   // States.DataLimitExceeded above.
+inline constexpr std::int64_t kHistoryEventsMax = 25'000;  // The execution fails when it would write more.
+inline constexpr std::uint32_t kInlineMapConcurrencyMax = 40;
+inline constexpr std::int64_t kTimeoutSecondsMax = 99'999'999;
+
+// --- Why a frame waits. ---
+
+struct Ready {  // Enters state `Frame::state` with `Frame::state_input` at the next chance.
+  bool operator==(const Ready&) const = default;
+};
+struct Sleeping {  // In a Wait state.
+  Timestamp until;
+};
+struct BackingOff {  // Between two attempts of a state that failed.
+  Timestamp until;
+};
+struct InTask {  // One attempt is out in the world.
+  json::Value parameters;
+  json::Value credentials;  // Null: none.
+  Timestamp scheduled_at;
+  Timestamp deadline = kNever;            // TimeoutSeconds.
+  Timestamp heartbeat_deadline = kNever;  // HeartbeatSeconds since the last sign of life.
+  std::int64_t heartbeat_seconds = 0;     // 0: none.
+  std::int64_t timeout_seconds = 0;       // 0: none.
+  bool submitted = false;  // .waitForTaskToken, .sync: the call was made, its outcome is awaited.
+  bool started = false;    // Activities: a worker has taken it.
+};
+struct Joining {      // In a Parallel or Map, waiting for children.
+  json::Value input;  // What branches start with; a Map's effective input for ItemSelector.
+  json::Value items;  // A Map's items.
+  FrameNo first_child = 0;
+  std::uint32_t total = 0;
+  std::uint32_t started = 0;
+  std::uint32_t succeeded = 0;
+  std::uint32_t concurrency = 0;
+};
+struct Finished {  // A child that waits to be collected.
+  json::Value output;
+};
+
+using Phase = std::variant<Ready, Sleeping, BackingOff, InTask, Joining, Finished>;
+
+struct MapItem {
+  std::uint32_t index = 0;
+  json::Value value;
+};
+
+struct Frame {
+  FrameNo no = kTopFrame;
+  FrameNo parent = kNoFrame;
+  std::uint32_t slot = 0;  // Which branch or iteration of the parent.
+  asl::FlowIndex flow = 0;
+  asl::StateIndex state = 0;
+  json::Value state_input;          // The state's raw input.
+  json::Value variables;            // This scope's own: an object, or null while there are none.
+  std::optional<MapItem> map_item;  // Of the nearest enclosing Map iteration.
+  std::int64_t previous_event = 0;  // The last event of this frame's chain.
+  std::int64_t entered_event = 0;
+  Timestamp entered_at;
+  std::uint32_t entry = 0;             // Counts state entries, from 1.
+  std::uint32_t attempt = 0;           // Counts attempts of this entry, from 1.
+  std::uint32_t retry_count = 0;       // Of this entry: $$.State.RetryCount.
+  std::vector<std::uint32_t> retries;  // Per retrier of the state.
+  Phase phase = Ready{};
+  Timestamp waiting_since;
+};
+
+enum class Outcome : std::uint8_t { kRunning, kSucceeded, kFailed, kTimedOut, kAborted };
+
+struct Execution {
+  std::shared_ptr<const asl::StateMachine> machine;
+  std::string arn, name, state_machine_arn, role_arn, region;
+  Timestamp started_at;
+  json::Value input;
+
+  Outcome outcome = Outcome::kRunning;
+  Timestamp stopped_at;
+  Timestamp deadline = kNever;  // TimeoutSeconds of the machine.
+  json::Value output;
+  std::optional<std::string> error, cause;
+  std::int64_t last_event_id = 0;
+  FrameNo next_frame = 1;
+  std::map<FrameNo, Frame> frames;
+
+  const asl::State& state_of(const Frame& frame) const { return machine->state(frame.flow, frame.state); }
+};
+
+// When a timer of this frame is due; kNever if it has none. Frame 0 carries the execution's own deadline.
+Timestamp wake_at(const Execution& execution, const Frame& frame);
+
+}  // namespace sortie::engine

@@ -1,0 +1,377 @@
+#include <algorithm>
+#include <cmath>
+
+#include "engine/step.h"
+
+namespace sortie::engine {
+namespace {
+
+EventType entered_type(asl::StateType type) {
+  switch (type) {
+    case asl::StateType::kTask:
+      return EventType::kTaskStateEntered;
+    case asl::StateType::kPass:
+      return EventType::kPassStateEntered;
+    case asl::StateType::kChoice:
+      return EventType::kChoiceStateEntered;
+    case asl::StateType::kWait:
+      return EventType::kWaitStateEntered;
+    case asl::StateType::kSucceed:
+      return EventType::kSucceedStateEntered;
+    case asl::StateType::kFail:
+      return EventType::kFailStateEntered;
+    case asl::StateType::kParallel:
+      return EventType::kParallelStateEntered;
+    case asl::StateType::kMap:
+      return EventType::kMapStateEntered;
+  }
+  SORTIE_CHECK(false);
+}
+
+EventType exited_type(asl::StateType type) {
+  switch (type) {
+    case asl::StateType::kTask:
+      return EventType::kTaskStateExited;
+    case asl::StateType::kPass:
+      return EventType::kPassStateExited;
+    case asl::StateType::kChoice:
+      return EventType::kChoiceStateExited;
+    case asl::StateType::kWait:
+      return EventType::kWaitStateExited;
+    case asl::StateType::kSucceed:
+      return EventType::kSucceedStateExited;
+    case asl::StateType::kParallel:
+      return EventType::kParallelStateExited;
+    case asl::StateType::kMap:
+      return EventType::kMapStateExited;
+    case asl::StateType::kFail:
+      break;
+  }
+  SORTIE_CHECK(false);
+}
+
+std::optional<EventType> aborted_type(asl::StateType type) {
+  switch (type) {
+    case asl::StateType::kTask:
+      return EventType::kTaskStateAborted;
+    case asl::StateType::kWait:
+      return EventType::kWaitStateAborted;
+    case asl::StateType::kParallel:
+      return EventType::kParallelStateAborted;
+    case asl::StateType::kMap:
+      return EventType::kMapStateAborted;
+    default:
+      return std::nullopt;
+  }
+}
+
+bool names(const std::vector<std::string>& error_equals, const Failure& failure) {
+  if (!failure.catchable) return false;
+  const std::string error = failure.error.value_or("");
+  for (const std::string& name : error_equals) {
+    if (name == error || (!failure.also.empty() && name == failure.also)) return true;
+    if (name == "States.ALL" && error != "States.DataLimitExceeded") return true;
+    if (name == "States.TaskFailed" && failure.from_task && error != "States.Timeout") return true;
+  }
+  return false;
+}
+
+std::vector<Detail> failure_details(const Failure& failure) {
+  std::vector<Detail> details;
+  if (failure.error) details.push_back({Field::kError, *failure.error});
+  if (failure.cause) details.push_back({Field::kCause, *failure.cause});
+  return details;
+}
+
+}  // namespace
+
+void Step::start() {
+  if (x_.machine->timeout_seconds) x_.deadline = x_.started_at.plus_ms(*x_.machine->timeout_seconds * 1000);
+  Frame top;
+  top.state_input = x_.input;
+  top.state = x_.machine->flows[0].start;
+  top.waiting_since = context_.now;
+  emit_beside(0, EventType::kExecutionStarted, {{Field::kInput, x_.input}, {Field::kRoleArn, x_.role_arn}});
+  x_.frames.emplace(kTopFrame, std::move(top));
+  queue_.push_back(kTopFrame);
+}
+
+void Step::resume(const std::vector<FrameNo>& frames) {
+  for (const FrameNo no : frames) {
+    const auto found = x_.frames.find(no);
+    if (found != x_.frames.end() && std::holds_alternative<Ready>(found->second.phase)) queue_.push_back(no);
+  }
+  out_.applied = !queue_.empty();
+}
+
+void Step::run() {
+  while (!queue_.empty() && x_.outcome == Outcome::kRunning) {
+    const FrameNo no = queue_.front();
+    if (out_.events.size() >= kEventsPerAdvance) break;
+    queue_.pop_front();
+    const auto found = x_.frames.find(no);
+    if (found == x_.frames.end() || !std::holds_alternative<Ready>(found->second.phase)) continue;
+    touch(found->second);
+    enter(found->second);
+  }
+  if (x_.outcome == Outcome::kRunning) out_.ready.assign(queue_.begin(), queue_.end());
+}
+
+void Step::timer_fired(FrameNo no) {
+  const auto found = x_.frames.find(no);
+  out_.applied = false;
+  if (found == x_.frames.end()) return;
+  Frame& due = found->second;
+  if (no == kTopFrame && x_.deadline <= context_.now) {
+    out_.applied = true;
+    end(Outcome::kTimedOut, EventType::kExecutionTimedOut, {}, 0);
+    return;
+  }
+  if (const auto* sleeping = std::get_if<Sleeping>(&due.phase); sleeping && sleeping->until <= context_.now) {
+    out_.applied = true;
+    const asl::State& state = x_.state_of(due);
+    const Outcome_<json::Value> input = select(due, state.input_path, due.state_input);
+    // The path was read when the state was entered, so it can be read now.
+    const json::Value output =
+        std::holds_alternative<json::Value>(input) ? std::get<json::Value>(input) : json::Value();
+    succeed(no, output, state.assign, output, state.next, state.is_end);
+  } else if (const auto* backing_off = std::get_if<BackingOff>(&due.phase);
+             backing_off && backing_off->until <= context_.now) {
+    out_.applied = true;
+    touch(due);
+    execute(due);
+  } else if (const auto* task = std::get_if<InTask>(&due.phase)) {
+    const bool deadline = task->deadline <= context_.now;
+    if (!deadline && task->heartbeat_deadline > context_.now) return;
+    out_.applied = true;
+    task_timed_out(no, !deadline);
+  }
+}
+
+void Step::stop(const Stop& request) {
+  Failure failure;
+  if (!request.error.empty()) failure.error = request.error;
+  if (!request.cause.empty()) failure.cause = request.cause;
+  x_.error = failure.error;
+  x_.cause = failure.cause;
+  end(Outcome::kAborted, EventType::kExecutionAborted, failure_details(failure), 0);
+}
+
+std::int64_t Step::emit_beside(std::int64_t previous, EventType type, std::vector<Detail> details) {
+  out_.events.push_back({++x_.last_event_id, previous, context_.now, type, std::move(details)});
+  return x_.last_event_id;
+}
+
+std::int64_t Step::emit(Frame& frame, EventType type, std::vector<Detail> details) {
+  frame.previous_event = emit_beside(frame.previous_event, type, std::move(details));
+  touch(frame);
+  return frame.previous_event;
+}
+
+// The last event is kept free for the failure itself.
+bool Step::limit_reached(FrameNo no) {
+  if (x_.last_event_id < kHistoryEventsMax - 8) return false;
+  Failure failure{"States.Runtime", "The execution reached the maximum number of history events (25000)."};
+  x_.error = failure.error;
+  x_.cause = failure.cause;
+  end(Outcome::kFailed, EventType::kExecutionFailed, failure_details(failure), frame(no).previous_event);
+  return true;
+}
+
+void Step::make_ready(Frame& frame, asl::StateIndex state, json::Value input) {
+  frame.state = state;
+  frame.state_input = std::move(input);
+  frame.phase = Ready{};
+  frame.waiting_since = context_.now;
+  touch(frame);
+  queue_.push_back(frame.no);
+}
+
+void Step::enter(Frame& frame) {
+  if (limit_reached(frame.no)) return;
+  const asl::State& state = x_.state_of(frame);
+  ++frame.entry;
+  frame.attempt = 0;
+  frame.retry_count = 0;
+  frame.retries.assign(state.retry.size(), 0);
+  frame.entered_at = context_.now;
+  frame.waiting_since = context_.now;
+  frame.entered_event =
+      emit(frame, entered_type(state.type), {{Field::kInput, frame.state_input}, {Field::kName, state.name}});
+  ++out_.transitions;
+  execute(frame);
+}
+
+void Step::execute(Frame& frame) {
+  if (limit_reached(frame.no)) return;
+  const asl::State& state = x_.state_of(frame);
+  switch (state.type) {
+    case asl::StateType::kTask:
+      return run_task(frame, state);
+    case asl::StateType::kPass:
+      return run_pass(frame, state);
+    case asl::StateType::kChoice:
+      return run_choice(frame, state);
+    case asl::StateType::kWait:
+      return run_wait(frame, state);
+    case asl::StateType::kSucceed:
+      return run_succeed(frame, state);
+    case asl::StateType::kFail:
+      return run_fail(frame, state);
+    case asl::StateType::kParallel:
+      return run_parallel(frame, state);
+    case asl::StateType::kMap:
+      return run_map(frame, state);
+  }
+}
+
+void Step::leave(FrameNo no, json::Value output, asl::StateIndex next, bool is_end,
+                 const json::Value& assigned) {
+  Frame& left = frame(no);
+  const asl::State& state = x_.state_of(left);
+  std::vector<Detail> details{{Field::kName, state.name}, {Field::kOutput, output}};
+  if (assigned.is_object()) {
+    store_variables(left, assigned);
+    details.push_back({Field::kAssignedVariables, assigned});
+  }
+  emit(left, exited_type(state.type), std::move(details));
+  if (is_end) {
+    finish_flow(no, std::move(output));
+  } else {
+    make_ready(left, next, std::move(output));
+  }
+}
+
+void Step::finish_flow(FrameNo no, json::Value output) {
+  if (no != kTopFrame) return child_finished(no, std::move(output));
+  x_.output = output;
+  end(Outcome::kSucceeded, EventType::kExecutionSucceeded, {{Field::kOutput, std::move(output)}},
+      frame(no).previous_event);
+}
+
+void Step::fail(FrameNo no, Failure failure) {
+  Frame& failed = frame(no);
+  const asl::State& state = x_.state_of(failed);
+  if (retry(failed, state, failure)) return;
+  if (std::holds_alternative<Joining>(failed.phase)) {
+    // A Parallel or Map whose children ran says that it failed before it is caught or passed on.
+    emit(failed,
+         state.type == asl::StateType::kMap ? EventType::kMapStateFailed : EventType::kParallelStateFailed);
+  }
+  if (catch_failure(failed, state, failure)) return;
+  fail_flow(no, failure);
+}
+
+bool Step::retry(Frame& frame, const asl::State& state, const Failure& failure) {
+  for (std::size_t i = 0; i < state.retry.size(); ++i) {
+    const asl::Retrier& retrier = state.retry[i];
+    if (!names(retrier.error_equals, failure)) continue;
+    if (frame.retries[i] >= retrier.max_attempts) return false;
+    double seconds =
+        static_cast<double>(retrier.interval_seconds) * std::pow(retrier.backoff_rate, frame.retries[i]);
+    if (retrier.max_delay_seconds)
+      seconds = std::min(seconds, static_cast<double>(*retrier.max_delay_seconds));
+    seconds = std::min(seconds, static_cast<double>(kTimeoutSecondsMax));
+    auto delay_ms = static_cast<std::int64_t>(seconds * 1000);
+    if (retrier.full_jitter && context_.random != nullptr && delay_ms > 0) {
+      delay_ms =
+          static_cast<std::int64_t>(context_.random->next() % static_cast<std::uint64_t>(delay_ms + 1));
+    }
+    ++frame.retries[i];
+    ++frame.retry_count;
+    frame.phase = BackingOff{context_.now.plus_ms(delay_ms)};
+    frame.waiting_since = context_.now;
+    touch(frame);
+    return true;
+  }
+  return false;
+}
+
+bool Step::catch_failure(Frame& frame, const asl::State& state, const Failure& failure) {
+  for (const asl::Catcher& catcher : state.catchers) {
+    if (!names(catcher.error_equals, failure)) continue;
+    json::ObjectBuilder error;
+    error.append("Error", failure.error ? json::Value(*failure.error) : json::Value(""));
+    error.append("Cause", failure.cause ? json::Value(*failure.cause) : json::Value(""));
+    const json::Value result = error.build();
+    Outcome_<json::Value> assigned = assign(frame, catcher.assign, result);
+    if (auto* bad = std::get_if<Failure>(&assigned)) return fail_flow(frame.no, *bad), true;
+    Outcome_<json::Value> output = place_result(frame, catcher.result_path, frame.state_input, result);
+    if (auto* bad = std::get_if<Failure>(&output)) return fail_flow(frame.no, *bad), true;
+    leave(frame.no, std::get<json::Value>(std::move(output)), catcher.next, false,
+          std::get<json::Value>(assigned));
+    return true;
+  }
+  return false;
+}
+
+void Step::fail_flow(FrameNo no, const Failure& failure) {
+  if (no != kTopFrame) return fail_parent(no, failure);
+  x_.error = failure.error;
+  x_.cause = failure.cause;
+  end(Outcome::kFailed, EventType::kExecutionFailed, failure_details(failure), frame(no).previous_event);
+}
+
+// One child that fails takes its siblings with it, and then it is the parent state that has failed.
+void Step::fail_parent(FrameNo child_no, const Failure& failure) {
+  const FrameNo parent_no = frame(child_no).parent;
+  Frame& child = frame(child_no);
+  const asl::State& parent_state = x_.state_of(frame(parent_no));
+  if (parent_state.type == asl::StateType::kMap) {
+    emit_beside(child.previous_event, EventType::kMapIterationFailed,
+                {{Field::kName, parent_state.name}, {Field::kIndex, static_cast<std::int64_t>(child.slot)}});
+  } else if (const auto aborted = aborted_type(x_.state_of(child).type)) {
+    emit(child, *aborted);
+  }
+  frame(parent_no).previous_event = child.previous_event;
+  abort_children(parent_no, child_no);
+  remove(child_no);
+  fail(parent_no, failure);
+}
+
+void Step::abort_children(FrameNo parent_no, FrameNo except) {
+  const auto* join = std::get_if<Joining>(&frame(parent_no).phase);
+  if (join == nullptr) return;
+  const FrameNo first = join->first_child;
+  const std::uint32_t count = join->started;
+  for (FrameNo no = first; no < first + count; ++no) {
+    const auto found = x_.frames.find(no);
+    if (no == except || found == x_.frames.end()) continue;
+    Frame& child = found->second;
+    if (std::holds_alternative<Joining>(child.phase)) abort_children(no, kNoFrame);
+    cancel_task(child);
+    const bool running =
+        !std::holds_alternative<Finished>(child.phase) && !std::holds_alternative<Ready>(child.phase);
+    if (running && x_.last_event_id < kHistoryEventsMax - 8) {
+      if (const auto aborted = aborted_type(x_.state_of(child).type)) emit(child, *aborted);
+    }
+    remove(no);
+  }
+}
+
+void Step::cancel_task(const Frame& frame) {
+  if (const auto attempt = waiting_attempt(frame)) out_.commands.push_back(CancelTask{*attempt});
+}
+
+void Step::remove(FrameNo no) {
+  x_.frames.erase(no);
+  out_.gone.insert(no);
+}
+
+void Step::end(Outcome outcome, EventType type, std::vector<Detail> details, std::int64_t previous) {
+  x_.outcome = outcome;
+  x_.stopped_at = context_.now;
+  emit_beside(previous, type, std::move(details));
+  // Commands that this very advance asked for must not leave any more.
+  std::erase_if(out_.commands,
+                [](const Command& command) { return std::holds_alternative<InvokeTask>(command); });
+  for (const auto& [no, frame] : x_.frames) {
+    cancel_task(frame);
+    out_.gone.insert(no);
+  }
+  x_.frames.clear();
+  queue_.clear();
+  out_.ended = true;
+}
+
+}  // namespace sortie::engine

@@ -1,0 +1,59 @@
+// Pass, Succeed and Fail.
+#include "engine/step.h"
+#include "json/text.h"
+
+namespace sortie::engine {
+
+void Step::run_pass(Frame& frame, const asl::State& state) {
+  const FrameNo no = frame.no;
+  Outcome_<json::Value> input = select(frame, state.input_path, frame.state_input);
+  if (auto* failure = std::get_if<Failure>(&input)) return fail(no, std::move(*failure));
+  json::Value result = std::get<json::Value>(input);
+  const auto& pass = std::get<asl::Pass>(state.body);
+  if (pass.result) {
+    result = *pass.result;
+  } else if (state.parameters) {
+    Outcome_<json::Value> made = evaluate(frame, *state.parameters, result);
+    if (auto* failure = std::get_if<Failure>(&made)) return fail(no, std::move(*failure));
+    result = std::get<json::Value>(std::move(made));
+  }
+  Outcome_<json::Value> placed = place_result(frame, state.result_path, frame.state_input, std::move(result));
+  if (auto* failure = std::get_if<Failure>(&placed)) return fail(no, std::move(*failure));
+  succeed(no, std::get<json::Value>(std::move(placed)), state.assign, std::get<json::Value>(input),
+          state.next, state.is_end);
+}
+
+void Step::run_succeed(Frame& frame, const asl::State& state) {
+  const FrameNo no = frame.no;
+  Outcome_<json::Value> input = select(frame, state.input_path, frame.state_input);
+  if (auto* failure = std::get_if<Failure>(&input)) return fail(no, std::move(*failure));
+  succeed(no, std::get<json::Value>(std::move(input)), state.assign, frame.state_input, asl::kNoState, true);
+}
+
+void Step::run_fail(Frame& frame, const asl::State& state) {
+  const auto& body = std::get<asl::Fail>(state.body);
+  Failure failure{body.error, body.cause};
+  const auto read = [&](const std::optional<intrinsic::Expression>& path, std::string_view field,
+                        std::optional<std::string>* out) -> std::optional<Failure> {
+    if (!path) return std::nullopt;
+    Outcome_<json::Value> value = evaluate(frame, *path, frame.state_input);
+    if (auto* bad = std::get_if<Failure>(&value)) {
+      if (!path->is_path()) return std::move(*bad);
+      return runtime_failure(frame, "The JSONPath '" + path->text() + "' specified for the field '" +
+                                        std::string(field) + "' could not be found in the input '" +
+                                        json::to_text(frame.state_input) + "'");
+    }
+    const json::Value& text = std::get<json::Value>(value);
+    if (!text.is_string()) {
+      return runtime_failure(frame,
+                             "The " + std::string(field) + " field has to be a string: " + path->text());
+    }
+    *out = text.to_std_string();
+    return std::nullopt;
+  };
+  if (auto bad = read(body.error_path, "ErrorPath", &failure.error)) return fail_flow(frame.no, *bad);
+  if (auto bad = read(body.cause_path, "CausePath", &failure.cause)) return fail_flow(frame.no, *bad);
+  fail_flow(frame.no, failure);
+}
+
+}  // namespace sortie::engine

@@ -1,0 +1,195 @@
+#include "engine/step.h"
+
+namespace sortie::engine {
+namespace {
+
+enum class Moment { kScheduled, kSucceeded, kFailed, kTimedOut };
+
+// Which history events a task writes depends on what its Resource is.
+EventType task_event(const asl::TaskResource& resource, Moment moment) {
+  static constexpr EventType kLambda[] = {
+      EventType::kLambdaFunctionScheduled, EventType::kLambdaFunctionSucceeded,
+      EventType::kLambdaFunctionFailed, EventType::kLambdaFunctionTimedOut};
+  static constexpr EventType kActivity[] = {EventType::kActivityScheduled, EventType::kActivitySucceeded,
+                                            EventType::kActivityFailed, EventType::kActivityTimedOut};
+  static constexpr EventType kTask[] = {EventType::kTaskScheduled, EventType::kTaskSucceeded,
+                                        EventType::kTaskFailed, EventType::kTaskTimedOut};
+  const auto index = static_cast<std::size_t>(moment);
+  if (resource.is_lambda_arn) return kLambda[index];
+  return resource.is_activity ? kActivity[index] : kTask[index];
+}
+
+bool is_service(const asl::TaskResource& resource) {
+  return !resource.is_lambda_arn && !resource.is_activity;
+}
+
+std::vector<Detail> with_service(const asl::TaskResource& resource, std::vector<Detail> details) {
+  if (!is_service(resource)) return details;
+  details.push_back({Field::kResource, resource.resource});
+  details.push_back({Field::kResourceType, resource.resource_type});
+  return details;
+}
+
+std::vector<Detail> scheduled_details(const asl::TaskResource& resource, const InTask& task,
+                                      const std::string& region) {
+  std::vector<Detail> details;
+  if (is_service(resource)) {
+    details = with_service(resource, {{Field::kParameters, task.parameters},
+                                      {Field::kRegion, resource.region.empty() ? region : resource.region}});
+  } else {
+    details = {{Field::kInput, task.parameters}, {Field::kResource, resource.text}};
+  }
+  if (task.timeout_seconds > 0) details.push_back({Field::kTimeoutInSeconds, task.timeout_seconds});
+  if (task.heartbeat_seconds > 0) details.push_back({Field::kHeartbeatInSeconds, task.heartbeat_seconds});
+  if (task.credentials.is_object()) {
+    details.push_back(
+        {Field::kTaskCredentials, json::Value::object({{"roleArn", task.credentials.get("RoleArn")}})});
+  }
+  return details;
+}
+
+}  // namespace
+
+void Step::run_task(Frame& frame, const asl::State& state) {
+  const FrameNo no = frame.no;
+  const auto& body = std::get<asl::Task>(state.body);
+  const asl::TaskResource& resource = body.resource;
+  ++frame.attempt;
+  Outcome_<json::Value> selected = select(frame, state.input_path, frame.state_input);
+  if (auto* failure = std::get_if<Failure>(&selected)) return fail(no, std::move(*failure));
+  const json::Value& input = std::get<json::Value>(selected);
+  InTask task;
+  task.parameters = input;
+  if (state.parameters) {
+    Outcome_<json::Value> made = evaluate(frame, *state.parameters, input);
+    if (auto* failure = std::get_if<Failure>(&made)) return fail(no, std::move(*failure));
+    task.parameters = std::get<json::Value>(std::move(made));
+  }
+  if (body.credentials) {
+    Outcome_<json::Value> made = evaluate(frame, *body.credentials, input);
+    if (auto* failure = std::get_if<Failure>(&made)) return fail(no, std::move(*failure));
+    task.credentials = std::get<json::Value>(std::move(made));
+  }
+  const auto seconds = [&](const asl::NumberField& field, std::string_view name,
+                           std::int64_t* out) -> std::optional<Failure> {
+    Outcome_<std::optional<double>> value = number(frame, field, input, name);
+    if (auto* failure = std::get_if<Failure>(&value)) return std::move(*failure);
+    const auto number = std::get<std::optional<double>>(value);
+    if (number && (*number < 1 || *number > static_cast<double>(kTimeoutSecondsMax))) {
+      return runtime_failure(frame, "The " + std::string(name) + " field has to be between 1 and 99999999.");
+    }
+    if (number) *out = static_cast<std::int64_t>(*number);
+    return std::nullopt;
+  };
+  if (auto bad = seconds(body.timeout_seconds, "TimeoutSecondsPath", &task.timeout_seconds))
+    return fail(no, *bad);
+  if (auto bad = seconds(body.heartbeat_seconds, "HeartbeatSecondsPath", &task.heartbeat_seconds)) {
+    return fail(no, *bad);
+  }
+  if (auto bad = check_size(frame, task.parameters, state.name)) return fail(no, *bad);
+  task.scheduled_at = context_.now;
+  if (task.timeout_seconds > 0) task.deadline = context_.now.plus_ms(task.timeout_seconds * 1000);
+  if (task.heartbeat_seconds > 0)
+    task.heartbeat_deadline = context_.now.plus_ms(task.heartbeat_seconds * 1000);
+  emit(frame, task_event(resource, Moment::kScheduled), scheduled_details(resource, task, x_.region));
+  if (resource.is_lambda_arn) emit(frame, EventType::kLambdaFunctionStarted);
+  if (is_service(resource)) emit(frame, EventType::kTaskStarted, with_service(resource, {}));
+  frame.phase = std::move(task);
+  frame.waiting_since = context_.now;
+  touch(frame);
+  out_.commands.push_back(InvokeTask{{no, frame.entry, frame.attempt}});
+}
+
+Frame* Step::find_attempt(const AttemptId& attempt) {
+  const auto found = x_.frames.find(attempt.frame);
+  if (found == x_.frames.end() || waiting_attempt(found->second) != attempt) {
+    out_.applied = false;
+    return nullptr;
+  }
+  return &found->second;
+}
+
+void Step::task_submitted(const TaskSubmitted& report) {
+  Frame* waiting = find_attempt(report.attempt);
+  if (waiting == nullptr) return;
+  auto& task = std::get<InTask>(waiting->phase);
+  if (task.submitted) {  // Dispatched again after a restart: it is known already.
+    out_.applied = false;
+    return;
+  }
+  task.submitted = true;
+  const asl::TaskResource& resource = std::get<asl::Task>(x_.state_of(*waiting).body).resource;
+  if (auto failure = check_size(*waiting, report.output, resource.resource_type)) {
+    return task_failed({report.attempt, *failure->error, *failure->cause});
+  }
+  emit(*waiting, EventType::kTaskSubmitted, with_service(resource, {{Field::kOutput, report.output}}));
+}
+
+void Step::task_succeeded(const TaskSucceeded& report) {
+  Frame* waiting = find_attempt(report.attempt);
+  if (waiting == nullptr) return;
+  const asl::TaskResource& resource = std::get<asl::Task>(x_.state_of(*waiting).body).resource;
+  const std::string who = is_service(resource) ? resource.resource_type : resource.text;
+  if (auto failure = check_size(*waiting, report.output, who)) {
+    return task_failed({report.attempt, *failure->error, *failure->cause});
+  }
+  emit(*waiting, task_event(resource, Moment::kSucceeded),
+       with_service(resource, {{Field::kOutput, report.output}}));
+  succeed_with_result(waiting->no, report.output);
+}
+
+void Step::task_failed(const TaskFailed& report) {
+  Frame* waiting = find_attempt(report.attempt);
+  if (waiting == nullptr) return;
+  const asl::TaskResource& resource = std::get<asl::Task>(x_.state_of(*waiting).body).resource;
+  if (report.error == "States.Timeout") return task_timed_out(waiting->no, false);
+  Failure failure;
+  if (!report.error.empty()) failure.error = report.error;
+  if (!report.cause.empty()) failure.cause = report.cause;
+  failure.from_task = true;
+  failure.catchable = report.error != "States.Runtime";
+  std::vector<Detail> details;
+  if (failure.error) details.push_back({Field::kError, *failure.error});
+  if (failure.cause) details.push_back({Field::kCause, *failure.cause});
+  emit(*waiting, task_event(resource, Moment::kFailed), with_service(resource, std::move(details)));
+  fail(waiting->no, std::move(failure));
+}
+
+void Step::task_timed_out(FrameNo no, bool by_heartbeat) {
+  Frame& late = frame(no);
+  cancel_task(late);
+  const asl::TaskResource& resource = std::get<asl::Task>(x_.state_of(late).body).resource;
+  emit(late, task_event(resource, Moment::kTimedOut),
+       with_service(resource, {{Field::kError, "States.Timeout"}}));
+  Failure failure{"States.Timeout", std::nullopt};
+  failure.from_task = true;
+  if (by_heartbeat) failure.also = "States.HeartbeatTimeout";
+  fail(no, std::move(failure));
+}
+
+void Step::heartbeat(const TaskHeartbeat& report) {
+  Frame* waiting = find_attempt(report.attempt);
+  if (waiting == nullptr) return;
+  auto& task = std::get<InTask>(waiting->phase);
+  if (task.heartbeat_seconds == 0) return;
+  task.heartbeat_deadline = context_.now.plus_ms(task.heartbeat_seconds * 1000);
+  touch(*waiting);
+}
+
+void Step::activity_taken(const ActivityTaken& report) {
+  Frame* waiting = find_attempt(report.attempt);
+  if (waiting == nullptr) return;
+  auto& task = std::get<InTask>(waiting->phase);
+  if (task.started) {
+    out_.applied = false;
+    return;
+  }
+  task.started = true;
+  if (task.heartbeat_seconds > 0)
+    task.heartbeat_deadline = context_.now.plus_ms(task.heartbeat_seconds * 1000);
+  std::vector<Detail> details;
+  if (!report.worker_name.empty()) details.push_back({Field::kWorkerName, report.worker_name});
+  emit(*waiting, EventType::kActivityStarted, std::move(details));
+}
+
+}  // namespace sortie::engine
