@@ -1,0 +1,58 @@
+#pragma once
+// EventBridge event patterns: compiled once from their JSON text, matched against flat events.
+//
+//   SORTIE_TRY(Pattern pattern, Pattern::compile(R"({"source": ["aws.ec2"]})", Mode::kAws));
+//   SORTIE_TRY(FlatEvent event, FlatEvent::parse(event_text));
+//   if (pattern.matches(event)) ...
+//
+// The semantics are those of event-ruler 2.0, the library inside EventBridge: all its operators, array
+// consistency (two fields of one match never come from different elements of the same array), `$or`, repeated
+// names (a repeated leaf keeps the last), numbers that are equal as doubles or by their text. Two accidents
+// of it are not copied: IPv4 ranges never match IPv6 addresses, and empty member names are ordinary names.
+// Text after the pattern's closing brace is refused.
+//
+// Mode::kAws adds what EventBridge refuses beyond event-ruler: wildcards that are too complex, and more than
+// kCombinationsMax combinations of `$or`.
+//
+// A compiled pattern is an immutable value; copies share it, threads may, too.
+//
+// Cost: matching is linear in the fields that the pattern names, times the array elements still possible. A
+// budget of kMatchStepsMax bounds events that repeat member names to make the possible elements explode; what
+// is not found within it counts as no match.
+#include <cstddef>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+#include "expr/pattern/flat_event.h"
+
+namespace sortie::pattern {
+
+enum class Mode { kAws, kStandard };
+
+inline constexpr std::size_t kPatternBytesMax = 1024 * 1024;
+inline constexpr std::size_t kFieldsMax = 256;             // Paths in one combination.
+inline constexpr std::size_t kCombinationsMax = 1000;      // What `$or` may expand to.
+inline constexpr std::size_t kExpandedFieldsMax = 50'000;  // Paths in all combinations together.
+inline constexpr std::size_t kWildcardPlacesMax = 9;       // Wildcard::complexity beyond it is refused.
+inline constexpr std::size_t kMatchStepsMax = 4'000'000;
+
+struct PatternRules;  // compiler.h
+
+class Pattern {
+ public:
+  // Errors: code "InvalidEventPatternException", message "Event pattern is not valid. Reason: ..." with the
+  // place in the text, as EventBridge words it.
+  static Result<Pattern> compile(std::string_view pattern_text, Mode mode);
+
+  bool matches(const FlatEvent& event) const;
+
+  std::size_t combination_count() const;  // Alternatives that `$or` expands to; 1 without.
+
+ private:
+  explicit Pattern(std::shared_ptr<const PatternRules> rules) : rules_(std::move(rules)) {}
+  std::shared_ptr<const PatternRules> rules_;
+};
+
+}  // namespace sortie::pattern

@@ -1,0 +1,269 @@
+#include "expr/pattern/scalars.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+
+#include "base/text.h"
+#include "expr/pattern/case_table.h"
+
+namespace sortie::pattern {
+
+namespace scalars_detail {
+
+constexpr std::size_t kNumberBytesMax = 2000;
+constexpr std::size_t kIpv4BytesMax = 15;
+
+bool is_decimal(char c) { return c >= '0' && c <= '9'; }
+
+// A decimal number as its significant digits (no zeros at either end) and the exponent of the last of them.
+struct Decimal {
+  bool negative = false;
+  std::string digits;
+  std::int64_t exponent = 0;
+
+  bool operator==(const Decimal&) const = default;
+};
+
+Decimal parse_decimal(std::string_view text) {
+  Decimal decimal;
+  std::size_t i = 0;
+  if (i < text.size() && text[i] == '-') {
+    decimal.negative = true;
+    ++i;
+  }
+  bool fraction = false;
+  for (; i < text.size() && (is_decimal(text[i]) || text[i] == '.'); ++i) {
+    if (text[i] == '.') {
+      fraction = true;
+      continue;
+    }
+    decimal.digits += text[i];
+    if (fraction) --decimal.exponent;
+  }
+  if (i < text.size() && (text[i] == 'e' || text[i] == 'E')) {
+    ++i;
+    const bool minus = i < text.size() && text[i] == '-';
+    if (i < text.size() && (text[i] == '-' || text[i] == '+')) ++i;
+    std::int64_t exponent = 0;
+    for (; i < text.size() && is_decimal(text[i]); ++i) {
+      exponent = std::min<std::int64_t>(exponent * 10 + (text[i] - '0'), 1'000'000'000);
+    }
+    decimal.exponent += minus ? -exponent : exponent;
+  }
+  const std::size_t last = decimal.digits.find_last_not_of('0');
+  if (last == std::string::npos) return Decimal{};
+  decimal.exponent += static_cast<std::int64_t>(decimal.digits.size() - 1 - last);
+  decimal.digits.resize(last + 1);
+  decimal.digits.erase(0, decimal.digits.find_first_not_of('0'));
+  return decimal;
+}
+
+std::optional<Address> parse_ipv4(std::string_view text) {
+  if (text.empty() || text.size() > kIpv4BytesMax) return std::nullopt;
+  const std::vector<std::string_view> groups = split(text, '.');
+  if (groups.size() != 4) return std::nullopt;
+  Address address;
+  for (std::size_t i = 0; i < 4; ++i) {
+    int value = 0;
+    if (groups[i].empty()) return std::nullopt;
+    for (char c : groups[i]) {
+      if (!is_decimal(c)) return std::nullopt;
+      value = value * 10 + (c - '0');
+      if (value > 255) return std::nullopt;
+    }
+    address.bytes[i] = static_cast<std::uint8_t>(value);
+  }
+  return address;
+}
+
+// One side of "::": groups of one to four hexadecimal digits.
+bool parse_hex_groups(std::string_view text, std::vector<std::uint16_t>& groups) {
+  if (text.empty()) return true;
+  for (std::string_view part : split(text, ':')) {
+    if (part.empty() || part.size() > 4 || groups.size() >= 8) return false;
+    std::uint16_t group = 0;
+    const auto [end, error] = std::from_chars(part.data(), part.data() + part.size(), group, 16);
+    if (error != std::errc() || end != part.data() + part.size()) return false;
+    groups.push_back(group);
+  }
+  return true;
+}
+
+std::optional<Address> parse_ipv6(std::string_view text) {
+  if (text.size() > 45) return std::nullopt;
+  std::vector<std::uint16_t> head;
+  std::vector<std::uint16_t> tail;
+  const std::size_t gap = text.find("::");
+  if (gap == std::string_view::npos) {
+    if (!parse_hex_groups(text, head) || head.size() != 8) return std::nullopt;
+  } else {
+    if (!parse_hex_groups(text.substr(0, gap), head) || !parse_hex_groups(text.substr(gap + 2), tail) ||
+        head.size() + tail.size() > 7) {
+      return std::nullopt;
+    }
+  }
+  head.resize(8 - tail.size(), 0);
+  head.insert(head.end(), tail.begin(), tail.end());
+  Address address;
+  address.length = 16;
+  for (std::size_t i = 0; i < 8; ++i) {
+    address.bytes[2 * i] = static_cast<std::uint8_t>(head[i] >> 8);
+    address.bytes[2 * i + 1] = static_cast<std::uint8_t>(head[i] & 0xFF);
+  }
+  const bool mapped = std::all_of(head.begin(), head.begin() + 5, [](auto group) { return group == 0; });
+  if (mapped && head[5] == 0xFFFF) {
+    Address ipv4;
+    std::copy_n(address.bytes.begin() + 12, 4, ipv4.bytes.begin());
+    return ipv4;
+  }
+  return address;
+}
+
+bool is_address_shaped(std::string_view text) {
+  if (text.find(':') != std::string_view::npos) {
+    return text.find_first_not_of("0123456789abcdefABCDEF:") == std::string_view::npos;
+  }
+  const auto groups = split(text, '.');
+  return groups.size() == 4 && std::all_of(groups.begin(), groups.end(), [](std::string_view group) {
+           return !group.empty() && group.find_first_not_of("0123456789") == std::string_view::npos;
+         });
+}
+
+std::string map_case(std::uint32_t point, bool upper) {
+  std::string out;
+  if (point < 0x80) {
+    const char c = static_cast<char>(point);
+    if (upper && c >= 'a' && c <= 'z') return std::string(1, static_cast<char>(c - 32));
+    if (!upper && c >= 'A' && c <= 'Z') return std::string(1, static_cast<char>(c + 32));
+    return std::string(1, c);
+  }
+  const CaseText* texts = upper ? kUpperTexts : kLowerTexts;
+  for (std::size_t i = 0; i < (upper ? kUpperTextCount : kLowerTextCount); ++i) {
+    if (texts[i].point == point) return texts[i].text;
+  }
+  const CaseRange* ranges = upper ? kUpperRanges : kLowerRanges;
+  const CaseRange* end = ranges + (upper ? kUpperRangeCount : kLowerRangeCount);
+  const CaseRange* range =
+      std::upper_bound(ranges, end, point, [](std::uint32_t p, const CaseRange& r) { return p < r.first; });
+  if (range != ranges) {
+    --range;
+    if (point <= range->last && (point - range->first) % range->step == 0) {
+      point = static_cast<std::uint32_t>(static_cast<std::int64_t>(point) + range->distance);
+    }
+  }
+  append_utf8(out, point);
+  return out;
+}
+
+// Where the value can stand after each character of the pattern; both texts are tried.
+template <typename Take>
+std::vector<std::size_t> walk_folded(const FoldedText& pattern, bool backwards, Take take) {
+  std::vector<std::size_t> places{0};
+  for (std::size_t i = 0; i < pattern.size() && !places.empty(); ++i) {
+    const CasePair& pair = pattern[backwards ? pattern.size() - 1 - i : i];
+    std::vector<std::size_t> next;
+    for (std::size_t place : places) {
+      if (take(place, pair.lower)) next.push_back(place + pair.lower.size());
+      if (pair.upper != pair.lower && take(place, pair.upper)) next.push_back(place + pair.upper.size());
+    }
+    std::sort(next.begin(), next.end());
+    next.erase(std::unique(next.begin(), next.end()), next.end());
+    places = std::move(next);
+  }
+  return places;
+}
+
+std::vector<std::size_t> walk_forwards(const FoldedText& pattern, std::string_view value) {
+  return walk_folded(pattern, false, [value](std::size_t place, const std::string& text) {
+    return value.substr(place, text.size()) == text;
+  });
+}
+
+}  // namespace scalars_detail
+
+using namespace scalars_detail;
+
+std::optional<double> comparable_number(std::string_view text) {
+  if (text.size() > kNumberBytesMax) return std::nullopt;
+  double number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (end != text.data() + text.size() || text.empty()) return std::nullopt;
+  if (error != std::errc() || !std::isfinite(number)) return std::nullopt;
+  char shortest[64];
+  const auto written =
+      std::to_chars(shortest, shortest + sizeof shortest, number, std::chars_format::scientific);
+  const Decimal exact = parse_decimal(text);
+  if (exact != parse_decimal(std::string_view(shortest, written.ptr))) return std::nullopt;
+  return number == 0 ? 0.0 : number;
+}
+
+std::optional<Address> parse_address(std::string_view text) {
+  if (!is_address_shaped(text)) return std::nullopt;
+  return text.find(':') != std::string_view::npos ? parse_ipv6(text) : parse_ipv4(text);
+}
+
+bool AddressRange::contains(const Address& address) const {
+  if (address.length != network.length) return false;
+  for (int bit = 0; bit < bits; bit += 8) {
+    const auto index = static_cast<std::size_t>(bit / 8);
+    const int left = std::min(8, bits - bit);
+    const auto mask = static_cast<std::uint8_t>(0xFF << (8 - left));
+    if ((address.bytes[index] & mask) != (network.bytes[index] & mask)) return false;
+  }
+  return true;
+}
+
+Result<AddressRange> parse_cidr(std::string_view text) {
+  const auto parts = split(text, '/');
+  if (parts.size() != 2 || parts[1].empty()) return Error{"", "Malformed CIDR, one '/' required"};
+  int bits = 0;
+  const char* last = parts[1].data() + parts[1].size();
+  const char* first = parts[1].data() + (parts[1][0] == '+' && parts[1].size() > 1 ? 1 : 0);
+  const auto [end, error] = std::from_chars(first, last, bits);
+  if (error != std::errc() || end != last) return Error{"", "Malformed CIDR, mask bits must be an integer"};
+  if (bits < 0) return Error{"", "Malformed CIDR, mask bits must not be negative"};
+  if (!is_address_shaped(parts[0])) return Error{"", "Nonstandard IP address: " + std::string(parts[0])};
+  const std::optional<Address> address = parse_address(parts[0]);
+  if (!address) return Error{"", "Invalid IP address: " + std::string(parts[0])};
+  if (address->length == 4 && bits >= 32) return Error{"", "IPv4 mask bits must be < 32"};
+  if (bits >= 128) return Error{"", "IPv6 mask bits must be < 128"};
+  return AddressRange{*address, bits};
+}
+
+FoldedText fold_case(std::string_view text) {
+  FoldedText folded;
+  for (std::size_t i = 0; i < text.size();) {
+    const auto lead = static_cast<unsigned char>(text[i]);
+    std::size_t bytes = lead >= 0xF0 ? 4 : lead >= 0xE0 ? 3 : lead >= 0xC0 ? 2 : 1;
+    bytes = std::min(bytes, text.size() - i);
+    const std::string_view unit = text.substr(i, bytes);
+    i += bytes;
+    if (bytes == 4) {
+      folded.push_back(CasePair{std::string(unit), std::string(unit)});
+      continue;
+    }
+    std::uint32_t point = bytes == 1 ? lead : lead & (0xFFu >> (bytes + 1));
+    for (std::size_t k = 1; k < bytes; ++k)
+      point = (point << 6) | (static_cast<unsigned char>(unit[k]) & 0x3F);
+    folded.push_back(CasePair{map_case(point, false), map_case(point, true)});
+  }
+  return folded;
+}
+
+bool equals_folded(const FoldedText& pattern, std::string_view value) {
+  const auto places = walk_forwards(pattern, value);
+  return std::find(places.begin(), places.end(), value.size()) != places.end();
+}
+
+bool starts_with_folded(const FoldedText& pattern, std::string_view value) {
+  return !walk_forwards(pattern, value).empty();
+}
+
+bool ends_with_folded(const FoldedText& pattern, std::string_view value) {
+  return !walk_folded(pattern, true, [value](std::size_t place, const std::string& text) {
+            return place <= value.size() && value.substr(0, value.size() - place).ends_with(text);
+          }).empty();
+}
+
+}  // namespace sortie::pattern

@@ -1,0 +1,7 @@
+if(TARGET sortie_pattern)
+  add_executable(pattern_conformance_test ${CMAKE_CURRENT_LIST_DIR}/pattern_conformance_test.cpp)
+  target_link_libraries(pattern_conformance_test PRIVATE sortie_pattern GTest::gtest_main)
+  target_compile_definitions(pattern_conformance_test PRIVATE SORTIE_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
+  add_test(NAME pattern_conformance_test COMMAND pattern_conformance_test)
+  set_property(GLOBAL APPEND PROPERTY SORTIE_TEST_PROGRAMS pattern_conformance_test)
+endif()
