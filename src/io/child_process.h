@@ -39,6 +39,7 @@ struct ChildOptions {
   bool no_new_privileges = false;
   int landlock_ruleset = -1;      // A ruleset descriptor to enforce; implies no_new_privileges.
   std::string seccomp_program;    // Raw struct sock_filter[]; implies no_new_privileges.
+  std::string marker;             // "NAME=value", added to the environment: finds what left the session.
   std::string cgroup_procs_file;  // Where set, the child joins this cgroup before it runs.
 };
 

@@ -1,0 +1,168 @@
+#include "io/event_loop.h"
+
+#include <openssl/rand.h>
+#include <time.h>
+
+#include <algorithm>
+#include <boost/asio/post.hpp>
+#include <chrono>
+
+#include "base/result.h"
+#include "io/event_loop_impl.h"
+
+namespace sortie::io {
+
+namespace asio = boost::asio;
+
+namespace {
+
+Timestamp wall_clock() {
+  timespec time{};
+  clock_gettime(CLOCK_REALTIME, &time);
+  return {static_cast<std::int64_t>(time.tv_sec) * 1000 + time.tv_nsec / 1'000'000};
+}
+
+}  // namespace
+
+EventLoop::EventLoop() : impl_(std::make_unique<Impl>()) {}
+
+EventLoop::~EventLoop() {
+  if (impl_->worker.joinable()) {
+    {
+      std::lock_guard lock(impl_->work_mutex);
+      impl_->work_ends = true;
+    }
+    impl_->work_ready.notify_one();
+    impl_->worker.join();
+  }
+}
+
+void EventLoop::run() {
+  impl_->context.restart();
+  impl_->context.run();
+}
+
+bool EventLoop::run_until(const std::function<bool()>& done, int timeout_ms) {
+  using SteadyClock = std::chrono::steady_clock;
+  const auto limit = SteadyClock::now() + std::chrono::milliseconds(timeout_ms);
+  impl_->context.restart();
+  while (!done()) {
+    if (impl_->context.stopped()) return false;
+    if (timeout_ms == 0) {
+      impl_->context.run_one();
+    } else {
+      if (SteadyClock::now() >= limit) return false;
+      impl_->context.run_one_until(limit);
+    }
+  }
+  return true;
+}
+
+void EventLoop::stop() { impl_->context.stop(); }
+
+Timestamp EventLoop::now() { return wall_clock(); }
+
+void EventLoop::post(Callback callback) { asio::post(impl_->context, std::move(callback)); }
+
+Loop::TimerId EventLoop::call_at(Timestamp due, Callback callback) {
+  const TimerId id = ++impl_->last_id;
+  impl_->timers.emplace(std::pair(due, id), std::move(callback));
+  impl_->due_by_id.emplace(id, due);
+  if (due < impl_->armed_for) impl_->arm(now());
+  return id;
+}
+
+Loop::TimerId EventLoop::call_after(std::int64_t delay_ms, Callback callback) {
+  return call_at(now().plus_ms(delay_ms), std::move(callback));
+}
+
+void EventLoop::cancel(TimerId timer) {
+  const auto found = impl_->due_by_id.find(timer);
+  if (found == impl_->due_by_id.end()) return;
+  impl_->timers.erase({found->second, timer});
+  impl_->due_by_id.erase(found);
+}
+
+// The alarm never sleeps longer than kClockCheckMs, so a wall clock that was set forward is noticed.
+void EventLoop::Impl::arm(Timestamp now) {
+  if (timers.empty()) {
+    armed_for = kNever;
+    alarm.cancel();
+    return;
+  }
+  armed_for = timers.begin()->first.first;
+  const std::int64_t wait_ms =
+      armed_for <= now ? 0 : std::min<std::int64_t>(armed_for.ms - now.ms, kClockCheckMs);
+  alarm.expires_after(std::chrono::milliseconds(wait_ms));
+  alarm.async_wait([this](const boost::system::error_code& error) {
+    if (!error) fire();
+  });
+}
+
+// Only what was due when the round began runs in it, so a timer that re-arms itself for "now" cannot starve
+// sockets.
+void EventLoop::Impl::fire() {
+  const Timestamp now = wall_clock();
+  const TimerId newest = last_id;
+  std::vector<TimerId> due;
+  for (const auto& [key, callback] : timers) {
+    if (key.first > now) break;
+    if (key.second <= newest) due.push_back(key.second);
+  }
+  for (const TimerId id : due) {
+    const auto found = due_by_id.find(id);
+    if (found == due_by_id.end()) continue;  // Cancelled by a callback before it.
+    auto node = timers.extract({found->second, id});
+    due_by_id.erase(found);
+    node.mapped()();
+  }
+  arm(wall_clock());
+}
+
+void EventLoop::on_signals(const std::vector<int>& signals, std::function<void(int)> callback) {
+  SORTIE_CHECK(!impl_->signals);
+  impl_->signals.emplace(impl_->context);
+  boost::system::error_code ignored;
+  for (const int signal : signals) impl_->signals->add(signal, ignored);
+  impl_->signal_callback = std::move(callback);
+  impl_->wait_for_signal();
+}
+
+void EventLoop::Impl::wait_for_signal() {
+  signals->async_wait([this](const boost::system::error_code& error, int signal) {
+    if (error) return;
+    signal_callback(signal);
+    wait_for_signal();
+  });
+}
+
+void EventLoop::run_in_background(Callback work, Callback done) {
+  if (!impl_->worker.joinable()) impl_->worker = std::thread([this] { impl_->work_thread(); });
+  {
+    std::lock_guard lock(impl_->work_mutex);
+    impl_->work.emplace_back(std::move(work), std::move(done));
+  }
+  impl_->work_ready.notify_one();
+}
+
+void EventLoop::Impl::work_thread() {
+  while (true) {
+    std::unique_lock lock(work_mutex);
+    work_ready.wait(lock, [this] { return work_ends || !work.empty(); });
+    if (work_ends) return;
+    auto [job, done] = std::move(work.front());
+    work.pop_front();
+    lock.unlock();
+    job();
+    job = nullptr;
+    asio::post(context, std::move(done));
+  }
+}
+
+std::uint64_t SystemRandom::next() {
+  std::uint64_t bits = 0;
+  SORTIE_CHECK(RAND_bytes(reinterpret_cast<unsigned char*>(&bits), sizeof(bits)) == 1);
+  return bits;
+}
+
+}  // namespace sortie::io
