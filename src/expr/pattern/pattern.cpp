@@ -229,7 +229,7 @@ class CombinationMatcher {
     std::unordered_map<std::uint32_t, std::size_t> by_array_;
   };
 
-  static constexpr std::size_t kIndexFrom = 4096;
+  static constexpr std::size_t kIndexFrom = 64;
 
   const FlatEvent& event_;
   std::size_t& steps_;
