@@ -49,8 +49,6 @@ struct Scope {
 
 enum class ExpressionKind { kInputPath, kContextPath, kVariablePath, kCall };
 
-struct Node;  // The compiled form, private to this folder.
-
 class Expression {
  public:
   // Errors: kInvalidExpression, with what is wrong in message and the byte offset in place ("offset 12").
