@@ -2,8 +2,7 @@
 
 #include <algorithm>
 #include <boost/asio/buffer.hpp>
-#include <boost/beast/http/parser.hpp>
-#include <boost/beast/http/string_body.hpp>
+#include <boost/beast/http/basic_parser.hpp>
 #include <charconv>
 #include <cstring>
 #include <optional>
@@ -34,10 +33,48 @@ void append_number(std::string& out, std::size_t number, int base = 10) {
   out.append(digits, end.ptr);
 }
 
+// Beast's parser with a store of our own: its ready-made containers hold no header field beyond 64 KiB (they
+// throw), while a Lambda runtime sends error causes of up to a megabyte.
+class RequestParser final : public http::basic_parser<true> {
+ public:
+  HttpRequest request;
+  unsigned version = 11;
+
+ private:
+  using Text = boost::beast::string_view;
+  using Code = boost::system::error_code;
+
+  void on_request_impl(http::verb, Text method, Text target, int http_version, Code& error) override {
+    error = {};
+    request.method.assign(method.data(), method.size());
+    request.target.assign(target.data(), target.size());
+    version = static_cast<unsigned>(http_version);
+  }
+  void on_response_impl(int, Text, int, Code& error) override { error = http::error::bad_method; }
+  void on_field_impl(http::field, Text name, Text value, Code& error) override {
+    error = {};
+    request.headers.add(std::string(name.data(), name.size()), std::string(value.data(), value.size()));
+  }
+  void on_header_impl(Code& error) override { error = {}; }
+  void on_body_init_impl(const boost::optional<std::uint64_t>&, Code& error) override { error = {}; }
+  std::size_t on_body_impl(Text body, Code& error) override {
+    error = {};
+    request.body.append(body.data(), body.size());
+    return body.size();
+  }
+  void on_chunk_header_impl(std::uint64_t, Text, Code& error) override { error = {}; }
+  std::size_t on_chunk_body_impl(std::uint64_t, Text body, Code& error) override {
+    error = {};
+    request.body.append(body.data(), body.size());
+    return body.size();
+  }
+  void on_finish_impl(Code& error) override { error = {}; }
+};
+
 }  // namespace
 
 struct HttpSession::Parser {
-  std::optional<http::request_parser<http::string_body>> request;
+  std::optional<RequestParser> request;
   std::size_t body_bytes_max = 0;
   bool header_seen = false;
 
@@ -219,19 +256,16 @@ bool HttpSession::parse() {
     }
     if (request.is_header_done()) {
       parser_->header_seen = true;
-      const auto& head = request.get();
+      const HttpRequest& head = request.request;
       const auto& limit = host->options().body_bytes_max_for;
-      parser_->body_bytes_max =
-          limit ? limit(std::string_view(head.method_string()), std::string_view(head.target()))
-                : host->options().body_bytes_max;
+      parser_->body_bytes_max = limit ? limit(head.method, head.target) : host->options().body_bytes_max;
       const auto length = request.content_length();
       if (length && *length > parser_->body_bytes_max) {
         fail(413, "the request's body is too large");
         return false;
       }
       request.eager(true);
-      const bool waits =
-          equals_ignore_case_ascii(std::string_view(head[http::field::expect]), "100-continue");
+      const bool waits = equals_ignore_case_ascii(head.headers.get("expect"), "100-continue");
       if (waits && !request.is_done() && in_begin_ == in_end_) out_ += "HTTP/1.1 100 Continue\r\n\r\n";
     }
   }
@@ -245,7 +279,7 @@ bool HttpSession::parse_body() {
     const std::size_t used =
         request.put(boost::asio::buffer(in_.data() + in_begin_, in_end_ - in_begin_), error);
     in_begin_ += used;
-    if (request.get().body().size() > parser_->body_bytes_max) {
+    if (request.request.body.size() > parser_->body_bytes_max) {
       fail(413, "the request's body is too large");
       return false;
     }
@@ -268,17 +302,10 @@ bool HttpSession::parse_body() {
 
 void HttpSession::dispatch() {
   const auto host = host_.lock();
-  auto message = parser_->request->release();
-  HttpRequest request;
-  request.method = std::string(message.method_string());
-  request.target = std::string(message.target());
-  keep_alive_ = message.keep_alive() && !host->is_draining() && !peer_closed_;
-  http_1_0_ = message.version() < 11;
+  keep_alive_ = parser_->request->keep_alive() && !host->is_draining() && !peer_closed_;
+  http_1_0_ = parser_->request->version < 11;
+  HttpRequest request = std::move(parser_->request->request);
   is_head_ = request.method == "HEAD";
-  for (const auto& field : message) {
-    request.headers.add(std::string(field.name_string()), std::string(field.value()));
-  }
-  request.body = std::move(message.body());
   request.peer_address = peer_.address;
   request.peer_port = peer_.port;
   request.is_tls = peer_.is_tls;
