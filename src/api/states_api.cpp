@@ -1,0 +1,133 @@
+#include "api/states_api.h"
+
+#include <algorithm>
+#include <array>
+
+#include "api/states_arn.h"
+#include "api/states_shapes.h"
+#include "json/text.h"
+
+namespace sortie::api {
+
+std::string text_of(const json::Value& input, std::string_view name) {
+  const json::Value& value = input.get(name);
+  return value.is_string() ? value.to_std_string() : std::string();
+}
+
+bool flag_of(const json::Value& input, std::string_view name) {
+  const json::Value& value = input.get(name);
+  return value.is_bool() && value.as_bool();
+}
+
+std::size_t page_size_of(const json::Value& input, std::size_t fallback) {
+  const json::Value& value = input.get("maxResults");
+  if (!value.is_number()) return fallback;
+  const double number = value.as_double();
+  return number >= 1 ? static_cast<std::size_t>(number) : fallback;
+}
+
+std::string_view status_name(store::ExecutionStatus status) {
+  static constexpr std::array<std::string_view, 5> kNames = {"RUNNING", "SUCCEEDED", "FAILED", "TIMED_OUT",
+                                                             "ABORTED"};
+  return kNames[static_cast<std::size_t>(status)];
+}
+
+std::optional<store::ExecutionStatus> parse_status(std::string_view name) {
+  for (int i = 0; i < 5; ++i) {
+    const auto status = static_cast<store::ExecutionStatus>(i);
+    if (status_name(status) == name) return status;
+  }
+  return std::nullopt;
+}
+
+Error execution_does_not_exist(std::string_view arn) {
+  return {"ExecutionDoesNotExist", "Execution Does Not Exist: '" + std::string(arn) + "'", "", ""};
+}
+
+StatesApi::StatesApi(StatesServices services, StatesOptions options)
+    : services_(std::move(services)), options_(std::move(options)) {}
+
+const std::pair<std::string_view, StatesApi::Operation>* StatesApi::find_operation(std::string_view name) {
+  using S = StatesApi;
+  static const std::array<std::pair<std::string_view, Operation>, 24> kOperations = {{
+      {"CreateStateMachine", &S::create_state_machine},
+      {"UpdateStateMachine", &S::update_state_machine},
+      {"DeleteStateMachine", &S::delete_state_machine},
+      {"DescribeStateMachine", &S::describe_state_machine},
+      {"DescribeStateMachineForExecution", &S::describe_state_machine_for_execution},
+      {"ListStateMachines", &S::list_state_machines},
+      {"ValidateStateMachineDefinition", &S::validate_definition},
+      {"StartExecution", &S::start_execution},
+      {"StartSyncExecution", &S::start_sync_execution},
+      {"StopExecution", &S::stop_execution},
+      {"DescribeExecution", &S::describe_execution},
+      {"ListExecutions", &S::list_executions},
+      {"GetExecutionHistory", &S::get_execution_history},
+      {"SendTaskSuccess", &S::send_task_success},
+      {"SendTaskFailure", &S::send_task_failure},
+      {"SendTaskHeartbeat", &S::send_task_heartbeat},
+      {"CreateActivity", &S::create_activity},
+      {"DeleteActivity", &S::delete_activity},
+      {"DescribeActivity", &S::describe_activity},
+      {"ListActivities", &S::list_activities},
+      {"GetActivityTask", &S::get_activity_task},
+      {"TagResource", &S::tag_resource},
+      {"UntagResource", &S::untag_resource},
+      {"ListTagsForResource", &S::list_tags},
+  }};
+  const auto found = std::find_if(kOperations.begin(), kOperations.end(),
+                                  [&](const auto& entry) { return entry.first == name; });
+  return found == kOperations.end() ? nullptr : &*found;
+}
+
+void StatesApi::handle(AwsCall call, AwsReply reply) {
+  const Shape* shape = find_states_shape(call.operation);
+  if (shape == nullptr) return reply(Error{"UnknownOperationException", "", "", ""});
+  if (Status status = check_shape(*shape, call.input); !status) return reply(status.error());
+  const auto* operation = find_operation(call.operation);
+  if (operation == nullptr) return not_built_yet(call, std::move(reply));
+  (this->*operation->second)(call, std::move(reply));
+}
+
+void StatesApi::not_built_yet(const AwsCall& call, AwsReply reply) {
+  reply(not_supported_yet(call.operation));
+}
+
+void StatesApi::in_turn(const std::string& arn, AwsReply reply, std::function<void(AwsReply)> change) {
+  changes_.run(arn, [reply = std::move(reply), change = std::move(change)](std::function<void()> over) {
+    change([reply, over = std::move(over)](Result<json::Value> answer) {
+      reply(std::move(answer));
+      over();
+    });
+  });
+}
+
+void StatesApi::save_document(std::string kind, std::string key, const json::Value& value,
+                              std::function<void(Status)> done) {
+  store::Batch batch;
+  batch.documents.push_back({std::move(kind), std::move(key), json::to_text(value)});
+  services_.commit(std::move(batch), std::move(done));
+}
+
+Result<runtime::StateMachineRecord> StatesApi::find_machine(const AwsCall& call, std::string_view arn) {
+  SORTIE_TRY(const StatesArn parsed, parse_states_arn(arn, {"stateMachine"}));
+  if (parsed.account != call.caller.account) {
+    return access_denied(call.caller, "states:" + call.operation, arn);
+  }
+  std::optional<runtime::StateMachineRecord> record = services_.runtime.find_state_machine(arn);
+  if (!record) {
+    return Error{"StateMachineDoesNotExist", "State Machine Does Not Exist: '" + std::string(arn) + "'", "",
+                 ""};
+  }
+  return *std::move(record);
+}
+
+Status check_execution_arn(const AwsCall& call, std::string_view arn) {
+  SORTIE_TRY(const StatesArn parsed, parse_states_arn(arn, {"execution"}));
+  if (parsed.account != call.caller.account) {
+    return access_denied(call.caller, "states:" + call.operation, arn);
+  }
+  return {};
+}
+
+}  // namespace sortie::api

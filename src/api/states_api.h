@@ -1,0 +1,123 @@
+#pragma once
+// The Step Functions API on top of the Runtime: checks parameters as AWS does and in AWS's order, asks the
+// Runtime, and renders the answer in wire form. Every answer that says something was done is given after it
+// became durable.
+//
+// What is not built yet (versions, aliases, redrive, map runs, TestState, EXPRESS executions) answers
+// "UnsupportedOperationException" and does nothing. A caller sees its own account only.
+//
+// Activities are documents of kind "activity" (key: the ARN); the Runtime only knows their ARNs.
+// Source: Step Functions API Reference, botocore's model, and the answers recorded from AWS.
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "api/aws_call.h"
+#include "api/keyed_queue.h"
+#include "base/clock.h"
+#include "runtime/runtime.h"
+#include "store/store.h"
+
+namespace sortie::api {
+
+inline constexpr std::int64_t kActivityPollMs = 60'000;
+inline constexpr std::int64_t kListPageDefault = 100;
+
+// Writes a batch of documents under the shard and epoch that the caller fills in; tells when it is durable.
+using CommitBatch = std::function<void(store::Batch batch, std::function<void(Status)> done)>;
+
+struct StatesServices {
+  Loop& loop;
+  Random& random;
+  runtime::Runtime& runtime;
+  store::Store& store;
+  CommitBatch commit;
+  // Asked before a SendTask* reaches the Runtime: an error refuses it (an approval's token is worth nothing
+  // here). The asked side records the refusal. May be empty.
+  std::function<std::optional<Error>(std::string_view task_token, const Actor& actor)> refuse_token;
+};
+
+struct StatesOptions {
+  std::string region = "us-east-1";
+  bool strict = false;  // compatibility: strict
+};
+
+class StatesApi final : public AwsService {
+ public:
+  StatesApi(StatesServices services, StatesOptions options);
+  void handle(AwsCall call, AwsReply reply) override;
+
+ private:
+  using Operation = void (StatesApi::*)(const AwsCall& call, AwsReply reply);
+  static const std::pair<std::string_view, Operation>* find_operation(std::string_view name);
+
+  // states_machines.cpp
+  void create_state_machine(const AwsCall& call, AwsReply reply);
+  void create_checked(const AwsCall& call, const std::string& arn, AwsReply reply);
+  void update_state_machine(const AwsCall& call, AwsReply reply);
+  void update_checked(const AwsCall& call, const std::string& arn, AwsReply reply);
+  void delete_state_machine(const AwsCall& call, AwsReply reply);
+  void describe_state_machine(const AwsCall& call, AwsReply reply);
+  void describe_state_machine_for_execution(const AwsCall& call, AwsReply reply);
+  void list_state_machines(const AwsCall& call, AwsReply reply);
+  void validate_definition(const AwsCall& call, AwsReply reply);
+  Status check_definition(std::string_view definition, std::string_view type) const;
+
+  // states_executions.cpp
+  void start_execution(const AwsCall& call, AwsReply reply);
+  void start_sync_execution(const AwsCall& call, AwsReply reply);
+  void stop_execution(const AwsCall& call, AwsReply reply);
+  void describe_execution(const AwsCall& call, AwsReply reply);
+  void list_executions(const AwsCall& call, AwsReply reply);
+  void get_execution_history(const AwsCall& call, AwsReply reply);
+
+  // states_tasks.cpp
+  void send_task_success(const AwsCall& call, AwsReply reply);
+  void send_task_failure(const AwsCall& call, AwsReply reply);
+  void send_task_heartbeat(const AwsCall& call, AwsReply reply);
+  std::optional<Error> refused(const AwsCall& call) const;
+  void create_activity(const AwsCall& call, AwsReply reply);
+  void delete_activity(const AwsCall& call, AwsReply reply);
+  void describe_activity(const AwsCall& call, AwsReply reply);
+  void list_activities(const AwsCall& call, AwsReply reply);
+  void get_activity_task(const AwsCall& call, AwsReply reply);
+  Result<json::Value> load_activity(std::string_view arn);
+
+  // states_tags.cpp
+  void tag_resource(const AwsCall& call, AwsReply reply);
+  void untag_resource(const AwsCall& call, AwsReply reply);
+  void list_tags(const AwsCall& call, AwsReply reply);
+  void change_tags(const AwsCall& call, const std::string& arn,
+                   std::function<Result<json::Value>(json::Value)> change, AwsReply reply);
+
+  void not_built_yet(const AwsCall& call, AwsReply reply);
+  Result<runtime::StateMachineRecord> find_machine(const AwsCall& call, std::string_view arn);
+  // Runs `change` when no other change of this ARN is under way; the reply ends it.
+  void in_turn(const std::string& arn, AwsReply reply, std::function<void(AwsReply)> change);
+  void save_document(std::string kind, std::string key, const json::Value& value,
+                     std::function<void(Status)> done);
+
+  StatesServices services_;
+  StatesOptions options_;
+  KeyedQueue changes_;
+};
+
+// Shared by the parts of the API. Members that are absent or null read as "", 0 or false.
+std::string text_of(const json::Value& input, std::string_view name);
+bool flag_of(const json::Value& input, std::string_view name);
+// maxResults: 0 and absent mean the default page.
+std::size_t page_size_of(const json::Value& input, std::size_t fallback = kListPageDefault);
+// Error "TooManyTags" beyond 50, and tags with the last value of each key.
+Result<json::Value> merged_tags(const json::Value& tags, const json::Value& added, std::string_view arn);
+
+std::string_view status_name(store::ExecutionStatus status);
+std::optional<store::ExecutionStatus> parse_status(std::string_view name);
+// What is wrong with an execution's input, in AWS's words; nothing where it is JSON.
+std::optional<Error> find_input_fault(std::string_view input_text);
+Error execution_does_not_exist(std::string_view arn);
+// ARN and account of an execution that the caller names.
+Status check_execution_arn(const AwsCall& call, std::string_view arn);
+
+}  // namespace sortie::api

@@ -1,0 +1,218 @@
+// Executions: start, stop, describe, list, history.
+#include <algorithm>
+
+#include "api/history_json.h"
+#include "api/page_token.h"
+#include "api/states_api.h"
+#include "api/states_arn.h"
+#include "asl/json_error.h"
+#include "base/text.h"
+#include "json/text.h"
+
+namespace sortie::api {
+namespace {
+
+constexpr std::uint32_t kInputDepthMax = 1000;
+// A page of history ends here even when fewer events were asked for: 1,000 events of 256 KB are no answer.
+constexpr std::size_t kHistoryPageBytesMax = 6 * 1024 * 1024;
+
+Error no_such_execution_or(const Error& error, std::string_view arn) {
+  return error.code == "ExecutionDoesNotExist" ? execution_does_not_exist(arn) : error;
+}
+
+Error type_not_supported() {
+  return {"StateMachineTypeNotSupported", "This operation is not supported by this type of state machine", "",
+          ""};
+}
+
+void append_redrive(json::ObjectBuilder& out, store::ExecutionStatus status, std::int64_t count) {
+  out.append("redriveCount", count);
+  const bool redrivable =
+      status != store::ExecutionStatus::kRunning && status != store::ExecutionStatus::kSucceeded;
+  out.append("redriveStatus", redrivable ? "REDRIVABLE" : "NOT_REDRIVABLE");
+  if (!redrivable) {
+    out.append("redriveStatusReason",
+               "Execution is " + std::string(status_name(status)) + " and cannot be redriven");
+  }
+}
+
+json::Value describe_json(const runtime::ExecutionDescription& execution, bool with_data) {
+  const json::Value included = json::Value::object({{"included", with_data}});
+  json::ObjectBuilder out;
+  out.append("executionArn", execution.arn).append("stateMachineArn", execution.state_machine_arn);
+  out.append("name", execution.name).append("status", status_name(execution.status));
+  out.append("startDate", epoch_seconds(execution.started_at));
+  if (execution.status != store::ExecutionStatus::kRunning) {
+    out.append("stopDate", epoch_seconds(execution.stopped_at));
+  }
+  if (with_data) out.append("input", execution.input_text);
+  out.append("inputDetails", included);
+  if (execution.output_text) {
+    if (with_data) out.append("output", *execution.output_text);
+    out.append("outputDetails", included);
+  }
+  if (!execution.trace_header.empty()) out.append("traceHeader", execution.trace_header);
+  if (execution.error) out.append("error", *execution.error);
+  if (execution.cause) out.append("cause", *execution.cause);
+  append_redrive(out, execution.status, execution.redrive_count);
+  return out.build();
+}
+
+json::Value execution_item(const store::ExecutionRow& row) {
+  json::ObjectBuilder out;
+  out.append("executionArn", row.arn)
+      .append("stateMachineArn", row.state_machine_arn)
+      .append("name", row.name);
+  out.append("status", status_name(row.status)).append("startDate", epoch_seconds(row.started_at));
+  if (row.status != store::ExecutionStatus::kRunning) out.append("stopDate", epoch_seconds(row.stopped_at));
+  out.append("redriveCount", 0);
+  return out.build();
+}
+
+}  // namespace
+
+std::optional<Error> find_input_fault(std::string_view input_text) {
+  const auto fault = [](const std::string& why) {
+    return Error{"InvalidExecutionInput", "Invalid State Machine Execution Input: '" + why + "'", "", ""};
+  };
+  if (trim(input_text).empty()) return fault("Invalid execution input.");
+  const Result<json::Value> parsed = json::parse(input_text);
+  if (parsed) return std::nullopt;
+  std::string why = parsed.error().message;
+  if (const auto found = asl::find_json_fault(input_text, kInputDepthMax)) {
+    why = found->message.substr(0, found->message.find("\n at [Source"));
+  }
+  return fault(why);
+}
+
+void StatesApi::start_execution(const AwsCall& call, AwsReply reply) {
+  const std::string arn = text_of(call.input, "stateMachineArn");
+  if (Result<StatesArn> parsed = parse_states_arn(arn, {"stateMachine"}); !parsed)
+    return reply(parsed.error());
+  runtime::StartRequest request{
+      .state_machine_arn = arn, .name = text_of(call.input, "name"), .input_text = "{}"};
+  if (!request.name.empty()) {
+    if (Status status = check_states_name(request.name); !status) return reply(status.error());
+  }
+  const Result<runtime::StateMachineRecord> machine = find_machine(call, arn);
+  if (!machine) return reply(machine.error());
+  if (machine->type != "STANDARD")
+    return reply(not_supported_yet("StartExecution of an EXPRESS state machine"));
+  if (call.input.get("input").is_string()) {
+    request.input_text = text_of(call.input, "input");
+    if (std::optional<Error> fault = find_input_fault(request.input_text)) return reply(*std::move(fault));
+  }
+  request.actor = call.caller.actor;
+  request.trace_header = text_of(call.input, "traceHeader");
+  services_.runtime.start_execution(std::move(request), [reply, arn](Result<runtime::StartReply> done) {
+    if (!done) {
+      if (done.error().code == "StateMachineDoesNotExist") {
+        return reply(Error{done.error().code, "State Machine Does Not Exist: '" + arn + "'", "", ""});
+      }
+      return reply(done.error());
+    }
+    reply(json::Value::object(
+        {{"executionArn", done->execution_arn}, {"startDate", epoch_seconds(done->started_at)}}));
+  });
+}
+
+void StatesApi::start_sync_execution(const AwsCall& call, AwsReply reply) {
+  const Result<runtime::StateMachineRecord> machine =
+      find_machine(call, text_of(call.input, "stateMachineArn"));
+  if (!machine) return reply(machine.error());
+  if (machine->type != "EXPRESS") return reply(type_not_supported());
+  reply(not_supported_yet("StartSyncExecution"));
+}
+
+void StatesApi::stop_execution(const AwsCall& call, AwsReply reply) {
+  const std::string arn = text_of(call.input, "executionArn");
+  if (Status status = check_execution_arn(call, arn); !status) return reply(status.error());
+  services_.runtime.stop_execution(arn, text_of(call.input, "error"), text_of(call.input, "cause"),
+                                   call.caller.actor, [reply, arn](Result<Timestamp> done) {
+                                     if (!done) return reply(no_such_execution_or(done.error(), arn));
+                                     reply(json::Value::object({{"stopDate", epoch_seconds(*done)}}));
+                                   });
+}
+
+void StatesApi::describe_execution(const AwsCall& call, AwsReply reply) {
+  const std::string arn = text_of(call.input, "executionArn");
+  if (Status status = check_execution_arn(call, arn); !status) return reply(status.error());
+  const Result<runtime::ExecutionDescription> execution = services_.runtime.describe_execution(arn);
+  if (!execution) return reply(no_such_execution_or(execution.error(), arn));
+  reply(describe_json(*execution, text_of(call.input, "includedData") != "METADATA_ONLY"));
+}
+
+void StatesApi::list_executions(const AwsCall& call, AwsReply reply) {
+  const json::Value& in = call.input;
+  const bool by_machine = !in.get("stateMachineArn").is_null(), by_map_run = !in.get("mapRunArn").is_null();
+  if (by_machine == by_map_run) {
+    return reply(
+        Error{"ValidationException", "Must specify exactly one of stateMachineArn and mapRunArn", "", ""});
+  }
+  if (by_map_run) return reply(not_supported_yet("ListExecutions of a map run"));
+  const std::string arn = text_of(in, "stateMachineArn");
+  const Result<runtime::StateMachineRecord> machine = find_machine(call, arn);
+  if (!machine) return reply(machine.error());
+  if (machine->type != "STANDARD") return reply(type_not_supported());
+  const std::string filter = text_of(in, "statusFilter"), redrive = text_of(in, "redriveFilter");
+  const std::string listing = "ListExecutions " + arn + " " + filter + " " + redrive;
+  store::ExecutionQuery query{.state_machine_arn = arn, .status = parse_status(filter)};
+  query.limit = page_size_of(in) + 1;
+  if (in.get("nextToken").is_string()) {
+    const Result<std::uint64_t> cursor = read_page_number(listing, text_of(in, "nextToken"));
+    if (!cursor) return reply(cursor.error());
+    query.before = *cursor;
+  }
+  std::vector<store::ExecutionRow> rows;
+  // Nothing is ever pending redrive or redriven here: redrive is not built yet.
+  if (filter != "PENDING_REDRIVE" && redrive != "REDRIVEN") {
+    Result<std::vector<store::ExecutionRow>> found = services_.store.list_executions(query);
+    if (!found) return reply(found.error());
+    rows = *std::move(found);
+  }
+  json::ObjectBuilder out;
+  std::vector<json::Value> items;
+  for (std::size_t i = 0; i < std::min(rows.size(), query.limit - 1); ++i)
+    items.push_back(execution_item(rows[i]));
+  out.append("executions", json::Value::array(std::move(items)));
+  if (rows.size() == query.limit) {
+    out.append("nextToken", make_page_token(listing, std::to_string(rows[rows.size() - 2].no)));
+  }
+  reply(out.build());
+}
+
+void StatesApi::get_execution_history(const AwsCall& call, AwsReply reply) {
+  const json::Value& in = call.input;
+  const std::string arn = text_of(in, "executionArn");
+  if (Status status = check_execution_arn(call, arn); !status) return reply(status.error());
+  const bool reverse = flag_of(in, "reverseOrder");
+  const bool with_data =
+      in.get("includeExecutionData").is_bool() ? flag_of(in, "includeExecutionData") : true;
+  const std::string listing = "GetExecutionHistory " + arn + (reverse ? " reverse" : "");
+  std::int64_t from = reverse ? 0 : 1;
+  if (in.get("nextToken").is_string()) {
+    const Result<std::uint64_t> cursor = read_page_number(listing, text_of(in, "nextToken"));
+    if (!cursor) return reply(cursor.error());
+    from = static_cast<std::int64_t>(*cursor);
+  }
+  const Result<runtime::HistoryPage> page = services_.runtime.history(arn, from, page_size_of(in), reverse);
+  if (!page) return reply(no_such_execution_or(page.error(), arn));
+  std::vector<json::Value> events;
+  std::optional<std::int64_t> next = page->next_event_id;
+  std::size_t bytes = 0;
+  for (const engine::HistoryEvent& event : page->events) {
+    json::Value rendered = history_event_json(event, with_data);
+    bytes += json::to_text(rendered).size();
+    if (bytes > kHistoryPageBytesMax && !events.empty()) {
+      next = event.id;
+      break;
+    }
+    events.push_back(std::move(rendered));
+  }
+  json::ObjectBuilder out;
+  out.append("events", json::Value::array(std::move(events)));
+  if (next) out.append("nextToken", make_page_token(listing, std::to_string(*next)));
+  reply(out.build());
+}
+
+}  // namespace sortie::api

@@ -1,0 +1,327 @@
+// State machines: create, update, delete, describe, list, validate.
+#include <algorithm>
+
+#include "api/page_token.h"
+#include "api/states_api.h"
+#include "api/states_arn.h"
+#include "base/hash.h"
+
+namespace sortie::api {
+namespace {
+
+using runtime::StateMachineRecord;
+
+json::Value default_logging() {
+  return json::Value::object({{"level", "OFF"}, {"includeExecutionData", false}});
+}
+
+json::Value default_tracing() { return json::Value::object({{"enabled", false}}); }
+
+// As DescribeStateMachine shows it: with its defaults. Logs go nowhere yet; the configuration is kept.
+Result<json::Value> checked_logging(const json::Value& given) {
+  if (!given.is_object()) return default_logging();
+  const std::string level = given.get("level").is_string() ? text_of(given, "level") : "OFF";
+  const json::Value& destinations = given.get("destinations");
+  const bool needs_destination = level != "OFF";
+  if ((needs_destination && destinations.size() != 1) || destinations.size() > 1) {
+    return Error{"InvalidLoggingConfiguration",
+                 "Invalid Logging Configuration: Must specify exactly one Log Destination.", "", ""};
+  }
+  json::ObjectBuilder out;
+  out.append("level", level).append("includeExecutionData", flag_of(given, "includeExecutionData"));
+  if (!destinations.empty()) out.append("destinations", destinations);
+  return out.build();
+}
+
+json::Value checked_tracing(const json::Value& given) {
+  if (!given.is_object()) return default_tracing();
+  return json::Value::object({{"enabled", flag_of(given, "enabled")}});
+}
+
+Status check_encryption(const json::Value& given) {
+  if (!given.is_object() || text_of(given, "type") == "AWS_OWNED_KEY") return {};
+  return Error{"InvalidEncryptionConfiguration",
+               "Invalid Encryption Configuration: customer managed keys are not supported by Sortie yet", "",
+               ""};
+}
+
+Status check_version_parameters(const json::Value& input) {
+  if (flag_of(input, "publish")) return not_supported_yet("publish (state machine versions)");
+  if (!text_of(input, "versionDescription").empty()) {
+    return Error{"ValidationException", "Version description can only be set when publish is true", "", ""};
+  }
+  return {};
+}
+
+json::Value or_default(const json::Value& value, const json::Value& fallback) {
+  return value.is_null() ? fallback : value;
+}
+
+// Role and tags are ignored in this comparison, as AWS does.
+bool is_same_machine(const StateMachineRecord& a, const StateMachineRecord& b) {
+  return a.definition == b.definition && a.type == b.type &&
+         or_default(a.logging_configuration, default_logging()) == b.logging_configuration &&
+         or_default(a.tracing_configuration, default_tracing()) == b.tracing_configuration &&
+         a.encryption_configuration == b.encryption_configuration;
+}
+
+Result<StateMachineRecord> read_new_machine(const AwsCall& call, std::string_view region) {
+  const json::Value& in = call.input;
+  StateMachineRecord record;
+  record.name = text_of(in, "name");
+  SORTIE_TRY_STATUS(check_states_name(record.name));
+  record.arn = state_machine_arn(region, call.caller.account, record.name);
+  record.definition = text_of(in, "definition");
+  record.role_arn = text_of(in, "roleArn");
+  SORTIE_TRY_STATUS(check_role_arn(record.role_arn));
+  if (in.get("type").is_string()) record.type = text_of(in, "type");
+  SORTIE_TRY(record.logging_configuration, checked_logging(in.get("loggingConfiguration")));
+  record.tracing_configuration = checked_tracing(in.get("tracingConfiguration"));
+  SORTIE_TRY_STATUS(check_encryption(in.get("encryptionConfiguration")));
+  record.encryption_configuration = in.get("encryptionConfiguration");
+  SORTIE_TRY(record.tags, merged_tags(json::Value(), in.get("tags"), record.arn));
+  record.origin = "api";
+  return record;
+}
+
+json::Value created_answer(const StateMachineRecord& record) {
+  return json::Value::object(
+      {{"stateMachineArn", record.arn}, {"creationDate", epoch_seconds(record.created_at)}});
+}
+
+void append_configurations(json::ObjectBuilder& out, const StateMachineRecord& record) {
+  out.append("loggingConfiguration", or_default(record.logging_configuration, default_logging()));
+  out.append("tracingConfiguration", or_default(record.tracing_configuration, default_tracing()));
+  if (!record.encryption_configuration.is_null()) {
+    out.append("encryptionConfiguration", record.encryption_configuration);
+  }
+}
+
+bool has_any(const json::Value& input, std::initializer_list<std::string_view> names) {
+  return std::any_of(names.begin(), names.end(),
+                     [&](std::string_view name) { return !input.get(name).is_null(); });
+}
+
+// What UpdateStateMachine changes; the answer tells whether anything did.
+Result<bool> apply_update(const json::Value& in, StateMachineRecord* record) {
+  const StateMachineRecord before = *record;
+  if (in.get("definition").is_string()) record->definition = text_of(in, "definition");
+  if (in.get("roleArn").is_string()) record->role_arn = text_of(in, "roleArn");
+  if (in.get("loggingConfiguration").is_object()) {
+    SORTIE_TRY(record->logging_configuration, checked_logging(in.get("loggingConfiguration")));
+  }
+  if (in.get("tracingConfiguration").is_object()) {
+    record->tracing_configuration = checked_tracing(in.get("tracingConfiguration"));
+  }
+  if (in.get("encryptionConfiguration").is_object()) {
+    record->encryption_configuration = in.get("encryptionConfiguration");
+  }
+  return !(record->role_arn == before.role_arn && is_same_machine(before, *record));
+}
+
+}  // namespace
+
+Status StatesApi::check_definition(std::string_view definition, std::string_view type) const {
+  const asl::MachineType machine =
+      type == "EXPRESS" ? asl::MachineType::kExpress : asl::MachineType::kStandard;
+  const asl::Compilation compilation = asl::compile(definition, {.type = machine, .strict = options_.strict});
+  if (compilation.ok()) return {};
+  return Error{"InvalidDefinition", "Invalid State Machine Definition: '" + compilation.error_text() + "'",
+               "", ""};
+}
+
+void StatesApi::create_state_machine(const AwsCall& call, AwsReply reply) {
+  if (Status status = check_version_parameters(call.input); !status) return reply(status.error());
+  Result<StateMachineRecord> record = read_new_machine(call, options_.region);
+  if (!record) return reply(record.error());
+  if (Status status = check_definition(record->definition, record->type); !status)
+    return reply(status.error());
+  in_turn(record->arn, std::move(reply),
+          [this, record = *record, actor = call.caller.actor](AwsReply answer) {
+            if (const auto existing = services_.runtime.find_state_machine(record.arn)) {
+              if (is_same_machine(*existing, record)) return answer(created_answer(*existing));
+              return answer(Error{"StateMachineAlreadyExists",
+                                  "State Machine Already Exists: '" + record.arn + "'", "", ""});
+            }
+            StateMachineRecord fresh = record;
+            fresh.created_at = fresh.updated_at = services_.loop.now();
+            services_.runtime.put_state_machine(fresh, actor, [answer](Result<StateMachineRecord> done) {
+              if (!done) return answer(done.error());
+              answer(created_answer(*done));
+            });
+          });
+}
+
+void StatesApi::update_state_machine(const AwsCall& call, AwsReply reply) {
+  const std::string arn = text_of(call.input, "stateMachineArn");
+  if (Result<StatesArn> parsed = parse_states_arn(arn, {"stateMachine"}); !parsed)
+    return reply(parsed.error());
+  if (!has_any(call.input, {"definition", "roleArn", "loggingConfiguration", "tracingConfiguration",
+                            "encryptionConfiguration"})) {
+    return reply(
+        Error{"MissingRequiredParameter",
+              "Either the definition, the role ARN, the LoggingConfiguration, or the TracingConfiguration "
+              "must be specified",
+              "", ""});
+  }
+  if (Status status = check_version_parameters(call.input); !status) return reply(status.error());
+  if (Status status = check_encryption(call.input.get("encryptionConfiguration")); !status) {
+    return reply(status.error());
+  }
+  if (call.input.get("roleArn").is_string()) {
+    if (Status status = check_role_arn(text_of(call.input, "roleArn")); !status) return reply(status.error());
+  }
+  in_turn(arn, std::move(reply),
+          [this, call, arn](AwsReply answer) { update_checked(call, arn, std::move(answer)); });
+}
+
+void StatesApi::update_checked(const AwsCall& call, const std::string& arn, AwsReply reply) {
+  Result<StateMachineRecord> found = find_machine(call, arn);
+  if (!found) return reply(found.error());
+  StateMachineRecord record = *std::move(found);
+  const std::string definition_before = record.definition;
+  const Result<bool> changed = apply_update(call.input, &record);
+  if (!changed) return reply(changed.error());
+  if (record.definition != definition_before) {
+    if (Status status = check_definition(record.definition, record.type); !status)
+      return reply(status.error());
+  }
+  const auto answer_with = [](const StateMachineRecord& done, Timestamp time) {
+    json::ObjectBuilder out;
+    out.append("updateDate", epoch_seconds(time));
+    if (!done.revision_id.empty()) out.append("revisionId", done.revision_id);
+    return out.build();
+  };
+  if (!*changed) return reply(answer_with(record, services_.loop.now()));
+  record.updated_at = services_.loop.now();
+  record.revision_id = make_uuid(services_.random);
+  services_.runtime.put_state_machine(record, call.caller.actor,
+                                      [reply, answer_with](Result<StateMachineRecord> done) {
+                                        if (!done) return reply(done.error());
+                                        reply(answer_with(*done, done->updated_at));
+                                      });
+}
+
+void StatesApi::delete_state_machine(const AwsCall& call, AwsReply reply) {
+  const std::string arn = text_of(call.input, "stateMachineArn");
+  if (Result<StatesArn> parsed = parse_states_arn(arn, {"stateMachine"}); !parsed)
+    return reply(parsed.error());
+  in_turn(arn, std::move(reply), [this, call, arn](AwsReply answer) {
+    Result<StateMachineRecord> found = find_machine(call, arn);
+    const json::Value nothing = json::Value::object({});
+    // Deleting what is not there is no error on AWS.
+    if (!found && found.error().code == "StateMachineDoesNotExist") return answer(nothing);
+    if (!found) return answer(found.error());
+    services_.runtime.delete_state_machine(arn, call.caller.actor, [answer, nothing](Result<Unit> done) {
+      if (!done) return answer(done.error());
+      answer(nothing);
+    });
+  });
+}
+
+void StatesApi::describe_state_machine(const AwsCall& call, AwsReply reply) {
+  Result<StateMachineRecord> record = find_machine(call, text_of(call.input, "stateMachineArn"));
+  if (!record) return reply(record.error());
+  json::ObjectBuilder out;
+  out.append("stateMachineArn", record->arn).append("name", record->name).append("status", "ACTIVE");
+  if (text_of(call.input, "includedData") != "METADATA_ONLY") out.append("definition", record->definition);
+  out.append("roleArn", record->role_arn).append("type", record->type);
+  out.append("creationDate", epoch_seconds(record->created_at));
+  append_configurations(out, *record);
+  if (!record->revision_id.empty()) out.append("revisionId", record->revision_id);
+  if (!record->description.empty()) out.append("description", record->description);
+  reply(out.build());
+}
+
+void StatesApi::describe_state_machine_for_execution(const AwsCall& call, AwsReply reply) {
+  const std::string arn = text_of(call.input, "executionArn");
+  if (Status status = check_execution_arn(call, arn); !status) return reply(status.error());
+  const Result<runtime::ExecutionDescription> execution = services_.runtime.describe_execution(arn);
+  if (!execution) {
+    if (execution.error().code == "ExecutionDoesNotExist") return reply(execution_does_not_exist(arn));
+    return reply(execution.error());
+  }
+  // The machine as the execution started on it: it may have changed or gone since.
+  const auto now = services_.runtime.find_state_machine(execution->state_machine_arn);
+  const bool unchanged =
+      now && now->definition == execution->definition && now->role_arn == execution->role_arn;
+  const Result<StatesArn> parsed = parse_states_arn(execution->state_machine_arn, {"stateMachine"});
+  json::ObjectBuilder out;
+  out.append("stateMachineArn", execution->state_machine_arn);
+  out.append("name", parsed ? parsed->name : std::string());
+  if (text_of(call.input, "includedData") != "METADATA_ONLY") out.append("definition", execution->definition);
+  out.append("roleArn", execution->role_arn);
+  out.append("updateDate", epoch_seconds(unchanged ? now->updated_at : execution->started_at));
+  append_configurations(out, unchanged ? *now : StateMachineRecord{});
+  if (unchanged && !now->revision_id.empty()) out.append("revisionId", now->revision_id);
+  reply(out.build());
+}
+
+void StatesApi::list_state_machines(const AwsCall& call, AwsReply reply) {
+  const std::string listing = "ListStateMachines " + call.caller.account;
+  std::vector<StateMachineRecord> machines = services_.runtime.list_state_machines();
+  std::erase_if(machines, [&](const StateMachineRecord& record) {
+    const Result<StatesArn> parsed = parse_states_arn(record.arn, {"stateMachine"});
+    return !parsed || parsed->account != call.caller.account;
+  });
+  const auto place = [](const StateMachineRecord& record) {
+    std::string ms = std::to_string(record.created_at.ms);
+    return std::string(20 - std::min<std::size_t>(20, ms.size()), '0') + ms + " " + record.arn;
+  };
+  std::sort(machines.begin(), machines.end(),
+            [&](const auto& a, const auto& b) { return place(a) < place(b); });
+  std::string after;
+  if (call.input.get("nextToken").is_string()) {
+    Result<std::string> cursor = read_page_token(listing, text_of(call.input, "nextToken"));
+    if (!cursor) return reply(cursor.error());
+    after = *std::move(cursor);
+  }
+  std::vector<json::Value> items;
+  std::string last, next;
+  for (const StateMachineRecord& record : machines) {
+    if (place(record) <= after) continue;
+    if (items.size() == page_size_of(call.input)) {
+      next = make_page_token(listing, last);
+      break;
+    }
+    last = place(record);
+    items.push_back(json::Value::object({{"stateMachineArn", record.arn},
+                                         {"name", record.name},
+                                         {"type", record.type},
+                                         {"creationDate", epoch_seconds(record.created_at)}}));
+  }
+  json::ObjectBuilder out;
+  out.append("stateMachines", json::Value::array(std::move(items)));
+  if (!next.empty()) out.append("nextToken", next);
+  reply(out.build());
+}
+
+void StatesApi::validate_definition(const AwsCall& call, AwsReply reply) {
+  const bool is_express = text_of(call.input, "type") == "EXPRESS";
+  const asl::Compilation compilation =
+      asl::compile(call.input.get("definition").as_string(),
+                   {.type = is_express ? asl::MachineType::kExpress : asl::MachineType::kStandard,
+                    .strict = options_.strict});
+  const bool with_warnings = text_of(call.input, "severity") == "WARNING";
+  const std::size_t limit = page_size_of(call.input, 100);
+  std::vector<json::Value> diagnostics;
+  bool truncated = false;
+  for (const asl::Diagnostic& diagnostic : compilation.diagnostics) {
+    const bool is_error = diagnostic.severity == asl::Diagnostic::Severity::kError;
+    if (!is_error && !with_warnings) continue;
+    if (diagnostics.size() == limit) {
+      truncated = true;
+      break;
+    }
+    json::ObjectBuilder item;
+    item.append("severity", is_error ? "ERROR" : "WARNING");
+    item.append("code", diagnostic.code).append("message", diagnostic.message);
+    if (!diagnostic.location.empty()) item.append("location", diagnostic.location);
+    diagnostics.push_back(item.build());
+  }
+  reply(json::Value::object({{"result", compilation.ok() ? "OK" : "FAIL"},
+                             {"diagnostics", json::Value::array(std::move(diagnostics))},
+                             {"truncated", truncated}}));
+}
+
+}  // namespace sortie::api
