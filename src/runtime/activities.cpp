@@ -1,0 +1,67 @@
+#include "runtime/activities.h"
+
+#include <algorithm>
+
+namespace sortie::runtime {
+
+void Activities::offer(const std::string& activity_arn, Offer offer) {
+  queues_[activity_arn].offers.push_back(std::move(offer));
+  match(activity_arn);
+}
+
+void Activities::withdraw(const AttemptKey& key) {
+  for (auto& [arn, queue] : queues_) {
+    std::erase_if(queue.offers, [&key](const Offer& offer) { return offer.key == key; });
+  }
+}
+
+std::shared_ptr<void> Activities::poll(const std::string& activity_arn, std::string worker,
+                                       std::int64_t wait_ms, std::function<void(ActivityTask)> done) {
+  auto poll = std::make_shared<Poll>();
+  poll->worker = std::move(worker);
+  poll->done = std::move(done);
+  poll->timer = loop_.call_at(loop_.now().plus_ms(wait_ms), [this, weak = std::weak_ptr<Poll>(poll)] {
+    const std::shared_ptr<Poll> waiting = weak.lock();
+    if (waiting == nullptr || !waiting->open) return;
+    waiting->timer = 0;
+    close(*waiting);
+    waiting->done({});
+  });
+  queues_[activity_arn].polls.push_back(poll);
+  // Not inside the caller's call: the answer comes from the loop.
+  loop_.post([this, activity_arn] { match(activity_arn); });
+  return poll;
+}
+
+void Activities::close(Poll& poll) {
+  poll.open = false;
+  if (poll.timer != 0) loop_.cancel(poll.timer);
+  poll.timer = 0;
+}
+
+// Oldest task to the oldest poll that is still there.
+void Activities::match(const std::string& activity_arn) {
+  Queue& queue = queues_[activity_arn];
+  while (!queue.offers.empty() && !queue.polls.empty()) {
+    std::shared_ptr<Poll> poll = queue.polls.front().lock();
+    queue.polls.pop_front();
+    if (poll == nullptr || !poll->open) continue;
+    Offer offer = std::move(queue.offers.front());
+    queue.offers.pop_front();
+    hand_over(activity_arn, std::move(offer), std::move(poll));
+  }
+}
+
+void Activities::hand_over(const std::string& activity_arn, Offer offer, std::shared_ptr<Poll> poll) {
+  close(*poll);
+  const AttemptKey key = offer.key;
+  const std::string worker = poll->worker;
+  take_(key, worker, [this, activity_arn, offer = std::move(offer), poll](Taken taken) {
+    if (taken == Taken::kYes) return poll->done({offer.task_token, offer.input_text});
+    // The worker polls again on an empty answer; a task that could not be recorded keeps its place.
+    if (taken == Taken::kTryAgain) queues_[activity_arn].offers.push_front(offer);
+    poll->done({});
+  });
+}
+
+}  // namespace sortie::runtime

@@ -1,0 +1,54 @@
+#pragma once
+// Activity tasks that wait for a worker, and workers that wait for a task. Nothing here is durable: what
+// waits is offered again from the frames at start-up, and a poll belongs to its connection.
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "runtime/runtime.h"
+
+namespace sortie::runtime {
+
+class Activities {
+ public:
+  struct Offer {
+    AttemptKey key;
+    std::string task_token;
+    std::string input_text;
+  };
+  // Records that the worker takes the task: done, nobody waits for it any more, or it could not be written.
+  enum class Taken { kYes, kGone, kTryAgain };
+  using Take =
+      std::function<void(const AttemptKey&, const std::string& worker, std::function<void(Taken)> taken)>;
+
+  Activities(Loop& loop, Take take) : loop_(loop), take_(std::move(take)) {}
+
+  void offer(const std::string& activity_arn, Offer offer);
+  void withdraw(const AttemptKey& key);
+  std::shared_ptr<void> poll(const std::string& activity_arn, std::string worker, std::int64_t wait_ms,
+                             std::function<void(ActivityTask)> done);
+
+ private:
+  struct Poll {
+    std::string worker;
+    std::function<void(ActivityTask)> done;
+    Loop::TimerId timer = 0;
+    bool open = true;
+  };
+  struct Queue {
+    std::deque<Offer> offers;
+    std::deque<std::weak_ptr<Poll>> polls;
+  };
+
+  void match(const std::string& activity_arn);
+  void hand_over(const std::string& activity_arn, Offer offer, std::shared_ptr<Poll> poll);
+  void close(Poll& poll);
+
+  Loop& loop_;
+  Take take_;
+  std::map<std::string, Queue> queues_;
+};
+
+}  // namespace sortie::runtime

@@ -1,0 +1,87 @@
+#include "runtime/check.h"
+
+#include <map>
+#include <set>
+
+#include "runtime/definitions.h"
+#include "runtime/live.h"
+
+namespace sortie::runtime {
+namespace {
+
+constexpr std::size_t kFramesPage = 1'000;
+
+std::string name_of(const store::FrameKey& key) {
+  return "frame " + std::to_string(key.frame) + " of execution " + std::to_string(key.execution);
+}
+
+// One open execution: its frames form a tree in which each has one reason to wait.
+void check_execution(store::ExecutionNo no, store::Store& store, Definitions& definitions,
+                     std::vector<std::string>& findings) {
+  const auto live = load_live(store, no, [&](const std::string& key) { return definitions.machine(key); });
+  if (!live) {
+    findings.push_back("execution " + std::to_string(no) + " cannot be read: " + to_text(live.error()));
+    return;
+  }
+  const engine::Execution& state = (*live)->state;
+  if (!state.frames.contains(engine::kTopFrame)) findings.push_back(state.arn + " has no top frame");
+  std::map<engine::FrameNo, std::pair<std::uint32_t, std::uint32_t>> children;  // parent -> running, finished
+  for (const auto& [frame_no, frame] : state.frames) {
+    if (frame_no == engine::kTopFrame) continue;
+    const auto parent = state.frames.find(frame.parent);
+    if (parent == state.frames.end() || !std::holds_alternative<engine::Joining>(parent->second.phase)) {
+      findings.push_back(name_of({no, frame_no}) + " has no parent that waits for it");
+      continue;
+    }
+    auto& [running, finished] = children[frame.parent];
+    ++(std::holds_alternative<engine::Finished>(frame.phase) ? finished : running);
+  }
+  for (const auto& [frame_no, frame] : state.frames) {
+    const auto* join = std::get_if<engine::Joining>(&frame.phase);
+    if (join == nullptr) continue;
+    const auto [running, finished] = children[frame_no];
+    if (running == 0)
+      findings.push_back(name_of({no, frame_no}) + " waits for children, but none of them runs");
+    if (finished != join->succeeded || running + finished != join->started) {
+      findings.push_back(name_of({no, frame_no}) + " counts its children wrongly");
+    }
+  }
+}
+
+}  // namespace
+
+Result<std::vector<std::string>> check_store(store::Store& store) {
+  SORTIE_TRY(std::vector<std::string> findings, store.check());
+  Definitions definitions(store, false);
+  SORTIE_TRY_STATUS(definitions.load());
+  store::FrameKey after{0, 0};
+  std::set<store::ExecutionNo> seen;
+  while (true) {
+    SORTIE_TRY(const std::vector<store::FrameRow> page, store.scan_frames(after, kFramesPage));
+    for (const store::FrameRow& row : page) {
+      const Result<SplitImage> split = split_frame_image(row.image);
+      const auto glance =
+          split ? engine::glance_at_frame(split->engine_image) : Result<engine::FrameGlance>(split.error());
+      if (!glance) findings.push_back(name_of(row.key) + ": " + glance.error().message);
+      if (seen.insert(row.key.execution).second)
+        check_execution(row.key.execution, store, definitions, findings);
+    }
+    if (page.size() < kFramesPage) break;
+    after = page.back().key;
+  }
+  store::ExecutionQuery running;
+  running.status = store::ExecutionStatus::kRunning;
+  running.limit = kFramesPage;
+  while (true) {
+    SORTIE_TRY(const std::vector<store::ExecutionRow> page, store.list_executions(running));
+    for (const store::ExecutionRow& row : page) {
+      if (!seen.contains(row.no))
+        findings.push_back(row.arn + " is running but has no frame: nothing will move it");
+    }
+    if (page.size() < kFramesPage) break;
+    running.before = page.back().no;
+  }
+  return findings;
+}
+
+}  // namespace sortie::runtime

@@ -1,0 +1,151 @@
+#include "runtime/definitions.h"
+
+#include <algorithm>
+
+#include "base/hash.h"
+#include "json/text.h"
+
+namespace sortie::runtime {
+namespace {
+
+constexpr std::string_view kRecordKind = "state_machine";
+constexpr std::string_view kDefinitionKind = "definition";
+constexpr std::size_t kRecordsPage = 500;
+
+std::string record_text(const StateMachineRecord& r, const std::string& definition_key) {
+  json::ObjectBuilder out;
+  out.append("arn", r.arn);
+  out.append("name", r.name);
+  out.append("definition_key", definition_key);
+  out.append("role_arn", r.role_arn);
+  out.append("type", r.type);
+  out.append("revision_id", r.revision_id);
+  out.append("description", r.description);
+  out.append("created_at", r.created_at.ms);
+  out.append("updated_at", r.updated_at.ms);
+  out.append("logging", r.logging_configuration);
+  out.append("tracing", r.tracing_configuration);
+  out.append("encryption", r.encryption_configuration);
+  out.append("tags", r.tags);
+  out.append("origin", r.origin);
+  return json::to_text(out.build());
+}
+
+std::string text_member(const json::Value& object, std::string_view name) {
+  const json::Value& value = object.get(name);
+  return value.is_string() ? value.to_std_string() : std::string();
+}
+
+StateMachineRecord read_record(const json::Value& v) {
+  StateMachineRecord r;
+  r.arn = text_member(v, "arn");
+  r.name = text_member(v, "name");
+  r.role_arn = text_member(v, "role_arn");
+  r.type = text_member(v, "type");
+  r.revision_id = text_member(v, "revision_id");
+  r.description = text_member(v, "description");
+  if (v.get("created_at").is_integer()) r.created_at.ms = v.get("created_at").as_integer();
+  if (v.get("updated_at").is_integer()) r.updated_at.ms = v.get("updated_at").as_integer();
+  r.logging_configuration = v.get("logging");
+  r.tracing_configuration = v.get("tracing");
+  r.encryption_configuration = v.get("encryption");
+  r.tags = v.get("tags");
+  r.origin = text_member(v, "origin");
+  return r;
+}
+
+}  // namespace
+
+Status Definitions::load() {
+  std::string after;
+  while (true) {
+    SORTIE_TRY(const std::vector<store::Document> page, store_.list_documents(kRecordKind, after, kRecordsPage));
+    for (const store::Document& document : page) {
+      SORTIE_TRY(const json::Value value, json::parse(document.value));
+      Entry entry{read_record(value), text_member(value, "definition_key")};
+      SORTIE_TRY(const std::optional<std::string> text,
+                 store_.find_document(kDefinitionKind, entry.definition_key));
+      if (!text) return Error{"StoreCorrupt", "the definition of " + document.key + " is missing", "", ""};
+      entry.record.definition = text->substr(text->find('\n') + 1);
+      entries_.insert_or_assign(document.key, std::move(entry));
+    }
+    if (page.size() < kRecordsPage) return {};
+    after = page.back().key;
+  }
+}
+
+Result<Definitions::Change> Definitions::prepare(StateMachineRecord record) {
+  const bool express = record.type == "EXPRESS";
+  const asl::Compilation made = asl::compile(
+      record.definition, {express ? asl::MachineType::kExpress : asl::MachineType::kStandard, strict_});
+  if (!made.ok()) {
+    return Error{"InvalidDefinition", "Invalid State Machine Definition: '" + made.error_text() + "'", "",
+                 ""};
+  }
+  // The type and the strictness decide what the text means, so they are part of the key.
+  const std::string flavour = record.type + (strict_ ? " strict" : "");
+  Change change;
+  change.definition_key = sha256_hex(flavour + "\n" + record.definition);
+  change.machine = made.machine;
+  change.documents.push_back(
+      {std::string(kDefinitionKind), change.definition_key, flavour + "\n" + record.definition});
+  change.documents.push_back(
+      {std::string(kRecordKind), record.arn, record_text(record, change.definition_key)});
+  change.record = std::move(record);
+  return change;
+}
+
+void Definitions::apply(Change change) {
+  compiled_.insert_or_assign(change.definition_key, change.machine);
+  const std::string arn = change.record.arn;
+  entries_.insert_or_assign(arn, Entry{std::move(change.record), std::move(change.definition_key)});
+}
+
+void Definitions::forget(std::string_view arn) {
+  const auto found = entries_.find(arn);
+  if (found != entries_.end()) entries_.erase(found);
+}
+
+Result<Definitions::Current> Definitions::current(std::string_view arn) {
+  const auto found = entries_.find(arn);
+  if (found == entries_.end()) {
+    return Error{"StateMachineDoesNotExist", "State Machine Does Not Exist: '" + std::string(arn) + "'", "",
+                 ""};
+  }
+  SORTIE_TRY(auto compiled, machine(found->second.definition_key));
+  return Current{&found->second.record, found->second.definition_key, std::move(compiled)};
+}
+
+const StateMachineRecord* Definitions::find(std::string_view arn) const {
+  const auto found = entries_.find(arn);
+  return found == entries_.end() ? nullptr : &found->second.record;
+}
+
+std::vector<StateMachineRecord> Definitions::list() const {
+  std::vector<StateMachineRecord> all;
+  for (const auto& [arn, entry] : entries_) all.push_back(entry.record);
+  std::stable_sort(all.begin(), all.end(),
+                   [](const auto& a, const auto& b) { return a.created_at < b.created_at; });
+  return all;
+}
+
+Result<std::shared_ptr<const asl::StateMachine>> Definitions::machine(const std::string& key) {
+  const auto found = compiled_.find(key);
+  if (found != compiled_.end()) return found->second;
+  SORTIE_TRY(const std::optional<std::string> text, store_.find_document(kDefinitionKind, key));
+  if (!text) return Error{"StoreCorrupt", "definition " + key + " is missing from the store", "", ""};
+  const std::size_t line = text->find('\n');
+  const std::string flavour = text->substr(0, line);
+  asl::CompileOptions options;
+  if (flavour.starts_with("EXPRESS")) options.type = asl::MachineType::kExpress;
+  options.strict = flavour.ends_with(" strict");
+  const asl::Compilation made = asl::compile(std::string_view(*text).substr(line + 1), options);
+  if (!made.ok()) {
+    return Error{"InvalidDefinition", "definition " + key + " no longer compiles: " + made.error_text(), "",
+                 ""};
+  }
+  compiled_.emplace(key, made.machine);
+  return made.machine;
+}
+
+}  // namespace sortie::runtime

@@ -1,0 +1,13 @@
+#pragma once
+// Why is it waiting? One sentence for each frame that waits: what, since when, until when, who can move it
+// on.
+#include <vector>
+
+#include "engine/execution.h"
+#include "runtime/runtime.h"
+
+namespace sortie::runtime {
+
+std::vector<WaitingReason> explain_frames(const engine::Execution& execution, Timestamp now);
+
+}  // namespace sortie::runtime

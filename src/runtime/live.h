@@ -1,0 +1,103 @@
+#pragma once
+// A LiveExecution is an open execution in memory: the engine's state, the stimuli that wait for it, and the
+// payloads that the store already holds for it. It may be dropped at any idle moment: the store has
+// everything.
+#include <deque>
+#include <functional>
+#include <unordered_map>
+
+#include "engine/codec.h"
+#include "engine/engine.h"
+#include "runtime/runtime.h"
+
+namespace sortie::runtime {
+
+// One stimulus with what its sender wants: things to write in the same transaction, and an answer.
+struct Mail {
+  engine::Stimulus stimulus;
+  store::Batch with;
+  // Told once: an error if nothing was written; else whether the stimulus found somebody waiting.
+  std::function<void(const Status&, bool applied)> reply;
+};
+
+// Large values of one execution, by identity. Keeps them alive, so an address names one value only.
+class PayloadTable final : public engine::PayloadSink {
+ public:
+  std::optional<std::uint32_t> find(const json::Value& value) override {
+    const auto found = by_identity_.find(value.identity());
+    if (found == by_identity_.end()) return std::nullopt;
+    return found->second.number;
+  }
+  std::uint32_t keep(const json::Value& value, std::string text) override {
+    const std::uint32_t number = next_++;
+    fresh_.push_back({0, number, std::move(text)});
+    remember(value, number);
+    return number;
+  }
+  void remember(const json::Value& value, std::uint32_t number) {
+    // Forgetting is harmless (a value may then be stored twice), holding on to everything is not.
+    if (by_identity_.size() >= kRememberedMax) by_identity_.clear();
+    by_identity_.insert_or_assign(value.identity(), Kept{value, number});
+  }
+  std::vector<store::PayloadRow> take_fresh() { return std::exchange(fresh_, {}); }
+  std::uint32_t next() const { return next_; }
+  void raise_next(std::uint32_t next) { next_ = std::max(next_, next); }
+
+ private:
+  static constexpr std::size_t kRememberedMax = 256;
+  struct Kept {
+    json::Value value;
+    std::uint32_t number;
+  };
+  std::unordered_map<const void*, Kept> by_identity_;
+  std::vector<store::PayloadRow> fresh_;
+  std::uint32_t next_ = 1;
+};
+
+struct LiveExecution {
+  store::ExecutionNo no = 0;
+  engine::Execution state;
+  engine::ExecutionImage image;  // What its row says, apart from the outcome.
+  Actor actor;
+  PayloadTable payloads;
+  std::deque<Mail> mailbox;
+  bool started = false;  // Its row is in the store.
+  bool committing = false;
+  std::uint64_t used = 0;  // For dropping the least recently used.
+};
+
+// Reads payloads of one execution from the store, and remembers them in its table.
+class StoredPayloads final : public engine::PayloadSource {
+ public:
+  StoredPayloads(store::Store& store, store::ExecutionNo execution, PayloadTable* table)
+      : store_(store), execution_(execution), table_(table) {}
+  Result<json::Value> load(std::uint32_t number) override;
+
+ private:
+  store::Store& store_;
+  store::ExecutionNo execution_;
+  PayloadTable* table_;  // May be null.
+  std::unordered_map<std::uint32_t, json::Value> seen_;
+};
+
+// A frame row's image is the number of the next payload (so that a reload never reuses one), then the
+// engine's image.
+std::string frame_image(std::uint32_t next_payload, std::string engine_image);
+struct SplitImage {
+  std::uint32_t next_payload = 1;
+  std::string_view engine_image;
+};
+Result<SplitImage> split_frame_image(std::string_view image);
+
+// Reads an open execution back. Error "ExecutionDoesNotExist" when it has ended or never was.
+Result<std::unique_ptr<LiveExecution>> load_live(
+    store::Store& store, store::ExecutionNo no,
+    const std::function<Result<std::shared_ptr<const asl::StateMachine>>(const std::string&)>& machine_of);
+
+// The runtime's own part of an execution's image: who started it, and its trace header.
+std::string encode_extra(const Actor& actor, const std::string& trace_header);
+void decode_extra(const std::string& extra, Actor* actor, std::string* trace_header);
+
+store::ExecutionStatus status_of(engine::Outcome outcome);
+
+}  // namespace sortie::runtime

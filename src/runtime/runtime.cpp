@@ -1,0 +1,435 @@
+#include "runtime/runtime.h"
+
+#include <algorithm>
+#include <list>
+
+#include "base/hash.h"
+#include "base/text.h"
+#include "json/text.h"
+#include "runtime/check.h"
+#include "runtime/explain.h"
+#include "runtime/shard.h"
+
+namespace sortie::runtime {
+namespace {
+
+Error no_such_execution(std::string_view arn) {
+  return {"ExecutionDoesNotExist", "Execution Does Not Exist: '" + std::string(arn) + "'", "", ""};
+}
+
+// Documents of kind "meta" that are made once per store.
+Result<std::string> make_once(store::Store& store, store::Epoch epoch, const std::string& key,
+                              std::string value) {
+  SORTIE_TRY(const std::optional<std::string> known, store.find_document("meta", key));
+  if (known) return *known;
+  store::Batch batch;
+  batch.epoch = epoch;
+  batch.documents.push_back({"meta", key, value});
+  store.append(std::move(batch), [](const Status&) {});
+  return value;
+}
+
+template <typename T>
+std::function<void(Result<T>)> or_nothing(std::function<void(Result<T>)> done) {
+  return done ? std::move(done) : [](Result<T>) {};
+}
+
+class RuntimeImpl final : public Runtime {
+ public:
+  RuntimeImpl(Loop& loop, Random& random, store::Store& store, TaskDispatcher& dispatcher, Options options)
+      : loop_(loop),
+        random_(random),
+        store_(store),
+        dispatcher_(dispatcher),
+        options_(std::move(options)),
+        definitions_(store, options_.strict) {}
+
+  Status recover() override {
+    SORTIE_TRY(const store::Epoch epoch, store_.acquire(0));
+    SORTIE_TRY(const std::string key, make_once(store_, epoch, "token_key", random_hex(random_, 32)));
+    SORTIE_TRY(const std::string store_id, make_once(store_, epoch, "store_id", random_hex(random_, 6)));
+    tokens_.emplace(key);
+    SORTIE_TRY_STATUS(definitions_.load());
+    shard_.emplace(Shard::Wiring{loop_, random_, store_, dispatcher_, definitions_, *tokens_, store_id,
+                                 options_, [this](const ExecutionChange& change) { tell_observers(change); },
+                                 [this](const std::string& arn) { tell_waiters(arn); }});
+    return shard_->recover();
+  }
+
+  void drain(std::function<void()> done) override {
+    draining_ = true;
+    shard_->drain(std::move(done));
+  }
+
+  void put_state_machine(StateMachineRecord record, const Actor& actor,
+                         Callback<StateMachineRecord> done) override {
+    Result<Definitions::Change> change = definitions_.prepare(std::move(record));
+    if (!change) return loop_.post([done, error = change.error()] { done(error); });
+    store::Batch batch = new_batch();
+    batch.documents = std::exchange(change->documents, {});
+    batch.log.push_back(audit(actor, "state_machine.put", change->record.arn, change->definition_key));
+    auto shared = std::make_shared<Definitions::Change>(std::move(change).value());
+    store_.append(std::move(batch), [this, shared, done](const Status& status) {
+      if (!status) return done(unavailable(status.error()));
+      StateMachineRecord kept = shared->record;
+      definitions_.apply(std::move(*shared));
+      done(std::move(kept));
+    });
+  }
+
+  void delete_state_machine(std::string_view arn, const Actor& actor, Callback<Unit> done) override {
+    store::Batch batch = new_batch();
+    batch.documents_gone.emplace_back("state_machine", std::string(arn));
+    batch.log.push_back(audit(actor, "state_machine.delete", std::string(arn), ""));
+    store_.append(std::move(batch), [this, arn = std::string(arn), done](const Status& status) {
+      if (!status) return done(unavailable(status.error()));
+      definitions_.forget(arn);
+      done(Unit{});
+    });
+  }
+
+  std::optional<StateMachineRecord> find_state_machine(std::string_view arn) override {
+    const StateMachineRecord* found = definitions_.find(arn);
+    return found == nullptr ? std::nullopt : std::optional(*found);
+  }
+  std::vector<StateMachineRecord> list_state_machines() override { return definitions_.list(); }
+
+  void start_execution(StartRequest request, Callback<StartReply> done) override {
+    Result<std::unique_ptr<LiveExecution>> made = make_live(request);
+    if (!made) return loop_.post([done, error = made.error()] { done(error); });
+    LiveExecution& live = **made;
+    const std::string arn = live.state.arn;
+    if (const store::ExecutionNo beginning = shard_->find_beginning(arn); beginning != 0) {
+      // The same name is being started right now: its outcome decides.
+      shard_->after_commit(beginning, [this, request = std::move(request), done]() mutable {
+        start_execution(std::move(request), std::move(done));
+      });
+      return;
+    }
+    const Result<std::optional<store::ExecutionRow>> known = store_.find_execution(arn);
+    if (!known) return loop_.post([done, error = unavailable(known.error())] { done(error); });
+    if (*known) return answer_existing(**known, live.image.input_text, std::move(done));
+    live.no = shard_->next_no();
+    Mail start{engine::Start{}, std::move(request.with), nullptr};
+    start.reply = [done, arn, started_at = live.state.started_at](const Status& status, bool) {
+      if (!status) return done(status.error());
+      done(StartReply{arn, started_at, false});
+    };
+    shard_->begin(std::move(made).value(), std::move(start));
+  }
+
+  void stop_execution(std::string_view arn, std::string error, std::string cause, const Actor&,
+                      Callback<Timestamp> done) override {
+    const Result<std::optional<store::ExecutionRow>> row = store_.find_execution(arn);
+    if (!row) return loop_.post([done, error = unavailable(row.error())] { done(error); });
+    if (!*row) return loop_.post([done, missing = no_such_execution(arn)] { done(missing); });
+    if ((*row)->status != store::ExecutionStatus::kRunning) {
+      return loop_.post([done, at = (*row)->stopped_at] { done(at); });
+    }
+    Mail mail{engine::Stop{std::move(error), std::move(cause)}, {}, nullptr};
+    mail.reply = [this, done, arn = std::string(arn)](const Status& status, bool) {
+      if (!status && status.error().code != "ExecutionDoesNotExist") return done(status.error());
+      const Result<std::optional<store::ExecutionRow>> now = store_.find_execution(arn);
+      if (!now) return done(unavailable(now.error()));
+      done(*now ? (*now)->stopped_at : loop_.now());
+    };
+    shard_->post((*row)->no, std::move(mail));
+  }
+
+  Result<ExecutionDescription> describe_execution(std::string_view arn) override {
+    SORTIE_TRY(const std::optional<store::ExecutionRow> row, store_.find_execution(arn));
+    if (!row) return no_such_execution(arn);
+    SORTIE_TRY(engine::ExecutionImage image, engine::decode_execution(row->image));
+    ExecutionDescription out;
+    out.arn = row->arn;
+    out.name = row->name;
+    out.no = row->no;
+    out.state_machine_arn = row->state_machine_arn;
+    out.role_arn = image.role_arn;
+    out.status = row->status;
+    out.started_at = row->started_at;
+    out.stopped_at = row->stopped_at;
+    out.input_text = image.input_text;
+    out.output_text = image.output_text;
+    out.error = image.error;
+    out.cause = image.cause;
+    decode_extra(image.extra, &out.actor, &out.trace_header);
+    SORTIE_TRY(const std::optional<std::string> text,
+               store_.find_document("definition", image.definition_key));
+    if (text) out.definition = text->substr(text->find('\n') + 1);
+    return out;
+  }
+
+  Result<HistoryPage> history(std::string_view arn, std::int64_t from, std::size_t limit,
+                              bool reverse) override {
+    SORTIE_TRY(const std::optional<store::ExecutionRow> row, store_.find_execution(arn));
+    if (!row) return no_such_execution(arn);
+    const auto count = static_cast<std::int64_t>(std::min<std::size_t>(limit, 10'000));
+    std::int64_t first = std::max<std::int64_t>(from, 1);
+    if (reverse) {
+      SORTIE_TRY(const std::int64_t last, last_event_id(*row));
+      const std::int64_t newest = from <= 0 ? last : std::min(from, last);
+      first = std::max<std::int64_t>(newest - count + 1, 1);
+      SORTIE_TRY(HistoryPage page, load_events(row->no, first, newest - first + 1));
+      std::reverse(page.events.begin(), page.events.end());
+      page.next_event_id.reset();
+      if (first > 1) page.next_event_id = first - 1;
+      return page;
+    }
+    SORTIE_TRY(HistoryPage page, load_events(row->no, first, count + 1));
+    if (page.events.size() > static_cast<std::size_t>(count)) {
+      page.events.resize(static_cast<std::size_t>(count));
+      page.next_event_id = first + count;
+    }
+    return page;
+  }
+
+  Result<std::vector<WaitingReason>> explain(std::string_view arn) override {
+    SORTIE_TRY(const std::optional<store::ExecutionRow> row, store_.find_execution(arn));
+    if (!row) return no_such_execution(arn);
+    if (row->status != store::ExecutionStatus::kRunning) return std::vector<WaitingReason>();
+    auto live =
+        load_live(store_, row->no, [this](const std::string& key) { return definitions_.machine(key); });
+    if (!live && live.error().code == "ExecutionDoesNotExist") return std::vector<WaitingReason>();
+    if (!live) return live.error();
+    return explain_frames((*live)->state, loop_.now());
+  }
+
+  std::shared_ptr<void> when_ended(std::string_view arn,
+                                   std::function<void(ExecutionDescription)> done) override {
+    auto waiter = std::make_shared<Waiter>(Waiter{std::string(arn), std::move(done)});
+    waiters_.push_back(waiter);
+    // It may be over already; look from the loop, so that the answer never comes inside this call.
+    loop_.post([this, arn = std::string(arn)] {
+      const Result<ExecutionDescription> now = describe_execution(arn);
+      if (now && now->status != store::ExecutionStatus::kRunning) tell_waiters(arn);
+    });
+    return waiter;
+  }
+
+  void task_submitted(const AttemptKey& key, json::Value output) override {
+    shard_->post(key.execution, {engine::TaskSubmitted{attempt_of(key), std::move(output)}, {}, nullptr});
+  }
+  void task_succeeded(const AttemptKey& key, json::Value output) override {
+    shard_->post(key.execution, {engine::TaskSucceeded{attempt_of(key), std::move(output)}, {}, nullptr});
+  }
+  void task_failed(const AttemptKey& key, std::string error, std::string cause) override {
+    shard_->post(key.execution,
+                 {engine::TaskFailed{attempt_of(key), std::move(error), std::move(cause)}, {}, nullptr});
+  }
+
+  void send_task_success(std::string_view token, std::string_view output_text, const Actor&,
+                         store::Batch with, Callback<Unit> done) override {
+    Result<json::Value> output = json::parse(output_text);
+    if (!output) {
+      const Error bad{"InvalidOutput", "Invalid Output: '" + output.error().message + "'", "", ""};
+      return loop_.post([done = or_nothing(std::move(done)), bad] { done(bad); });
+    }
+    answer_token(token, std::move(with), std::move(done), [&](const engine::AttemptId& attempt) {
+      return engine::Stimulus(engine::TaskSucceeded{attempt, std::move(output).value()});
+    });
+  }
+  void send_task_failure(std::string_view token, std::string error, std::string cause, const Actor&,
+                         store::Batch with, Callback<Unit> done) override {
+    answer_token(token, std::move(with), std::move(done), [&](const engine::AttemptId& attempt) {
+      return engine::Stimulus(engine::TaskFailed{attempt, std::move(error), std::move(cause)});
+    });
+  }
+  void send_task_heartbeat(std::string_view token, Callback<Unit> done) override {
+    answer_token(token, {}, std::move(done), [](const engine::AttemptId& attempt) {
+      return engine::Stimulus(engine::TaskHeartbeat{attempt});
+    });
+  }
+  Result<AttemptKey> read_token(std::string_view token) override { return tokens_->read(token); }
+
+  std::shared_ptr<void> poll_activity(std::string_view activity_arn, std::string worker_name,
+                                      std::int64_t wait_ms, std::function<void(ActivityTask)> done) override {
+    return shard_->poll_activity(activity_arn, std::move(worker_name), wait_ms, std::move(done));
+  }
+
+  std::shared_ptr<void> observe(std::function<void(const ExecutionChange&)> callback) override {
+    auto observer = std::make_shared<std::function<void(const ExecutionChange&)>>(std::move(callback));
+    observers_.push_back(observer);
+    return observer;
+  }
+
+  Figures figures() override {
+    Figures figures = shard_->figures();
+    const Result<store::StatusCounts> counts = store_.count_executions("");
+    if (counts) figures.open_executions = counts->by_status[0];
+    return figures;
+  }
+
+  Result<std::vector<std::string>> check() override { return check_store(store_); }
+
+ private:
+  struct Waiter {
+    std::string arn;
+    std::function<void(ExecutionDescription)> done;
+  };
+
+  static engine::AttemptId attempt_of(const AttemptKey& key) { return {key.frame, key.entry, key.attempt}; }
+
+  static Error unavailable(const Error& error) {
+    return {"ServiceUnavailable", error.message, error.place, error.hint};
+  }
+
+  store::Batch new_batch() const {
+    store::Batch batch;
+    batch.epoch = shard_->epoch();
+    return batch;
+  }
+
+  // The audit trail's line, in the shape that response/audit.h reads.
+  store::LogLine audit(const Actor& actor, std::string action, std::string subject,
+                       const std::string& detail) {
+    const json::Value body =
+        json::Value::object({{"time", to_iso8601(loop_.now())},
+                             {"actor", to_text(actor)},
+                             {"channel", actor.channel},
+                             {"action", action},
+                             {"subject", subject},
+                             {"outcome", "done"},
+                             {"details", json::Value::object({{"definition", detail}})}});
+    return {"audit", loop_.now(), to_text(actor), std::move(action), std::move(subject), json::to_text(body)};
+  }
+
+  Result<std::unique_ptr<LiveExecution>> make_live(StartRequest& request) {
+    if (draining_) return Error{"ServiceUnavailable", "the server is stopping", "", "try again in a moment"};
+    if (shard_->is_full())
+      return Error{"ThrottlingException", "too much work is waiting", "", "try again later"};
+    SORTIE_TRY(Definitions::Current current, definitions_.current(request.state_machine_arn));
+    if (request.input_text.empty()) request.input_text = "{}";
+    if (request.input_text.size() > engine::kPayloadBytesMax) {
+      return Error{"InvalidExecutionInput",
+                   "Invalid State Machine Execution Input: 'the input is larger than 262144 bytes'", "", ""};
+    }
+    Result<json::Value> input = json::parse(request.input_text);
+    if (!input) {
+      return Error{"InvalidExecutionInput",
+                   "Invalid State Machine Execution Input: '" + input.error().message + "'",
+                   input.error().place, ""};
+    }
+    if (request.name.empty()) request.name = make_uuid(random_);
+    auto live = std::make_unique<LiveExecution>();
+    engine::Execution& state = live->state;
+    state.machine = std::move(current.machine);
+    state.name = request.name;
+    state.state_machine_arn = current.record->arn;
+    state.arn = execution_arn(current.record->arn, request.name);
+    state.role_arn = current.record->role_arn;
+    state.region = options_.region;
+    state.started_at = loop_.now();
+    state.input = std::move(input).value();
+    live->image.definition_key = current.definition_key;
+    live->image.role_arn = state.role_arn;
+    live->image.input_text = request.input_text;
+    live->image.extra = encode_extra(request.actor, request.trace_header);
+    live->actor = request.actor;
+    return live;
+  }
+
+  // arn:..:stateMachine:NAME -> arn:..:execution:NAME:EXECUTION
+  static std::string execution_arn(const std::string& machine_arn, const std::string& name) {
+    return replace_all(machine_arn, ":stateMachine:", ":execution:") + ":" + name;
+  }
+
+  // StartExecution is idempotent for a running execution of the same name and input (AWS API reference).
+  void answer_existing(const store::ExecutionRow& row, const std::string& input_text,
+                       Callback<StartReply> done) {
+    const Result<engine::ExecutionImage> image = engine::decode_execution(row.image);
+    if (!image) return loop_.post([done, error = image.error()] { done(error); });
+    if (row.status == store::ExecutionStatus::kRunning && image->input_text == input_text) {
+      return loop_.post([done, reply = StartReply{row.arn, row.started_at, true}] { done(reply); });
+    }
+    const Error exists{"ExecutionAlreadyExists", "Execution Already Exists: '" + row.arn + "'", "", ""};
+    loop_.post([done, exists] { done(exists); });
+  }
+
+  template <typename MakeStimulus>
+  void answer_token(std::string_view token, store::Batch with, Callback<Unit> done,
+                    MakeStimulus make_stimulus) {
+    done = or_nothing(std::move(done));
+    const Result<AttemptKey> key = tokens_->read(token);
+    if (!key) return loop_.post([done, error = key.error()] { done(error); });
+    if (shard_->is_full()) {
+      return loop_.post([done] { done(Error{"ThrottlingException", "too much work is waiting", "", ""}); });
+    }
+    Mail mail{make_stimulus(attempt_of(*key)), std::move(with), nullptr};
+    mail.reply = [done](const Status& status, bool applied) {
+      if (!status && status.error().code != "ExecutionDoesNotExist") return done(status.error());
+      if (!status || !applied) {
+        return done(Error{"TaskTimedOut", "Task Timed Out: 'Provided task does not exist anymore'", "", ""});
+      }
+      done(Unit{});
+    };
+    shard_->post(key->execution, std::move(mail));
+  }
+
+  Result<std::int64_t> last_event_id(const store::ExecutionRow& row) {
+    if (row.status != store::ExecutionStatus::kRunning) {
+      SORTIE_TRY(const engine::ExecutionImage image, engine::decode_execution(row.image));
+      return image.last_event_id;
+    }
+    SORTIE_TRY(auto live, load_live(store_, row.no,
+                                    [this](const std::string& key) { return definitions_.machine(key); }));
+    return live->state.last_event_id;
+  }
+
+  Result<HistoryPage> load_events(store::ExecutionNo no, std::int64_t first, std::int64_t count) {
+    SORTIE_TRY(const std::vector<store::HistoryChunk> chunks, store_.load_history(no, first, count));
+    StoredPayloads payloads(store_, no, nullptr);
+    HistoryPage page;
+    for (const store::HistoryChunk& chunk : chunks) {
+      SORTIE_TRY(std::vector<engine::HistoryEvent> events, engine::decode_events(chunk.body, payloads));
+      for (engine::HistoryEvent& event : events) {
+        if (event.id >= first && event.id < first + count) page.events.push_back(std::move(event));
+      }
+    }
+    return page;
+  }
+
+  void tell_observers(const ExecutionChange& change) {
+    std::erase_if(observers_, [](const auto& weak) { return weak.expired(); });
+    const auto observers = observers_;
+    for (const auto& weak : observers) {
+      if (const auto observer = weak.lock()) (*observer)(change);
+    }
+  }
+
+  void tell_waiters(const std::string& arn) {
+    std::vector<std::shared_ptr<Waiter>> due;
+    std::erase_if(waiters_, [&](const std::weak_ptr<Waiter>& weak) {
+      std::shared_ptr<Waiter> waiter = weak.lock();
+      if (waiter == nullptr) return true;
+      if (waiter->arn != arn) return false;
+      due.push_back(std::move(waiter));
+      return true;
+    });
+    if (due.empty()) return;
+    const Result<ExecutionDescription> description = describe_execution(arn);
+    if (!description) return;
+    for (const auto& waiter : due) waiter->done(*description);
+  }
+
+  Loop& loop_;
+  Random& random_;
+  store::Store& store_;
+  TaskDispatcher& dispatcher_;
+  Options options_;
+  Definitions definitions_;
+  std::optional<TaskTokens> tokens_;
+  std::optional<Shard> shard_;
+  bool draining_ = false;
+  std::vector<std::weak_ptr<std::function<void(const ExecutionChange&)>>> observers_;
+  std::list<std::weak_ptr<Waiter>> waiters_;
+};
+
+}  // namespace
+
+std::unique_ptr<Runtime> Runtime::make(Loop& loop, Random& random, store::Store& store,
+                                       TaskDispatcher& dispatcher, Options options) {
+  return std::make_unique<RuntimeImpl>(loop, random, store, dispatcher, std::move(options));
+}
+
+}  // namespace sortie::runtime

@@ -1,0 +1,428 @@
+#include "runtime/shard.h"
+
+#include <algorithm>
+#include <iterator>
+
+#include "json/text.h"
+
+namespace sortie::runtime {
+namespace {
+
+constexpr std::size_t kMailsPerCommit = 256;
+constexpr std::int64_t kRetryCommitMs = 500;
+constexpr std::size_t kRecoveryPage = 2'000;
+
+template <typename T>
+void append_all(std::vector<T>& to, std::vector<T>& from) {
+  to.insert(to.end(), std::make_move_iterator(from.begin()), std::make_move_iterator(from.end()));
+}
+
+void merge(store::Batch& to, store::Batch&& from) {
+  append_all(to.executions, from.executions);
+  append_all(to.frames, from.frames);
+  append_all(to.documents, from.documents);
+  append_all(to.documents_gone, from.documents_gone);
+  append_all(to.log, from.log);
+}
+
+// Results that only we know must not be lost with a failed commit; whoever asked from outside asks again.
+bool is_ours_alone(const Mail& mail) { return mail.reply == nullptr; }
+
+}  // namespace
+
+AttemptKey key_of(store::ExecutionNo no, const engine::AttemptId& attempt) {
+  return {no, attempt.frame, attempt.entry, attempt.attempt};
+}
+
+Shard::Shard(Wiring wiring)
+    : wiring_(std::move(wiring)),
+      activities_(wiring_.loop, [this](const AttemptKey& key, const std::string& worker,
+                                       std::function<void(Activities::Taken)> taken) {
+        Mail mail;
+        mail.stimulus = engine::ActivityTaken{{key.frame, key.entry, key.attempt}, worker};
+        mail.reply = [taken = std::move(taken)](const Status& status, bool applied) {
+          taken(!status   ? Activities::Taken::kTryAgain
+                : applied ? Activities::Taken::kYes
+                          : Activities::Taken::kGone);
+        };
+        post(key.execution, std::move(mail));
+      }) {}
+
+engine::Context Shard::context(const LiveExecution& live) const {
+  return {wiring_.loop.now(), &wiring_.random, [this, no = live.no](const engine::AttemptId& attempt) {
+            return wiring_.tokens.make(key_of(no, attempt));
+          }};
+}
+
+void Shard::begin(std::unique_ptr<LiveExecution> live, Mail start) {
+  LiveExecution& owned = *live;
+  beginning_.emplace(owned.state.arn, owned.no);
+  live_.emplace(owned.no, std::move(live));
+  owned.mailbox.push_back(std::move(start));
+  ++mails_;
+  ++figures_.started;
+  process(owned);
+}
+
+store::ExecutionNo Shard::find_beginning(std::string_view arn) const {
+  const auto found = beginning_.find(std::string(arn));
+  return found == beginning_.end() ? 0 : found->second;
+}
+
+void Shard::after_commit(store::ExecutionNo no, std::function<void()> callback) {
+  after_commit_[no].push_back(std::move(callback));
+}
+
+LiveExecution* Shard::find_or_load(store::ExecutionNo no, Error* error) {
+  const auto found = live_.find(no);
+  if (found != live_.end()) {
+    found->second->used = ++use_counter_;
+    return found->second.get();
+  }
+  auto loaded = load_live(wiring_.store, no,
+                          [this](const std::string& key) { return wiring_.definitions.machine(key); });
+  if (!loaded) {
+    *error = loaded.error();
+    return nullptr;
+  }
+  LiveExecution* live = loaded->get();
+  live->state.region = wiring_.options.region;
+  live->used = ++use_counter_;
+  live_.emplace(no, std::move(loaded).value());
+  return live;
+}
+
+void Shard::post(store::ExecutionNo no, Mail mail) {
+  Error error;
+  LiveExecution* live = find_or_load(no, &error);
+  if (live == nullptr) {
+    if (mail.reply) {
+      wiring_.loop.post([reply = std::move(mail.reply), error] { reply(Status(error), false); });
+    } else if (error.code != "ExecutionDoesNotExist") {
+      // A read that failed is no answer: what only we know is delivered again.
+      wiring_.loop.call_at(wiring_.loop.now().plus_ms(kRetryCommitMs),
+                           [this, no, kept = std::move(mail)]() mutable { post(no, std::move(kept)); });
+    }
+    return;
+  }
+  live->mailbox.push_back(std::move(mail));
+  ++mails_;
+  process(*live);
+}
+
+Shard::Decision Shard::decide(LiveExecution& live, store::Batch& batch) {
+  Decision decision;
+  std::set<engine::FrameNo> touched, gone;
+  std::vector<engine::HistoryEvent> events;
+  const engine::Context now = context(live);
+  const std::int64_t first_event = live.state.last_event_id + 1;
+  while (!live.mailbox.empty() && decision.mails.size() < kMailsPerCommit) {
+    Mail mail = std::move(live.mailbox.front());
+    live.mailbox.pop_front();
+    --mails_;
+    engine::Advance step = engine::advance(live.state, mail.stimulus, now);
+    decision.transitions += step.transitions;
+    append_all(events, step.events);
+    append_all(decision.commands, step.commands);
+    append_all(decision.ready, step.ready);
+    touched.insert(step.touched.begin(), step.touched.end());
+    for (const engine::FrameNo no : step.gone) {
+      touched.erase(no);
+      gone.insert(no);
+    }
+    decision.ended = decision.ended || step.ended;
+    if (step.applied || !mail.reply) merge(batch, std::exchange(mail.with, {}));
+    decision.mails.emplace_back(std::move(mail), step.applied);
+    if (events.size() >= engine::kEventsPerAdvance) break;
+  }
+  if (!events.empty()) {
+    batch.history.push_back({live.no, first_event, static_cast<std::int32_t>(events.size()),
+                             engine::encode_events(events, live.payloads)});
+  }
+  write_frames(live, touched, gone, batch, decision);
+  if (!live.started || decision.ended) write_row(live, batch);
+  if (decision.ended) batch.ended.push_back(live.no);
+  batch.payloads = live.payloads.take_fresh();
+  for (store::PayloadRow& row : batch.payloads) row.execution = live.no;
+  decision.last_event_id = live.state.last_event_id;
+  return decision;
+}
+
+void Shard::write_frames(LiveExecution& live, const std::set<engine::FrameNo>& touched,
+                         const std::set<engine::FrameNo>& gone, store::Batch& batch, Decision& decision) {
+  if (decision.ended) return;  // All frames go with the execution.
+  std::vector<std::pair<const engine::Frame*, std::string>> images;
+  for (const engine::FrameNo no : touched) {
+    const auto found = live.state.frames.find(no);
+    if (found == live.state.frames.end()) continue;
+    images.emplace_back(&found->second, engine::encode_frame(live.state, found->second, live.payloads));
+  }
+  for (auto& [frame, image] : images) {
+    const Timestamp due = engine::wake_at(live.state, *frame);
+    const store::FrameKey key{live.no, frame->no};
+    if (due != kNever) decision.timers.push_back({due, key});
+    batch.frames.push_back({key, due, frame_image(live.payloads.next(), std::move(image))});
+  }
+  for (const engine::FrameNo no : gone) batch.frames_gone.push_back({live.no, no});
+}
+
+void Shard::write_row(LiveExecution& live, store::Batch& batch) {
+  const engine::Execution& state = live.state;
+  live.image.deadline = state.deadline;
+  live.image.last_event_id = state.last_event_id;
+  live.image.error = state.error;
+  live.image.cause = state.cause;
+  if (state.outcome == engine::Outcome::kSucceeded) live.image.output_text = json::to_text(state.output);
+  batch.executions.push_back({live.no, state.arn, state.state_machine_arn, state.name,
+                              status_of(state.outcome), state.started_at, state.stopped_at,
+                              engine::encode_execution(live.image)});
+}
+
+void Shard::process(LiveExecution& live) {
+  if (live.committing || live.mailbox.empty()) return;
+  if (live.started && live.state.outcome != engine::Outcome::kRunning)
+    return;  // finish() answers what is left.
+  store::Batch batch;
+  batch.epoch = epoch_;
+  auto decision = std::make_shared<Decision>(decide(live, batch));
+  live.committing = true;
+  ++committing_;
+  const store::ExecutionNo no = live.no;
+  if (batch.empty()) {
+    // Nothing to write (a late report, an early timer): answer all the same, from the loop.
+    wiring_.loop.post([this, no, decision] { committed(no, decision, Status()); });
+    return;
+  }
+  wiring_.store.append(std::move(batch),
+                       [this, no, decision](Status status) { committed(no, decision, status); });
+}
+
+void Shard::committed(store::ExecutionNo no, std::shared_ptr<Decision> decision, const Status& status) {
+  --committing_;
+  LiveExecution& live = *live_.at(no);
+  live.committing = false;
+  if (!status) {
+    commit_failed(live, *decision, status.error());
+  } else {
+    if (!live.started) {
+      live.started = true;
+      beginning_.erase(live.state.arn);
+    }
+    release(live, *decision);
+  }
+  run_after_commit(no);
+  if (drained_ && committing_ == 0) std::exchange(drained_, nullptr)();
+}
+
+void Shard::release(LiveExecution& live, Decision& decision) {
+  const store::ExecutionNo no = live.no;
+  figures_.transitions += decision.transitions;
+  for (const engine::Command& command : decision.commands) {
+    if (const auto* invoke = std::get_if<engine::InvokeTask>(&command)) {
+      dispatch(live, invoke->attempt);
+    } else {
+      const AttemptKey key = key_of(no, std::get<engine::CancelTask>(command).attempt);
+      activities_.withdraw(key);
+      wiring_.dispatcher.cancel(key);
+    }
+  }
+  for (const TimerEntry& timer : decision.timers) timers_.push(timer);
+  if (!decision.timers.empty()) arm();
+  if (!decision.ready.empty()) {
+    live.mailbox.push_front({engine::Continue{decision.ready}, {}, nullptr});
+    ++mails_;
+  }
+  const ExecutionChange change{live.state.arn, status_of(live.state.outcome), decision.last_event_id};
+  const bool over = decision.ended;
+  for (auto& [mail, applied] : decision.mails) {
+    if (mail.reply) mail.reply(Status(), applied);
+  }
+  wiring_.changed(change);
+  if (over) {
+    finish(live);
+  } else {
+    process(live);
+    forget_idle();
+  }
+}
+
+void Shard::finish(LiveExecution& live) {
+  ++figures_.ended;
+  const std::string arn = live.state.arn;
+  std::deque<Mail> late = std::move(live.mailbox);
+  mails_ -= late.size();
+  live_.erase(live.no);
+  for (Mail& mail : late) {
+    if (mail.reply) mail.reply(Status(), false);
+  }
+  wiring_.ended(arn);
+}
+
+void Shard::commit_failed(LiveExecution& live, Decision& decision, const Error& error) {
+  ++figures_.commit_failures;
+  const store::ExecutionNo no = live.no;
+  const bool was_started = live.started;
+  std::deque<Mail> kept;
+  for (auto& [mail, applied] : decision.mails) {
+    if (is_ours_alone(mail)) {
+      kept.push_back(std::move(mail));
+    } else {
+      mail.reply(Status(Error{"ServiceUnavailable", "the change could not be written: " + error.message, "",
+                              error.hint}),
+                 false);
+    }
+  }
+  for (Mail& mail : live.mailbox) kept.push_back(std::move(mail));
+  mails_ -= live.mailbox.size();
+  beginning_.erase(live.state.arn);
+  live_.erase(no);
+  if (!was_started) return;
+  // Load it again and go on from what is durable, a little later: the disk may need a moment.
+  wiring_.loop.call_at(wiring_.loop.now().plus_ms(kRetryCommitMs),
+                       [this, no, kept = std::move(kept)]() mutable {
+                         for (Mail& mail : kept) post(no, std::move(mail));
+                       });
+}
+
+void Shard::run_after_commit(store::ExecutionNo no) {
+  const auto found = after_commit_.find(no);
+  if (found == after_commit_.end()) return;
+  const std::vector<std::function<void()>> callbacks = std::move(found->second);
+  after_commit_.erase(found);
+  for (const auto& callback : callbacks) callback();
+}
+
+void Shard::dispatch(LiveExecution& live, const engine::AttemptId& attempt) {
+  const auto found = live.state.frames.find(attempt.frame);
+  if (found == live.state.frames.end() || engine::waiting_attempt(found->second) != attempt) return;
+  const engine::Frame& frame = found->second;
+  const asl::State& state = live.state.state_of(frame);
+  const auto& body = std::get<asl::Task>(state.body);
+  const auto& task = std::get<engine::InTask>(frame.phase);
+  TaskOrder order;
+  order.key = key_of(live.no, attempt);
+  order.idempotency_key = wiring_.store_id + "-" + std::to_string(live.no) + "-" +
+                          std::to_string(attempt.frame) + "-" + std::to_string(attempt.entry) + "-" +
+                          std::to_string(attempt.attempt);
+  if (body.resource.pattern == asl::TaskPattern::kWaitForTaskToken || body.resource.is_activity) {
+    order.task_token = wiring_.tokens.make(order.key);
+  }
+  if (body.resource.is_activity) {
+    activities_.offer(body.resource.text, {order.key, order.task_token, json::to_text(task.parameters)});
+    return;
+  }
+  order.execution_arn = live.state.arn;
+  order.state_machine_arn = live.state.state_machine_arn;
+  order.execution_name = live.state.name;
+  order.state_name = state.name;
+  order.role_arn = live.state.role_arn;
+  order.resource = body.resource;
+  order.parameters = task.parameters;
+  order.credentials = task.credentials;
+  order.deadline = task.deadline;
+  order.actor = live.actor;
+  wiring_.dispatcher.dispatch(std::move(order));
+}
+
+std::shared_ptr<void> Shard::poll_activity(std::string_view activity_arn, std::string worker,
+                                           std::int64_t wait_ms, std::function<void(ActivityTask)> done) {
+  return activities_.poll(std::string(activity_arn), std::move(worker), wait_ms, std::move(done));
+}
+
+// Far more open executions than fit in memory is normal; those that only wait are read back when they are
+// needed.
+void Shard::forget_idle() {
+  if (live_.size() <= wiring_.options.open_in_memory_max) return;
+  std::vector<std::pair<std::uint64_t, store::ExecutionNo>> idle;
+  for (const auto& [no, live] : live_) {
+    if (!live->committing && live->mailbox.empty() && live->started) idle.emplace_back(live->used, no);
+  }
+  const std::size_t surplus =
+      std::min(idle.size(), live_.size() - wiring_.options.open_in_memory_max * 3 / 4);
+  std::nth_element(idle.begin(), idle.begin() + static_cast<std::ptrdiff_t>(surplus), idle.end());
+  for (std::size_t i = 0; i < surplus; ++i) live_.erase(idle[i].second);
+}
+
+void Shard::arm() {
+  if (timers_.empty() || timers_.top().due >= armed_for_) return;
+  if (timer_ != 0) wiring_.loop.cancel(timer_);
+  armed_for_ = timers_.top().due;
+  timer_ = wiring_.loop.call_at(armed_for_, [this] { fire_due_timers(); });
+}
+
+void Shard::fire_due_timers() {
+  timer_ = 0;
+  armed_for_ = kNever;
+  const Timestamp now = wiring_.loop.now();
+  while (!timers_.empty() && timers_.top().due <= now) {
+    const store::FrameKey key = timers_.top().key;
+    timers_.pop();
+    post(key.execution, {engine::TimerFired{key.frame}, {}, nullptr});
+  }
+  arm();
+}
+
+void Shard::recover_frame(const store::FrameRow& row,
+                          std::map<store::ExecutionNo, std::vector<engine::FrameNo>>& ready,
+                          std::vector<store::FrameKey>& in_task, Status* status) {
+  const Result<SplitImage> split = split_frame_image(row.image);
+  if (!split) {
+    *status = split.error();
+    return;
+  }
+  const Result<engine::FrameGlance> glance = engine::glance_at_frame(split->engine_image);
+  if (!glance) {
+    *status = glance.error();
+    return;
+  }
+  if (row.wake_at != kNever) timers_.push({row.wake_at, row.key});
+  if (glance->ready) ready[row.key.execution].push_back(row.key.frame);
+  if (glance->in_task && !glance->submitted) in_task.push_back(row.key);
+}
+
+Status Shard::recover() {
+  SORTIE_TRY(epoch_, wiring_.store.acquire(0));
+  SORTIE_TRY(last_no_, wiring_.store.last_execution_no());
+  std::map<store::ExecutionNo, std::vector<engine::FrameNo>> ready;
+  std::vector<store::FrameKey> in_task;
+  store::FrameKey after{0, 0};
+  while (true) {
+    SORTIE_TRY(const std::vector<store::FrameRow> page, wiring_.store.scan_frames(after, kRecoveryPage));
+    for (const store::FrameRow& row : page) {
+      Status status;
+      recover_frame(row, ready, in_task, &status);
+      if (!status) return status;
+    }
+    if (page.size() < kRecoveryPage) break;
+    after = page.back().key;
+  }
+  for (auto& [no, frames] : ready) post(no, {engine::Continue{std::move(frames)}, {}, nullptr});
+  for (const store::FrameKey& key : in_task) {
+    Error error;
+    LiveExecution* live = find_or_load(key.execution, &error);
+    if (live == nullptr) return error;
+    const auto found = live->state.frames.find(key.frame);
+    if (found == live->state.frames.end()) continue;
+    const auto attempt = engine::waiting_attempt(found->second);
+    const bool taken = attempt && std::get<engine::InTask>(found->second.phase).started;
+    if (attempt && !taken) dispatch(*live, *attempt);
+    forget_idle();
+  }
+  arm();
+  return {};
+}
+
+void Shard::drain(std::function<void()> done) {
+  if (committing_ == 0) return wiring_.loop.post(std::move(done));
+  drained_ = std::move(done);
+}
+
+Runtime::Figures Shard::figures() const {
+  Runtime::Figures figures = figures_;
+  figures.in_memory = live_.size();
+  figures.timers = timers_.size();
+  figures.mailbox = mails_;
+  return figures;
+}
+
+}  // namespace sortie::runtime

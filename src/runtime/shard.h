@@ -1,0 +1,118 @@
+#pragma once
+// Shard owns executions: it keeps the open ones (or loads them), takes their stimuli in order, lets the
+// engine decide, commits, and then lets commands and answers out. One commit of an execution is under way at
+// a time; what arrives meanwhile waits in its mailbox and goes into the next one, so grouping comes by
+// itself.
+//
+// If a commit fails, what the engine decided is thrown away and the execution is loaded again. Senders of
+// stimuli that came from outside get the error; what only we know (timers, task results) is kept and tried
+// again.
+#include <functional>
+#include <map>
+#include <memory>
+#include <queue>
+#include <string>
+#include <unordered_map>
+#include <unordered_set>
+#include <vector>
+
+#include "runtime/activities.h"
+#include "runtime/definitions.h"
+#include "runtime/live.h"
+#include "runtime/task_token.h"
+
+namespace sortie::runtime {
+
+class Shard {
+ public:
+  struct Wiring {
+    Loop& loop;
+    Random& random;
+    store::Store& store;
+    TaskDispatcher& dispatcher;
+    Definitions& definitions;
+    const TaskTokens& tokens;
+    std::string store_id;
+    const Options& options;
+    std::function<void(const ExecutionChange&)> changed;
+    std::function<void(const std::string& arn)> ended;
+  };
+
+  explicit Shard(Wiring wiring);
+
+  Status recover();
+  // Takes an execution that begins; its Start is the first mail.
+  void begin(std::unique_ptr<LiveExecution> live, Mail start);
+  // Puts a stimulus into the mailbox of an open execution, loading it if need be. The reply gets
+  // "ExecutionDoesNotExist" when it is over.
+  void post(store::ExecutionNo no, Mail mail);
+  store::ExecutionNo next_no() { return ++last_no_; }
+  // The number of an execution that has begun but may not be in the store yet; 0: none.
+  store::ExecutionNo find_beginning(std::string_view arn) const;
+  void after_commit(store::ExecutionNo no, std::function<void()> callback);
+  bool is_full() const { return mails_ >= wiring_.options.mailbox_max; }
+  void drain(std::function<void()> done);
+  std::shared_ptr<void> poll_activity(std::string_view activity_arn, std::string worker, std::int64_t wait_ms,
+                                      std::function<void(ActivityTask)> done);
+  Runtime::Figures figures() const;
+  store::Epoch epoch() const { return epoch_; }
+
+ private:
+  struct TimerEntry {
+    Timestamp due;
+    store::FrameKey key;
+    bool operator>(const TimerEntry& other) const {
+      return due != other.due ? due > other.due : key > other.key;
+    }
+  };
+  // What one commit carries, kept until the store has answered.
+  struct Decision {
+    std::vector<engine::Command> commands;
+    std::vector<std::pair<Mail, bool>> mails;  // With whether each was applied.
+    std::vector<engine::FrameNo> ready;
+    std::vector<TimerEntry> timers;
+    std::int64_t last_event_id = 0;
+    bool ended = false;
+    std::uint64_t transitions = 0;
+  };
+
+  LiveExecution* find_or_load(store::ExecutionNo no, Error* error);
+  void process(LiveExecution& live);
+  Decision decide(LiveExecution& live, store::Batch& batch);
+  void write_frames(LiveExecution& live, const std::set<engine::FrameNo>& touched,
+                    const std::set<engine::FrameNo>& gone, store::Batch& batch, Decision& decision);
+  void write_row(LiveExecution& live, store::Batch& batch);
+  void committed(store::ExecutionNo no, std::shared_ptr<Decision> decision, const Status& status);
+  void commit_failed(LiveExecution& live, Decision& decision, const Error& error);
+  void release(LiveExecution& live, Decision& decision);
+  void dispatch(LiveExecution& live, const engine::AttemptId& attempt);
+  void finish(LiveExecution& live);
+  void run_after_commit(store::ExecutionNo no);
+  void forget_idle();
+  void arm();
+  void fire_due_timers();
+  void recover_frame(const store::FrameRow& row,
+                     std::map<store::ExecutionNo, std::vector<engine::FrameNo>>& ready,
+                     std::vector<store::FrameKey>& in_task, Status* status);
+  engine::Context context(const LiveExecution& live) const;
+
+  Wiring wiring_;
+  store::Epoch epoch_ = 0;
+  store::ExecutionNo last_no_ = 0;
+  std::unordered_map<store::ExecutionNo, std::unique_ptr<LiveExecution>> live_;
+  std::unordered_map<std::string, store::ExecutionNo> beginning_;
+  std::unordered_map<store::ExecutionNo, std::vector<std::function<void()>>> after_commit_;
+  std::priority_queue<TimerEntry, std::vector<TimerEntry>, std::greater<>> timers_;
+  Loop::TimerId timer_ = 0;
+  Timestamp armed_for_ = kNever;
+  Activities activities_;
+  std::function<void()> drained_;
+  std::size_t committing_ = 0;
+  std::size_t mails_ = 0;
+  std::uint64_t use_counter_ = 0;
+  Runtime::Figures figures_;
+};
+
+AttemptKey key_of(store::ExecutionNo no, const engine::AttemptId& attempt);
+
+}  // namespace sortie::runtime
