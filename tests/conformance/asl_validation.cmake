@@ -1,0 +1,7 @@
+if(TARGET sortie_asl)
+  add_executable(asl_validation_test ${CMAKE_CURRENT_LIST_DIR}/asl_validation_test.cpp)
+  target_link_libraries(asl_validation_test PRIVATE sortie_asl GTest::gtest_main)
+  target_compile_definitions(asl_validation_test PRIVATE SORTIE_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
+  add_test(NAME asl_validation_test COMMAND asl_validation_test)
+  set_property(GLOBAL APPEND PROPERTY SORTIE_TEST_PROGRAMS asl_validation_test)
+endif()
