@@ -23,6 +23,10 @@ set(CMAKE_CXX_FLAGS_TSAN "-O1 -g1 -fsanitize=thread -fno-omit-frame-pointer")
 set(CMAKE_EXE_LINKER_FLAGS_ASAN "-fsanitize=address,undefined")
 set(CMAKE_EXE_LINKER_FLAGS_TSAN "-fsanitize=thread")
 
+if(SORTIE_FUZZ)
+  add_compile_options(-fsanitize=fuzzer-no-link)
+endif()
+
 add_library(sortie_flags INTERFACE)
 target_compile_options(sortie_flags INTERFACE -Wall -Wextra -Werror -Wno-missing-field-initializers)
 target_include_directories(sortie_flags INTERFACE ${CMAKE_SOURCE_DIR}/src)

@@ -1,0 +1,184 @@
+#!/usr/bin/env python3
+"""Builds and runs every test; the last line is `N passed, N failed, N skipped`.
+
+Lanes, in this order: the release binary; unit, contract, conformance and simulation tests in one sanitizer build
+(clang-16, AddressSanitizer and UndefinedBehaviorSanitizer) with a smoke run of the fuzz targets in it; the threaded
+floors again under ThreadSanitizer; the Python tests; the tests on the real binary (tests/e2e). `--only LANE` runs one.
+"""
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+OUT = ROOT / "build" / "test"
+TSAN_PROGRAMS = ["runtime_test", "store_test", "functions_test", "api_test", "io_test"]
+LINE = re.compile(r"^(\d+) passed, (\d+) failed(?:, (\d+) skipped)?$")
+
+
+class Tally:
+    def __init__(self) -> None:
+        self.passed = self.failed = self.skipped = 0
+        self.broken: list[str] = []
+
+    def add(self, what: str, passed: int, failed: int, skipped: int, seconds: float) -> None:
+        self.passed += passed
+        self.failed += failed
+        self.skipped += skipped
+        if failed:
+            self.broken.append(what)
+        print(f"test: {what}: {passed} passed, {failed} failed, {skipped} skipped ({seconds:.0f} s)", flush=True)
+
+
+tally = Tally()
+
+
+def run(what: str, command: list[str], seconds: int, **kw) -> tuple[int, str, float]:
+    """Runs a command with its output in a file; the output is shown only where it failed."""
+    log = OUT / (re.sub(r"[^A-Za-z0-9_.-]+", "-", what) + ".log")
+    began = time.monotonic()
+    with open(log, "w") as out:
+        try:
+            code = subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT,
+                                  timeout=seconds, **kw).returncode
+        except subprocess.TimeoutExpired:
+            out.write(f"\ntest: {what} did not end within {seconds} s\n")
+            code = 124
+    return code, log.read_text(errors="replace"), time.monotonic() - began
+
+
+def must(what: str, command: list[str], seconds: int = 3600) -> None:
+    print(f"test: {what} ...", flush=True)
+    code, text, took = run(what, command, seconds)
+    if code != 0:
+        print("\n".join(text.splitlines()[-60:]))
+        tally.add(what, 0, 1, 0, took)
+        finish()
+
+
+def finish() -> None:
+    if tally.broken:
+        print("test: failed: " + ", ".join(tally.broken) + "; logs are in build/test/")
+    print(f"{tally.passed} passed, {tally.failed} failed, {tally.skipped} skipped", flush=True)
+    sys.exit(1 if tally.failed or not tally.passed else 0)
+
+
+def gtest(program: pathlib.Path, lane: str, seconds: int) -> None:
+    what = f"{lane} {program.name}"
+    report = OUT / f"{lane}-{program.name}.json"
+    report.unlink(missing_ok=True)
+    env = {**os.environ, "ASAN_OPTIONS": "detect_leaks=1:allocator_may_return_null=1", "UBSAN_OPTIONS": "print_stacktrace=1",
+           "TSAN_OPTIONS": "halt_on_error=1:second_deadlock_stack=1"}
+    code, text, took = run(what, [str(program), f"--gtest_output=json:{report}"], seconds, env=env)
+    passed = failed = skipped = 0
+    if report.exists():
+        for suite in json.loads(report.read_text())["testsuites"]:
+            for case in suite["testsuite"]:
+                if case.get("failures"):
+                    failed += 1
+                elif case.get("result") == "SKIPPED":
+                    skipped += 1
+                else:
+                    passed += 1
+    if code != 0 and failed == 0:
+        failed = 1  # It crashed, or a sanitizer stopped it.
+    if failed:
+        print("\n".join(text.splitlines()[-60:]))
+    for line in re.findall(r"^.*SKIP: .*$", text, re.M)[:5]:
+        print(f"test: {line.strip()}")
+    tally.add(what, passed, failed, skipped, took)
+
+
+def counted(what: str, command: list[str], seconds: int, **kw) -> None:
+    """A script that says `N passed, N failed, N skipped` in its last line."""
+    code, text, took = run(what, command, seconds, **kw)
+    lines = text.strip().splitlines()
+    match = LINE.match(lines[-1].strip()) if lines else None
+    passed, failed, skipped = (int(g or 0) for g in match.groups()) if match else (0, 1, 0)
+    if code != 0 and failed == 0:
+        failed = 1
+    if failed:
+        print("\n".join(lines[-60:]))
+    for line in [x for x in lines if "SKIP" in x][:5]:
+        print(f"test: {line.strip()}")
+    tally.add(what, passed, failed, skipped, took)
+
+
+def configure(folder: str, *options: str) -> None:
+    must(f"configure {folder}", ["cmake", "-S", ".", "-B", f"build/{folder}", "-G", "Ninja", *options])
+
+
+def programs(folder: str, suffix: str) -> list[pathlib.Path]:
+    found = (p for p in (ROOT / "build" / folder).rglob(f"*{suffix}") if p.is_file() and os.access(p, os.X_OK))
+    return sorted(found, key=lambda p: p.name)
+
+
+def lane_build() -> None:
+    must("build the release binary", ["scripts/build.sh"])
+
+
+def lane_asan() -> None:
+    configure("asan", "-DCMAKE_BUILD_TYPE=Asan", "-DCMAKE_CXX_COMPILER=clang++-16", "-DSORTIE_FUZZ=ON")
+    must("build asan", ["ninja", "-C", "build/asan"])
+    for program in programs("asan", "_test"):
+        gtest(program, "asan", 900)
+
+
+def lane_fuzz(seconds: int) -> None:
+    configure("asan", "-DCMAKE_BUILD_TYPE=Asan", "-DCMAKE_CXX_COMPILER=clang++-16", "-DSORTIE_FUZZ=ON")
+    must("build fuzz targets", ["ninja", "-C", "build/asan"])
+    for program in programs("asan", "_fuzz"):
+        corpus = OUT / "corpus" / program.name
+        corpus.mkdir(parents=True, exist_ok=True)
+        seeds = ROOT / "tests" / "fuzz" / "corpus" / program.name.removesuffix("_fuzz")
+        command = [str(program), f"-max_total_time={seconds}", "-rss_limit_mb=2048", "-timeout=20", "-print_final_stats=0",
+                   f"-artifact_prefix={OUT}/", str(corpus), *([str(seeds)] if seeds.exists() else [])]
+        code, text, took = run(f"fuzz {program.name}", command, seconds + 120)
+        if code != 0:
+            print("\n".join(text.splitlines()[-40:]))
+        tally.add(f"fuzz {program.name}", int(code == 0), int(code != 0), 0, took)
+
+
+def lane_tsan() -> None:
+    configure("tsan", "-DCMAKE_BUILD_TYPE=Tsan")
+    existing = [p for p in TSAN_PROGRAMS if (ROOT / "build" / "tsan" / "build.ninja").read_text().find(f"/{p}:") != -1 or
+                f" {p}" in (ROOT / "build" / "tsan" / "build.ninja").read_text()]
+    must("build tsan", ["ninja", "-C", "build/tsan", *existing])
+    for program in programs("tsan", "_test"):
+        if program.name in existing:
+            gtest(program, "tsan", 900)
+
+
+def lane_python() -> None:
+    counted("python", ["scripts/test-python.sh"], 900)
+
+
+def lane_e2e(long: bool) -> None:
+    env = {**os.environ, "SORTIE": str(ROOT / "build" / "sortie"), "SORTIE_LONG": "1" if long else ""}
+    for script in sorted((ROOT / "tests" / "e2e").glob("*_e2e.py")):
+        counted(f"e2e {script.stem}", [str(ROOT / "build/venv/bin/python"), str(script)], 3600 if long else 600, env=env)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", choices=["build", "asan", "fuzz", "tsan", "python", "e2e"])
+    parser.add_argument("--fuzz-seconds", type=int, default=0)
+    parser.add_argument("--long", action="store_true", help="ten-minute fuzzing, thousands of kills, soak")
+    args = parser.parse_args()
+    OUT.mkdir(parents=True, exist_ok=True)
+    fuzz_seconds = args.fuzz_seconds or (600 if args.long else 8)
+    lanes = {"build": lane_build, "asan": lane_asan, "fuzz": lambda: lane_fuzz(fuzz_seconds), "tsan": lane_tsan,
+             "python": lane_python, "e2e": lambda: lane_e2e(args.long)}
+    for name, lane in lanes.items():
+        if args.only in (None, name):
+            lane()
+    finish()
+
+
+main()
