@@ -9,7 +9,7 @@
 #include "base/text.h"
 
 namespace sortie::intrinsic {
-namespace {
+namespace payload_detail {
 
 constexpr std::string_view kSuffix = ".$";
 
@@ -194,10 +194,10 @@ class Evaluator {
   bool pointing_ = false;
 };
 
-}  // namespace
+}  // namespace payload_detail
 
 struct PayloadTemplate::Program {
-  Piece root;
+  payload_detail::Piece root;
   std::vector<std::string> variables;
 };
 
@@ -207,20 +207,20 @@ Result<PayloadTemplate> PayloadTemplate::compile(const json::Value& tree) {
                  "The template is nested more than " + std::to_string(kTemplateDepthMax) + " levels deep", "",
                  ""};
   }
-  Compiler compiler;
-  SORTIE_TRY(Piece root, compiler.compile(tree));
+  payload_detail::Compiler compiler;
+  SORTIE_TRY(payload_detail::Piece root, compiler.compile(tree));
   auto program = std::make_shared<Program>();
   program->root = std::move(root);
   program->variables = std::move(compiler.variables);
   return PayloadTemplate(std::move(program));
 }
 
-bool PayloadTemplate::is_constant() const { return program_->root.kind == Piece::Kind::kLiteral; }
+bool PayloadTemplate::is_constant() const { return program_->root.kind == payload_detail::Piece::Kind::kLiteral; }
 
 std::span<const std::string> PayloadTemplate::variable_names() const { return program_->variables; }
 
 Result<json::Value> PayloadTemplate::evaluate(const Scope& scope, TemplateFailure* failure) const {
-  return Evaluator(scope, failure).evaluate(program_->root);
+  return payload_detail::Evaluator(scope, failure).evaluate(program_->root);
 }
 
 }  // namespace sortie::intrinsic
