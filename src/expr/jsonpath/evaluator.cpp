@@ -520,6 +520,7 @@ Result<json::Value> evaluate_program(const Program& program, const json::Value& 
     if (!program.definite) return json::Value::array(std::move(quick.results()));
     return std::move(quick.results().front());
   }
+  if (out == Outcome::kLimit) return quick.error(out);
   Evaluation traced(root, true);
   out = traced.run(program, root);
   return traced.error(out);

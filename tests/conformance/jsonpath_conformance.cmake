@@ -1,0 +1,7 @@
+if(TARGET sortie_intrinsic)
+  add_executable(jsonpath_conformance_test ${CMAKE_CURRENT_LIST_DIR}/jsonpath_conformance_test.cpp)
+  target_link_libraries(jsonpath_conformance_test PRIVATE sortie_intrinsic GTest::gtest_main)
+  target_compile_definitions(jsonpath_conformance_test PRIVATE SORTIE_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
+  add_test(NAME jsonpath_conformance_test COMMAND jsonpath_conformance_test)
+  set_property(GLOBAL APPEND PROPERTY SORTIE_TEST_PROGRAMS jsonpath_conformance_test)
+endif()
