@@ -183,7 +183,11 @@ Outcome_<std::optional<double>> Step::number(const Frame& frame, const asl::Numb
   if (!field.path) return std::optional<double>();
   Outcome_<json::Value> found = evaluate(frame, *field.path, input);
   if (auto* failure = std::get_if<Failure>(&found)) return std::move(*failure);
-  const json::Value& value = std::get<json::Value>(found);
+  json::Value value = std::get<json::Value>(std::move(found));
+  if (value.is_string()) {  // "1" counts as 1 (recorded: MAP_STATE_REFERENCE_IN_MAX_CONCURRENCY_PATH).
+    const Result<json::Value> digits = json::parse(value.as_string());
+    if (digits && digits->is_number()) value = *digits;
+  }
   const bool percentage = name.find("Percentage") != std::string_view::npos;
   const bool fits = value.is_number() &&
                     (percentage || value.is_integer() || value.as_double() == std::floor(value.as_double()));

@@ -1,0 +1,156 @@
+#include <cstdio>
+
+#include "base/text.h"
+#include "cli/commands.h"
+#include "cli/exit_code.h"
+#include "io/file.h"
+#include "json/text.h"
+#include "json/yaml.h"
+
+namespace sortie::cli {
+namespace {
+
+std::string field(const json::Value& object, std::string_view key) {
+  const json::Value& value = object.get(key);
+  if (value.is_null()) return "";
+  return value.is_string() ? value.to_std_string() : json::to_text(value);
+}
+
+int show_list(const Common& common, const std::string& path, const std::string& member,
+              const std::vector<Column>& columns, const std::string& name_key) {
+  const Result<Client> client = Client::connect(common.client);
+  if (!client) return report(client.error());
+  const Result<json::Value> page = client->get(path);
+  if (!page) return report(page.error());
+  const auto items = page->get(member).items();
+  print_rows({items.begin(), items.end()}, columns, name_key, common.output);
+  return kOk;
+}
+
+}  // namespace
+
+int event_send(const Common& common, const std::string& file, const std::string& bus) {
+  const Result<std::string> text = read_input(file);
+  if (!text) return report(text.error());
+  const Result<json::Value> event = json::parse(*text);
+  if (!event) {
+    Error error = event.error();
+    error.message = "the event is no JSON: " + error.message;
+    error.place = file + ", " + error.place;
+    return report(error);
+  }
+  const Result<Client> client = Client::connect(common.client);
+  if (!client) return report(client.error());
+  json::Value body = *event;
+  if (!bus.empty() && body.is_object()) body = json::ObjectBuilder(body).set("event-bus", bus).build();
+  const Result<json::Value> sent = client->post("/v1/events", body);
+  if (!sent) return report(sent.error());
+  print_object(*sent, "id", common.output);
+  return kOk;
+}
+
+int event_list(const Common& common, const EventList& what) {
+  std::string path = "/v1/events?limit=" + std::to_string(what.limit);
+  if (!what.source.empty()) path += "&source=" + percent_encode(what.source);
+  if (!what.type.empty()) path += "&type=" + percent_encode(what.type);
+  if (!what.text.empty()) path += "&text=" + percent_encode(what.text);
+  return show_list(common, path, "events",
+                   {{"id", "ID"},
+                    {"time", "TIME"},
+                    {"source", "SOURCE"},
+                    {"detail_type", "TYPE"},
+                    {"rules", "RULES", true},
+                    {"executions", "EXECUTIONS", true},
+                    {"duplicate_of", "DUPLICATE OF", true}},
+                   "id");
+}
+
+int event_show(const Common& common, const std::string& id) {
+  const Result<Client> client = Client::connect(common.client);
+  if (!client) return report(client.error());
+  const Result<json::Value> event = client->get("/v1/events/" + percent_encode(id));
+  if (!event) return report(event.error());
+  print_object(*event, "id", common.output);
+  return kOk;
+}
+
+int function_invoke(const Common& common, const std::string& name, const std::string& payload_file) {
+  json::Value payload = json::Value::object(std::vector<json::Member>());
+  if (!payload_file.empty()) {
+    const Result<std::string> text = read_input(payload_file);
+    if (!text) return report(text.error());
+    Result<json::Value> parsed = json::parse(*text);
+    if (!parsed) return report(parsed.error());
+    payload = std::move(parsed).value();
+  }
+  const Result<Client> client = Client::connect(common.client);
+  if (!client) return report(client.error());
+  const Result<json::Value> answer =
+      client->post("/v1/functions/" + percent_encode(name) + "/invoke", payload);
+  if (!answer) return report(answer.error());
+  print_object(*answer, "request_id", common.output);
+  return field(*answer, "function_error").empty() ? kOk : kExecutionFailed;
+}
+
+int function_list(const Common& common) {
+  return show_list(common, "/v1/functions", "functions",
+                   {{"name", "NAME"},
+                    {"runtime", "RUNTIME"},
+                    {"handler", "HANDLER"},
+                    {"timeout", "TIMEOUT"},
+                    {"memory", "MEMORY"},
+                    {"problem", "PROBLEM"},
+                    {"arn", "ARN", true}},
+                   "name");
+}
+
+int function_logs(const Common& common, const std::string& name, const std::string& request_id) {
+  const Result<Client> client = Client::connect(common.client);
+  if (!client) return report(client.error());
+  const std::string query = request_id.empty() ? "" : "?request_id=" + percent_encode(request_id);
+  const Result<json::Value> page = client->get("/v1/functions/" + percent_encode(name) + "/logs" + query);
+  if (!page) return report(page.error());
+  if (common.output.format == "json" || common.output.format == "jsonl") {
+    print_object(*page, "function", common.output);
+    return kOk;
+  }
+  for (const json::Value& invocation : page->get("invocations").items()) {
+    for (const std::string_view line : split(field(invocation, "text"), '\n')) {
+      if (!line.empty()) print_line(shown(line));
+    }
+  }
+  return kOk;
+}
+
+int playbook_list(const Common& common) {
+  return show_list(common, "/v1/playbooks", "playbooks",
+                   {{"name", "NAME"},
+                    {"type", "TYPE"},
+                    {"origin", "ORIGIN"},
+                    {"updated_at", "UPDATED"},
+                    {"arn", "ARN", true}},
+                   "name");
+}
+
+int playbook_publish(const Common& common, const std::string& file, const std::string& role) {
+  const Result<std::string> text = read_input(file);
+  if (!text) return report(text.error());
+  std::string name = file.substr(file.rfind('/') + 1);
+  for (const char* ending : {".asl.json", ".asl.yaml", ".asl.yml", ".json", ".yaml", ".yml"}) {
+    if (name.ends_with(ending)) {
+      name.resize(name.size() - std::string_view(ending).size());
+      break;
+    }
+  }
+  const Result<Client> client = Client::connect(common.client);
+  if (!client) return report(client.error());
+  json::ObjectBuilder body;
+  body.append("definition", *text);
+  if (!role.empty()) body.append("role_arn", role);
+  const Result<json::Value> done = client->post("/v1/playbooks/" + percent_encode(name), body.build());
+  if (!done) return report(done.error());
+  print_object(*done, "arn", common.output);
+  return kOk;
+}
+
+}  // namespace sortie::cli

@@ -1,0 +1,297 @@
+#include <unistd.h>
+
+#include <chrono>
+#include <csignal>
+#include <cstdio>
+#include <map>
+#include <thread>
+
+#include "base/text.h"
+#include "cli/commands.h"
+#include "cli/exit_code.h"
+#include "json/text.h"
+
+namespace sortie::cli {
+namespace {
+
+const std::vector<Column> kRunColumns = {{"status", "STATUS"},      {"name", "NAME"},
+                                         {"playbook", "PLAYBOOK"},  {"started_at", "STARTED"},
+                                         {"stopped_at", "STOPPED"}, {"arn", "ARN", true}};
+
+std::string last_part(const std::string& arn) { return arn.substr(arn.rfind(':') + 1); }
+
+// Rows show the playbook's name; the ARN is there with -o wide.
+json::Value with_playbook(const json::Value& row) {
+  const json::Value& machine = row.get("state_machine");
+  return json::ObjectBuilder(row)
+      .set("playbook", machine.is_string() ? last_part(machine.to_std_string()) : "")
+      .build();
+}
+
+// An execution's ARN from an ARN, a name, or @latest.
+Result<std::string> find_execution(const Client& client, const std::string& text) {
+  if (text.starts_with("arn:")) return text;
+  const std::string filter = text == "@latest" ? "" : "&name=" + percent_encode(text);
+  SORTIE_TRY(const json::Value page, client.get("/v1/executions?limit=50" + filter));
+  for (const json::Value& row : page.get("executions").items()) {
+    if (text == "@latest" || (row.get("name").is_string() && row.get("name").as_string() == text)) {
+      return row.get("arn").to_std_string();
+    }
+  }
+  return Error{"NotFound", "there is no execution named '" + shown(text) + "'", "404",
+               "see `sortie run list`"};
+}
+
+Result<json::Value> fetch(const Client& client, const std::string& arn) {
+  return client.get("/v1/executions/" + percent_encode(arn));
+}
+
+int code_of_status(const std::string& status) {
+  if (status == "SUCCEEDED") return kOk;
+  if (status == "TIMED_OUT") return kTimedOut;
+  return status == "RUNNING" ? kStillPending : kExecutionFailed;
+}
+
+std::string text_at(const json::Value& object, std::string_view key) {
+  const json::Value& value = object.get(key);
+  return value.is_string() ? value.to_std_string() : std::string();
+}
+
+// One line for an event: what happened to which state.
+std::string event_line(const json::Value& event) {
+  std::string line = text_at(event, "timestamp") + "  " + text_at(event, "type");
+  for (const json::Member& member : event.members()) {
+    if (!member.value.is_object()) continue;
+    const std::string name = text_at(member.value, "name");
+    const std::string error = text_at(member.value, "error");
+    const std::string resource = text_at(member.value, "resource");
+    if (!name.empty()) line += "  " + shown(name);
+    if (!resource.empty()) line += "  " + shown(resource);
+    if (!error.empty()) line += "  " + shown(error);
+    const std::string cause = text_at(member.value, "cause");
+    if (!cause.empty()) line += ": " + shown(truncate_utf8(cause, 200));
+  }
+  return line;
+}
+
+// The live tree: every state that was entered, with what became of it, redrawn in place.
+class Tree {
+ public:
+  void take(const json::Value& event) {
+    const std::string type = text_at(event, "type");
+    const json::Value& entered = event.get("stateEnteredEventDetails");
+    const json::Value& exited = event.get("stateExitedEventDetails");
+    if (entered.is_object()) {
+      states_[text_at(entered, "name")] = "running";
+      remember(text_at(entered, "name"));
+    }
+    if (exited.is_object()) states_[text_at(exited, "name")] = "done";
+    if (type.ends_with("Failed") || type.ends_with("TimedOut")) last_failure_ = event_line(event);
+  }
+  void draw(const std::string& status, const json::Value& waiting) {
+    if (lines_ > 0) std::printf("\033[%zuA\033[J", lines_);
+    lines_ = 0;
+    put(painted(status));
+    for (const std::string& name : order_) {
+      const bool running = states_[name] == "running" && status == "RUNNING";
+      put(std::string(running ? "  > " : "  . ") + shown(name) + (running ? "  ..." : ""));
+    }
+    if (!last_failure_.empty()) put("  ! " + last_failure_);
+    for (const json::Value& sentence : waiting.items()) {
+      if (sentence.is_string()) put("    " + shown(sentence.as_string()));
+    }
+    std::fflush(stdout);
+  }
+
+ private:
+  void remember(const std::string& name) {
+    if (std::find(order_.begin(), order_.end(), name) == order_.end()) order_.push_back(name);
+  }
+  void put(const std::string& line) {
+    print_line(std::string(truncate_utf8(line, 160)));
+    ++lines_;
+  }
+
+  std::map<std::string, std::string> states_;
+  std::vector<std::string> order_;
+  std::string last_failure_;
+  std::size_t lines_ = 0;
+};
+
+// Takes the events after `from` and hands them over; answers the next id.
+Result<std::int64_t> follow(const Client& client, const std::string& arn, std::int64_t from,
+                            const std::function<void(const json::Value&)>& take) {
+  while (true) {
+    SORTIE_TRY(const json::Value page, client.get("/v1/executions/" + percent_encode(arn) +
+                                                  "/history?limit=500&from=" + std::to_string(from)));
+    const json::Value& events = page.get("events");
+    for (const json::Value& event : events.items()) {
+      take(event);
+      if (event.get("id").is_integer()) from = event.get("id").as_integer() + 1;
+    }
+    if (events.size() < 500) return from;
+  }
+}
+
+// Until the execution has ended; `timeout_s` 0 waits for ever.
+Result<json::Value> await_end(const Client& client, const std::string& arn, int timeout_s) {
+  const auto began = std::chrono::steady_clock::now();
+  int pause_ms = 50;
+  while (true) {
+    SORTIE_TRY(const json::Value now, fetch(client, arn));
+    if (text_at(now, "status") != "RUNNING") return now;
+    if (timeout_s > 0 && std::chrono::steady_clock::now() - began > std::chrono::seconds(timeout_s))
+      return now;
+    std::this_thread::sleep_for(std::chrono::milliseconds(pause_ms));
+    pause_ms = std::min(pause_ms * 2, 500);
+  }
+}
+
+}  // namespace
+
+Result<std::string> read_input(const std::string& file) {
+  std::FILE* in = file == "-" ? stdin : std::fopen(file.c_str(), "rb");
+  if (in == nullptr)
+    return Error{"NotFound", "the file " + file + " cannot be read", "", "give a path, or - for stdin"};
+  std::string text;
+  char buffer[65536];
+  for (std::size_t got = 0; (got = std::fread(buffer, 1, sizeof buffer, in)) > 0;) text.append(buffer, got);
+  const bool bad = std::ferror(in) != 0;
+  if (in != stdin) std::fclose(in);
+  if (bad) return Error{"IoError", "the file " + file + " cannot be read", "", ""};
+  return text;
+}
+
+int run_start(const Common& common, const RunStart& what) {
+  const Result<Client> client = Client::connect(common.client);
+  if (!client) return report(client.error());
+  json::ObjectBuilder body;
+  body.append("playbook", what.playbook);
+  if (!what.name.empty()) body.append("name", what.name);
+  if (!what.input_file.empty()) {
+    const Result<std::string> text = read_input(what.input_file);
+    if (!text) return report(text.error());
+    Result<json::Value> input = json::parse(*text);
+    if (!input) {
+      Error error = input.error();
+      error.message = "the input is no JSON: " + error.message;
+      error.place = what.input_file + ", " + error.place;
+      return report(error);
+    }
+    body.append("input", std::move(input).value());
+  }
+  const Result<json::Value> started = client->post("/v1/executions", body.build());
+  if (!started) return report(started.error());
+  const std::string arn = text_at(*started, "arn");
+  if (!what.wait) {
+    print_object(*started, "arn", common.output);
+    return kOk;
+  }
+  std::fprintf(stderr, "started %s\n", arn.c_str());
+  const Result<json::Value> ended = await_end(*client, arn, what.timeout_s);
+  if (!ended) return report(ended.error());
+  print_object(*ended, "arn", common.output);
+  const std::string status = text_at(*ended, "status");
+  return status == "RUNNING" ? kTimedOut : code_of_status(status);
+}
+
+int run_list(const Common& common, const RunList& what) {
+  const Result<Client> client = Client::connect(common.client);
+  if (!client) return report(client.error());
+  std::string path = "/v1/executions?limit=" + std::to_string(what.limit);
+  if (!what.status.empty()) path += "&status=" + percent_encode(what.status);
+  if (!what.playbook.empty()) path += "&state_machine=" + percent_encode(what.playbook);
+  if (!what.name.empty()) path += "&name=" + percent_encode(what.name);
+  const Result<json::Value> page = client->get(path);
+  if (!page) return report(page.error());
+  std::vector<json::Value> rows;
+  for (const json::Value& row : page->get("executions").items()) rows.push_back(with_playbook(row));
+  print_rows(rows, kRunColumns, "arn", common.output);
+  return kOk;
+}
+
+int run_show(const Common& common, const std::string& execution) {
+  const Result<Client> client = Client::connect(common.client);
+  if (!client) return report(client.error());
+  const Result<std::string> arn = find_execution(*client, execution);
+  if (!arn) return report(arn.error());
+  const Result<json::Value> row = fetch(*client, *arn);
+  if (!row) return report(row.error());
+  print_object(*row, "arn", common.output);
+  return kOk;
+}
+
+int run_watch(const Common& common, const std::string& execution) {
+  const Result<Client> client = Client::connect(common.client);
+  if (!client) return report(client.error());
+  const Result<std::string> arn = find_execution(*client, execution);
+  if (!arn) return report(arn.error());
+  const bool tree_wanted = is_terminal_output() && common.output.format == "text";
+  Tree tree;
+  std::int64_t next = 1;
+  while (true) {
+    const Result<json::Value> now = fetch(*client, *arn);
+    if (!now) return report(now.error());
+    const Result<std::int64_t> after = follow(*client, *arn, next, [&](const json::Value& event) {
+      tree.take(event);
+      if (tree_wanted) return;
+      print_line(common.output.format == "text" || common.output.format == "wide" ? event_line(event)
+                                                                                  : json::to_text(event));
+    });
+    if (!after) return report(after.error());
+    next = *after;
+    const std::string status = text_at(*now, "status");
+    if (tree_wanted) tree.draw(status, now->get("waiting"));
+    std::fflush(stdout);
+    if (status != "RUNNING") {
+      if (!tree_wanted) std::fprintf(stderr, "%s\n", status.c_str());
+      return code_of_status(status);
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(tree_wanted ? 300 : 500));
+  }
+}
+
+int run_stop(const Common& common, const std::string& execution, const std::string& reason) {
+  const Result<Client> client = Client::connect(common.client);
+  if (!client) return report(client.error());
+  const Result<std::string> arn = find_execution(*client, execution);
+  if (!arn) return report(arn.error());
+  const Result<json::Value> done = client->post("/v1/executions/" + percent_encode(*arn) + "/stop",
+                                                json::Value::object({{"reason", reason}}));
+  if (!done) return report(done.error());
+  print_object(*done, "arn", common.output);
+  return kOk;
+}
+
+int run_redrive(const Common& common, const std::string& execution) {
+  const Result<Client> client = Client::connect(common.client);
+  if (!client) return report(client.error());
+  const Result<std::string> arn = find_execution(*client, execution);
+  if (!arn) return report(arn.error());
+  const Result<json::Value> done = client->post("/v1/executions/" + percent_encode(*arn) + "/redrive",
+                                                json::Value::object(std::vector<json::Member>()));
+  if (!done) return report(done.error());
+  print_object(*done, "arn", common.output);
+  return kOk;
+}
+
+int run_explain(const Common& common, const std::string& execution) {
+  const Result<Client> client = Client::connect(common.client);
+  if (!client) return report(client.error());
+  const Result<std::string> arn = find_execution(*client, execution);
+  if (!arn) return report(arn.error());
+  const Result<json::Value> why = client->get("/v1/executions/" + percent_encode(*arn) + "/explain");
+  if (!why) return report(why.error());
+  if (common.output.format == "json" || common.output.format == "jsonl") {
+    print_object(*why, "arn", common.output);
+    return kOk;
+  }
+  const json::Value& waiting = why->get("waiting");
+  if (waiting.empty()) print_line("it is not waiting: its status is " + text_at(*why, "status"));
+  for (const json::Value& reason : waiting.items()) {
+    print_line(shown(reason.is_string() ? reason.to_std_string() : text_at(reason, "sentence")));
+  }
+  return kOk;
+}
+
+}  // namespace sortie::cli

@@ -1,0 +1,6 @@
+if(TARGET sortie_engine)
+  add_executable(asl_history_test ${CMAKE_CURRENT_LIST_DIR}/asl_history_test.cpp)
+  target_link_libraries(asl_history_test PRIVATE sortie_engine GTest::gtest_main)
+  target_compile_definitions(asl_history_test PRIVATE SORTIE_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
+  add_test(NAME asl_history_test COMMAND asl_history_test)
+endif()
