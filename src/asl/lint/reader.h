@@ -1,0 +1,54 @@
+#pragma once
+// Reading a value's shape through the expressions of a state: paths, intrinsic calls, payload templates.
+// Every read that can never work, and every read of something that an earlier result has replaced, is noted.
+#include "asl/lint/notebook.h"
+#include "asl/lint/shape.h"
+
+namespace sortie::asl::analysis {
+
+// What a Choice has established about a member of this name, and the values it told apart.
+struct Fact {
+  std::string value;
+  std::set<std::string> domain;
+  bool operator==(const Fact&) const = default;
+};
+
+// One way the machine can be at a state: its input and what is known besides.
+struct Frame {
+  ShapePtr value;  // The state's input.
+  std::map<std::string, ShapePtr, std::less<>> variables;
+  std::map<std::string, Fact, std::less<>> facts;  // By member name.
+  bool is_approved = false;                        // Every way here led through an approval.
+};
+
+bool same_frame(const Frame& a, const Frame& b);
+
+class Reader {
+ public:
+  Reader(const Survey& survey, Notebook& notebook) : survey_(survey), notebook_(notebook) {}
+
+  // The shape of what `text` (a path or a call) gives. `root` is what "$" means; it is refined by what must
+  // be there for the read to work.
+  ShapePtr read(std::string_view text, const std::string& pointer, std::size_t state, const Frame& frame,
+                ShapePtr& root);
+  ShapePtr read_template(const json::Value& value, const std::string& pointer, std::size_t state,
+                         const Frame& frame, ShapePtr& root);
+  // InputPath, OutputPath and the like: absent is "$", null is {}.
+  ShapePtr select(std::string_view field, std::size_t state, const Frame& frame, ShapePtr& root);
+  // A field that holds a path, where it is written.
+  ShapePtr read_field(std::string_view field, std::size_t state, const Frame& frame, ShapePtr& root);
+
+ private:
+  ShapePtr read_path(std::string_view text, const std::string& pointer, std::size_t state, const Frame& frame,
+                     ShapePtr& root);
+  ShapePtr read_steps(const ShapePtr& root, Steps steps, std::string_view text, const std::string& pointer,
+                      std::size_t state);
+
+  const Survey& survey_;
+  Notebook& notebook_;
+};
+
+// The paths inside an intrinsic call, or the path itself.
+std::vector<std::string> paths_in(std::string_view expression);
+
+}  // namespace sortie::asl::analysis
