@@ -17,10 +17,9 @@ void Step::run_pass(Frame& frame, const asl::State& state) {
     if (auto* failure = std::get_if<Failure>(&made)) return fail(no, std::move(*failure));
     result = std::get<json::Value>(std::move(made));
   }
-  Outcome_<json::Value> placed = place_result(frame, state.result_path, frame.state_input, std::move(result));
+  Outcome_<json::Value> placed = place_result(frame, state.result_path, frame.state_input, result);
   if (auto* failure = std::get_if<Failure>(&placed)) return fail(no, std::move(*failure));
-  succeed(no, std::get<json::Value>(std::move(placed)), state.assign, std::get<json::Value>(input),
-          state.next, state.is_end);
+  succeed(no, std::get<json::Value>(std::move(placed)), state.assign, result, state.next, state.is_end);
 }
 
 void Step::run_succeed(Frame& frame, const asl::State& state) {
