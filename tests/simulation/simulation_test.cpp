@@ -107,6 +107,8 @@ class World {
   }
 
   void run();
+  int crashes() const { return crashes_; }
+  int faults() const { return failures_; }
 
  private:
   struct Process;  // Everything that dies with a crash.
@@ -156,6 +158,19 @@ struct World::Process final : runtime::TaskDispatcher {
   }
   void cancel(const runtime::AttemptKey&) override {}
 
+  // Until it is there: the disk may be full for a moment.
+  void publish(std::size_t machine) {
+    runtime::StateMachineRecord record;
+    record.name = std::to_string(machine);
+    record.arn = kMachinePrefix + record.name;
+    record.definition = machines()[machine];
+    record.role_arn = "arn:aws:iam::123456789012:role/r";
+    if (runtime->find_state_machine(record.arn)) return;
+    runtime->put_state_machine(record, {}, [this, machine](const Result<runtime::StateMachineRecord>& kept) {
+      if (!kept) loop.call_at(loop.now().plus_ms(100), [this, machine] { publish(machine); });
+    });
+  }
+
   void start(Client& client) {
     runtime::StartRequest request;
     request.state_machine_arn = kMachinePrefix + std::to_string(client.machine);
@@ -204,16 +219,7 @@ void World::start_process() {
   crashed_ = false;
   const Status status = process_->runtime->recover();
   ASSERT_TRUE(status.ok()) << status.error().message;
-  if (process_->runtime->list_state_machines().size() < machines().size()) {
-    for (std::size_t i = 0; i < machines().size(); ++i) {
-      runtime::StateMachineRecord record;
-      record.name = std::to_string(i);
-      record.arn = kMachinePrefix + record.name;
-      record.definition = machines()[i];
-      record.role_arn = "arn:aws:iam::123456789012:role/r";
-      process_->runtime->put_state_machine(record, {}, [](const Result<runtime::StateMachineRecord>&) {});
-    }
-  }
+  for (std::size_t i = 0; i < machines().size(); ++i) process_->publish(i);
   for (Client& client : clients_) {
     if (client.accepted) continue;
     process_->loop.call_at(process_->loop.now().plus_ms(up_to(3000)),
@@ -292,12 +298,18 @@ std::uint64_t number_from(const char* name, std::uint64_t fallback) {
 TEST(Simulation, NothingIsLostRepeatedOrStuckWhateverFails) {
   const std::uint64_t one = number_from("SORTIE_SIM_SEED", 0);
   const std::uint64_t last = one != 0 ? one : number_from("SORTIE_SIM_SEEDS", 60);
+  int crashes = 0, faults = 0;
   for (std::uint64_t seed = one != 0 ? one : 1; seed <= last; ++seed) {
-    World(seed).run();
+    World world(seed);
+    world.run();
+    crashes += world.crashes();
+    faults += world.faults();
     if (::testing::Test::HasFailure()) {
       FAIL() << "seed " << seed << " fails; replay it with: make sim SEED=" << seed;
     }
   }
+  std::printf("simulation: %d faults injected, %d of them crashes\n", faults, crashes);
+  EXPECT_GT(crashes, 0);
 }
 
 }  // namespace
