@@ -1,0 +1,189 @@
+#include "store/sqlite/database.h"
+
+#include <sqlite3.h>
+
+namespace sortie::store::sqlite {
+
+Query::~Query() {
+  if (statement_ == nullptr) return;
+  sqlite3_reset(statement_);
+  sqlite3_clear_bindings(statement_);
+}
+
+Query& Query::bind(int index, std::int64_t value) {
+  if (code_ == SQLITE_OK) code_ = sqlite3_bind_int64(statement_, index, value);
+  return *this;
+}
+
+Query& Query::bind_text(int index, std::string_view text) {
+  if (code_ == SQLITE_OK) {
+    const char* start = text.empty() ? "" : text.data();
+    code_ = sqlite3_bind_text64(statement_, index, start, text.size(), SQLITE_STATIC, SQLITE_UTF8);
+  }
+  return *this;
+}
+
+Query& Query::bind_blob(int index, std::string_view bytes) {
+  if (code_ == SQLITE_OK) {
+    const char* start = bytes.empty() ? "" : bytes.data();  // A null pointer would bind NULL.
+    code_ = sqlite3_bind_blob64(statement_, index, start, bytes.size(), SQLITE_STATIC);
+  }
+  return *this;
+}
+
+Query& Query::bind_null(int index) {
+  if (code_ == SQLITE_OK) code_ = sqlite3_bind_null(statement_, index);
+  return *this;
+}
+
+Result<bool> Query::step() {
+  if (code_ != SQLITE_OK) return connection_->error(code_);
+  int code = sqlite3_step(statement_);
+  if (code == SQLITE_ROW) return true;
+  if (code == SQLITE_DONE) return false;
+  return connection_->error(code);
+}
+
+Status Query::run() {
+  for (;;) {
+    SORTIE_TRY(bool row, step());
+    if (!row) break;
+  }
+  sqlite3_reset(statement_);
+  return {};
+}
+
+std::int64_t Query::integer(int column) const { return sqlite3_column_int64(statement_, column); }
+
+std::string_view Query::bytes(int column) const {
+  const void* start = sqlite3_column_blob(statement_, column);
+  int size = sqlite3_column_bytes(statement_, column);
+  if (start == nullptr || size <= 0) return {};
+  return {static_cast<const char*>(start), static_cast<std::size_t>(size)};
+}
+
+bool Query::is_null(int column) const { return sqlite3_column_type(statement_, column) == SQLITE_NULL; }
+
+Result<std::unique_ptr<Connection>> Connection::open(const std::string& file, OpenMode mode) {
+  std::unique_ptr<Connection> connection(new Connection(file));
+  int flags =
+      SQLITE_OPEN_NOMUTEX | (mode == OpenMode::kReadOnly ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE);
+  int code = sqlite3_open_v2(file.c_str(), &connection->handle_, flags, nullptr);
+  if (code != SQLITE_OK) return connection->error(code);
+  sqlite3_extended_result_codes(connection->handle_, 1);
+  sqlite3_busy_timeout(connection->handle_, 10'000);
+  // A damaged or hostile file must not make SQLite run what is written in its schema.
+  sqlite3_db_config(connection->handle_, SQLITE_DBCONFIG_DEFENSIVE, 1, nullptr);
+  sqlite3_db_config(connection->handle_, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, nullptr);
+  return connection;
+}
+
+Connection::~Connection() {
+  close_blob();
+  for (auto& [sql, statement] : statements_) sqlite3_finalize(statement);
+  sqlite3_close_v2(handle_);
+}
+
+Status Connection::execute(const char* sql) {
+  int code = sqlite3_exec(handle_, sql, nullptr, nullptr, nullptr);
+  if (code != SQLITE_OK) return error(code);
+  return {};
+}
+
+Query Connection::query(const char* sql) {
+  auto found = statements_.find(sql);
+  if (found != statements_.end()) return Query(*this, found->second, SQLITE_OK);
+  sqlite3_stmt* statement = nullptr;
+  int code = sqlite3_prepare_v3(handle_, sql, -1, SQLITE_PREPARE_PERSISTENT, &statement, nullptr);
+  if (code == SQLITE_OK) statements_.emplace(sql, statement);
+  return Query(*this, code == SQLITE_OK ? statement : nullptr, code);
+}
+
+Result<std::int64_t> Connection::integer(const char* sql) {
+  Query one = query(sql);
+  SORTIE_TRY(bool row, one.step());
+  return row ? one.integer(0) : 0;
+}
+
+Status Connection::read_blob(const char* table, const char* column, std::int64_t row, std::uint64_t offset,
+                             std::size_t length, std::string* out) {
+  int code = SQLITE_ERROR;
+  if (blob_ != nullptr && blob_table_ == table) code = sqlite3_blob_reopen(blob_, row);
+  if (code != SQLITE_OK) {
+    close_blob();
+    code = sqlite3_blob_open(handle_, "main", table, column, row, 0, &blob_);
+    if (code != SQLITE_OK) {
+      close_blob();
+      if (code == SQLITE_ERROR) return corrupt(std::string("no row ") + std::to_string(row) + " in " + table);
+      return error(code);
+    }
+    blob_table_ = table;
+  }
+  auto size = static_cast<std::uint64_t>(sqlite3_blob_bytes(blob_));
+  if (offset > size || length > size - offset) {
+    return corrupt(std::string("row ") + std::to_string(row) + " of " + table + " is too short");
+  }
+  out->resize(length);
+  code = sqlite3_blob_read(blob_, out->data(), static_cast<int>(length), static_cast<int>(offset));
+  if (code != SQLITE_OK) return error(code);
+  return {};
+}
+
+void Connection::close_blob() {
+  if (blob_ != nullptr) sqlite3_blob_close(blob_);
+  blob_ = nullptr;
+}
+
+std::int64_t Connection::changes() const { return sqlite3_changes64(handle_); }
+
+Error Connection::corrupt(const std::string& what) const {
+  return Error{"StoreCorrupt", file_ + " is damaged: " + what, file_,
+               "stop the server, keep the file aside, and bring back the last backup with 'sortie restore'"};
+}
+
+Error Connection::error(int code) const {
+  std::string detail = handle_ != nullptr ? sqlite3_errmsg(handle_) : sqlite3_errstr(code);
+  if (detail == "not an error" || detail.empty()) detail = sqlite3_errstr(code);
+  switch (code & 0xff) {
+    case SQLITE_FULL:
+      return Error{"StoreFull", "no space left for " + file_ + ": " + detail, file_,
+                   "free space on that disk; the server goes on by itself"};
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB:
+      return corrupt(detail);
+    default:
+      return Error{"StoreUnavailable", file_ + ": " + detail + " (SQLite code " + std::to_string(code) + ")",
+                   file_, ""};
+  }
+}
+
+Transaction::~Transaction() {
+  if (!open_) return;
+  connection_.close_blob();
+  // After some errors SQLite has rolled back by itself; then there is nothing to do.
+  if (sqlite3_get_autocommit(connection_.handle()) == 0)
+    static_cast<void>(connection_.query("ROLLBACK").run());
+}
+
+Status Transaction::begin_write() {
+  SORTIE_TRY_STATUS(connection_.query("BEGIN IMMEDIATE").run());
+  open_ = true;
+  return {};
+}
+
+Status Transaction::begin_read() {
+  SORTIE_TRY_STATUS(connection_.query("BEGIN").run());
+  open_ = true;
+  SORTIE_TRY(std::int64_t pinned, connection_.integer("SELECT applied_group FROM journal_state"));
+  static_cast<void>(pinned);
+  return {};
+}
+
+Status Transaction::commit() {
+  connection_.close_blob();
+  SORTIE_TRY_STATUS(connection_.query("COMMIT").run());
+  open_ = false;
+  return {};
+}
+
+}  // namespace sortie::store::sqlite

@@ -1,0 +1,356 @@
+#include "store/sqlite/fold.h"
+
+#include <algorithm>
+
+namespace sortie::store::sqlite {
+
+namespace fold {
+
+constexpr std::size_t kRefsPerPart = 512;            // Keeps rows of history_part short.
+constexpr std::size_t kGatheredBytes = 1024 * 1024;  // A longer history becomes several rows.
+
+std::int64_t db_int(std::uint64_t value) { return static_cast<std::int64_t>(value); }
+
+void bind_row(Query& q, const ExecutionView& row, std::int64_t prefix) {
+  q.bind(1, db_int(row.no)).bind(2, row.started_at.ms).bind(3, prefix);
+  if (row.arn_rest) {
+    q.bind_text(4, *row.arn_rest);
+  } else {
+    q.bind_null(4);
+  }
+  q.bind_text(5, row.name).bind_blob(6, row.image);
+}
+
+Status write_part(Connection& db, TableState& state, ExecutionNo no, const std::vector<HistoryRef>& refs) {
+  std::string encoded = encode_history_refs(refs);
+  SORTIE_TRY_STATUS(db.query("INSERT INTO history_part VALUES(?, ?, ?, ?, ?)")
+                        .bind(1, db_int(no))
+                        .bind(2, db_int(refs.front().at.group))
+                        .bind(3, db_int(refs.front().at.start))
+                        .bind(4, refs.front().first_event_id)
+                        .bind_blob(5, encoded)
+                        .run());
+  for (const HistoryRef& ref : refs) SORTIE_TRY_STATUS(state.add_live(db, ref.at, true));
+  return {};
+}
+
+// Collects chunks and writes them when enough have come together.
+class HistoryGatherer {
+ public:
+  HistoryGatherer(Connection& db, ExecutionNo no) : db_(db), no_(no) {}
+
+  Status add(HistoryChunk chunk) {
+    bytes_ += chunk.body.size();
+    chunks_.push_back(std::move(chunk));
+    return bytes_ >= kGatheredBytes ? flush() : Status{};
+  }
+
+  Status flush() {
+    if (chunks_.empty()) return {};
+    std::int64_t first = chunks_.front().first_event_id;
+    std::int64_t last = 0;
+    for (const HistoryChunk& chunk : chunks_) {
+      first = std::min(first, chunk.first_event_id);
+      last = std::max(last, chunk.first_event_id + chunk.count - 1);
+    }
+    std::string body = encode_chunks(chunks_);
+    chunks_.clear();
+    bytes_ = 0;
+    return db_.query("INSERT INTO history(execution, first_event_id, last_event_id, body) VALUES(?, ?, ?, ?)")
+        .bind(1, db_int(no_))
+        .bind(2, first)
+        .bind(3, last)
+        .bind_blob(4, body)
+        .run();
+  }
+
+ private:
+  Connection& db_;
+  ExecutionNo no_;
+  std::vector<HistoryChunk> chunks_;
+  std::size_t bytes_ = 0;
+};
+
+Status write_payload(Connection& db, ExecutionNo no, std::int64_t payload, std::string_view body) {
+  return db.query("INSERT INTO payload(execution, payload, body) VALUES(?, ?, ?)")
+      .bind(1, db_int(no))
+      .bind(2, payload)
+      .bind_blob(3, body)
+      .run();
+}
+
+Status gather_history(Connection& db, TableState& state, ExecutionNo no, const OverlayEntry* entry,
+                      bool in_tables) {
+  HistoryGatherer gatherer(db, no);
+  std::vector<HistoryRef> refs;
+  if (in_tables) {
+    Query q = db.query("SELECT refs FROM history_part WHERE execution=? ORDER BY group_no, start");
+    q.bind(1, db_int(no));
+    for (;;) {
+      SORTIE_TRY(bool row, q.step());
+      if (!row) break;
+      if (!decode_history_refs(q.bytes(0), &refs))
+        return db.corrupt("history_part of execution " + std::to_string(no));
+    }
+  }
+  for (const HistoryRef& ref : refs) {
+    HistoryChunk chunk{no, ref.first_event_id, ref.count, {}};
+    SORTIE_TRY_STATUS(
+        db.read_blob("journal", "body", db_int(ref.at.group), ref.at.start, ref.at.length, &chunk.body));
+    SORTIE_TRY_STATUS(gatherer.add(std::move(chunk)));
+    SORTIE_TRY_STATUS(state.add_live(db, ref.at, false));
+  }
+  if (!refs.empty()) {
+    SORTIE_TRY_STATUS(db.query("DELETE FROM history_part WHERE execution=?").bind(1, db_int(no)).run());
+  }
+  if (entry != nullptr) {
+    for (const HistorySlot& slot : entry->history) {
+      SORTIE_TRY_STATUS(gatherer.add({no, slot.ref.first_event_id, slot.ref.count, std::string(slot.body)}));
+    }
+  }
+  return gatherer.flush();
+}
+
+Status gather_payloads(Connection& db, TableState& state, ExecutionNo no, const OverlayEntry* entry,
+                       bool in_tables) {
+  std::vector<std::pair<std::int64_t, JournalRef>> refs;
+  if (in_tables) {
+    Query q = db.query(
+        "SELECT payload, group_no, start, length FROM payload_ref WHERE execution=?"
+        " ORDER BY payload, group_no, start");
+    q.bind(1, db_int(no));
+    for (;;) {
+      SORTIE_TRY(bool row, q.step());
+      if (!row) break;
+      refs.push_back({q.integer(0),
+                      {static_cast<GroupNo>(q.integer(1)), static_cast<std::uint64_t>(q.integer(2)),
+                       static_cast<std::uint64_t>(q.integer(3))}});
+    }
+  }
+  std::string body;
+  for (const auto& [payload, ref] : refs) {
+    SORTIE_TRY_STATUS(db.read_blob("journal", "body", db_int(ref.group), ref.start, ref.length, &body));
+    SORTIE_TRY_STATUS(write_payload(db, no, payload, body));
+    SORTIE_TRY_STATUS(state.add_live(db, ref, false));
+  }
+  if (!refs.empty()) {
+    SORTIE_TRY_STATUS(db.query("DELETE FROM payload_ref WHERE execution=?").bind(1, db_int(no)).run());
+  }
+  if (entry == nullptr) return {};
+  for (const PayloadSlot& slot : entry->payloads) {
+    SORTIE_TRY_STATUS(write_payload(db, no, slot.payload, slot.body));
+  }
+  return {};
+}
+
+}  // namespace fold
+
+Status gather_execution(Connection& db, TableState& state, ExecutionNo no, const OverlayEntry* entry,
+                        bool in_tables) {
+  SORTIE_TRY_STATUS(fold::gather_history(db, state, no, entry, in_tables));
+  return fold::gather_payloads(db, state, no, entry, in_tables);
+}
+
+void Fold::begin(const Generation& frozen, TableState& state) {
+  fresh_.clear();
+  fresh_sorted_ = false;
+  counts_.clear();
+  units_done_ = 0;
+  JournalState& journal = state.journal;
+  if (journal.frozen_group == 0) {
+    journal.frozen_group = frozen.last_group();
+    journal.stage = FoldStage::kExecutions;
+    journal.cursor_execution = 0;
+    journal.cursor_frame = 0;
+    return;
+  }
+  // Which of those behind the cursor were new is forgotten; writing the hash of a known one changes nothing.
+  for (const auto& [no, entry] : frozen.entries()) {
+    bool folded = journal.stage == FoldStage::kHashes || no <= journal.cursor_execution;
+    if (folded && entry.row) fresh_.emplace_back(fingerprint64(entry.row->arn()), no);
+    if (folded) units_done_ += 1 + entry.frames.size();
+  }
+}
+
+Status Fold::step(Connection& db, TableState& state, const Generation& frozen, std::size_t units) {
+  if (state.journal.stage == FoldStage::kExecutions) {
+    SORTIE_TRY_STATUS(fold_executions(db, state, frozen, &units));
+    SORTIE_TRY_STATUS(save_counts(db));
+  }
+  if (state.journal.stage == FoldStage::kHashes && units > 0) {
+    SORTIE_TRY_STATUS(fold_hashes(db, state, &units));
+  }
+  db.close_blob();
+  return {};
+}
+
+Status Fold::fold_executions(Connection& db, TableState& state, const Generation& frozen,
+                             std::size_t* units) {
+  JournalState& journal = state.journal;
+  auto each = frozen.entries().lower_bound(journal.cursor_execution);
+  for (; each != frozen.entries().end(); ++each) {
+    const auto& [no, entry] = *each;
+    if (*units == 0) return {};
+    bool resumed = no == journal.cursor_execution && journal.cursor_frame > 0;
+    bool existed = true;
+    if (!resumed) {
+      journal.cursor_execution = no;
+      journal.cursor_frame = 0;
+      if (entry.row) SORTIE_TRY_STATUS(fold_row(db, state, *entry.row, &existed));
+      if (entry.frames_cleared && existed) {
+        SORTIE_TRY_STATUS(db.query("DELETE FROM frame WHERE execution=?").bind(1, fold::db_int(no)).run());
+      }
+    }
+    std::size_t cost = 1 + entry.history.size() + entry.payloads.size();
+    SORTIE_TRY_STATUS(fold_frames(db, state, no, entry, units));
+    if (!entry.frames.empty() && journal.cursor_frame <= entry.frames.rbegin()->first) return {};
+    if (entry.ended) {
+      SORTIE_TRY_STATUS(gather_execution(db, state, no, &entry, existed));
+    } else {
+      SORTIE_TRY_STATUS(fold_history(db, state, no, entry));
+    }
+    *units -= std::min(*units, cost);
+    ++units_done_;
+    journal.cursor_execution = no + 1;
+    journal.cursor_frame = 0;
+  }
+  journal.stage = FoldStage::kHashes;
+  journal.cursor_execution = 0;
+  journal.cursor_frame = 0;
+  return {};
+}
+
+Status Fold::fold_row(Connection& db, TableState& state, const ExecutionView& row, bool* existed) {
+  SORTIE_TRY(std::int64_t machine, state.word(db, row.state_machine_arn));
+  SORTIE_TRY(std::int64_t prefix, state.word(db, row.arn_prefix));
+  auto status = static_cast<std::int64_t>(row.status);
+  std::int64_t old_machine = 0;
+  std::int64_t old_status = 0;
+  std::int64_t old_stop = 0;
+  {
+    Query q = db.query("SELECT machine, status, stopped_at FROM execution WHERE no=?");
+    q.bind(1, fold::db_int(row.no));
+    SORTIE_TRY(*existed, q.step());
+    if (*existed) {
+      old_machine = q.integer(0);
+      old_status = q.integer(1);
+      old_stop = q.integer(2);
+    }
+  }
+  if (*existed && old_machine == machine && old_status == status && old_stop == row.stopped_at.ms) {
+    // No index holds any of these columns.
+    Query q = db.query(
+        "UPDATE execution SET started_at=?2, arn_prefix=?3, arn_rest=?4, name=?5, image=?6 WHERE no=?1");
+    fold::bind_row(q, row, prefix);
+    return q.run();
+  }
+  if (*existed) --counts_[{old_machine, old_status}];
+  ++counts_[{machine, status}];
+  if (!*existed) fresh_.emplace_back(fingerprint64(row.arn()), row.no);
+  Query q = db.query(
+      "INSERT INTO execution(no, started_at, arn_prefix, arn_rest, name, image, machine, status, stopped_at)"
+      " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT(no) DO UPDATE SET started_at=?2, "
+      "arn_prefix=?3,"
+      " arn_rest=?4, name=?5, image=?6, machine=?7, status=?8, stopped_at=?9");
+  fold::bind_row(q, row, prefix);
+  q.bind(7, machine).bind(8, status).bind(9, row.stopped_at.ms);
+  return q.run();
+}
+
+Status Fold::fold_frames(Connection& db, TableState& state, ExecutionNo no, const OverlayEntry& entry,
+                         std::size_t* units) {
+  JournalState& journal = state.journal;
+  auto each = journal.cursor_frame > UINT32_MAX
+                  ? entry.frames.end()
+                  : entry.frames.lower_bound(static_cast<FrameNo>(journal.cursor_frame));
+  for (; each != entry.frames.end(); ++each) {
+    const auto& [frame, slot] = *each;
+    if (*units == 0 && journal.cursor_frame > 0) return {};
+    if (!slot.gone) {
+      SORTIE_TRY_STATUS(
+          db.query("INSERT INTO frame VALUES(?, ?, ?, ?) ON CONFLICT(execution, frame) DO UPDATE SET"
+                   " wake_at=excluded.wake_at, image=excluded.image")
+              .bind(1, fold::db_int(no))
+              .bind(2, frame)
+              .bind(3, slot.wake_at.ms)
+              .bind_blob(4, slot.image)
+              .run());
+    } else if (!entry.frames_cleared) {
+      SORTIE_TRY_STATUS(db.query("DELETE FROM frame WHERE execution=? AND frame=?")
+                            .bind(1, fold::db_int(no))
+                            .bind(2, frame)
+                            .run());
+    }
+    journal.cursor_frame = static_cast<std::uint64_t>(frame) + 1;
+    ++units_done_;
+    if (*units > 0) --*units;
+  }
+  return {};
+}
+
+Status Fold::fold_history(Connection& db, TableState& state, ExecutionNo no, const OverlayEntry& entry) {
+  std::vector<HistoryRef> refs;
+  for (const HistorySlot& slot : entry.history) {
+    refs.push_back(slot.ref);
+    if (refs.size() < fold::kRefsPerPart) continue;
+    SORTIE_TRY_STATUS(fold::write_part(db, state, no, refs));
+    refs.clear();
+  }
+  if (!refs.empty()) SORTIE_TRY_STATUS(fold::write_part(db, state, no, refs));
+  for (const PayloadSlot& slot : entry.payloads) {
+    SORTIE_TRY_STATUS(db.query("INSERT INTO payload_ref VALUES(?, ?, ?, ?, ?)")
+                          .bind(1, fold::db_int(no))
+                          .bind(2, slot.payload)
+                          .bind(3, fold::db_int(slot.at.group))
+                          .bind(4, fold::db_int(slot.at.start))
+                          .bind(5, fold::db_int(slot.at.length))
+                          .run());
+    SORTIE_TRY_STATUS(state.add_live(db, slot.at, true));
+  }
+  return {};
+}
+
+Status Fold::save_counts(Connection& db) {
+  for (const auto& [key, change] : counts_) {
+    if (change == 0) continue;
+    SORTIE_TRY_STATUS(db.query("INSERT INTO execution_count VALUES(?, ?, ?)"
+                               " ON CONFLICT(machine, status) DO UPDATE SET n = n + excluded.n")
+                          .bind(1, key.first)
+                          .bind(2, key.second)
+                          .bind(3, change)
+                          .run());
+  }
+  counts_.clear();
+  return {};
+}
+
+Status Fold::fold_hashes(Connection& db, TableState& state, std::size_t* units) {
+  if (!fresh_sorted_) std::sort(fresh_.begin(), fresh_.end());
+  fresh_sorted_ = true;
+  JournalState& journal = state.journal;
+  auto each = std::lower_bound(fresh_.begin(), fresh_.end(),
+                               std::pair<std::uint64_t, ExecutionNo>(journal.cursor_execution, 0));
+  while (each != fresh_.end()) {
+    // All of one hash belong to one slice: the cursor is a hash.
+    if (*units == 0 && each->first != journal.cursor_execution) break;
+    SORTIE_TRY_STATUS(db.query("INSERT OR IGNORE INTO execution_hash VALUES(?, ?)")
+                          .bind(1, fold::db_int(each->first))
+                          .bind(2, fold::db_int(each->second))
+                          .run());
+    journal.cursor_execution = each->first;
+    ++each;
+    ++units_done_;
+    if (*units > 0) --*units;
+  }
+  if (each != fresh_.end()) {
+    journal.cursor_execution = each->first;
+    return {};
+  }
+  journal.applied_group = journal.frozen_group;
+  journal.frozen_group = 0;
+  journal.stage = FoldStage::kExecutions;
+  journal.cursor_execution = 0;
+  return {};
+}
+
+}  // namespace sortie::store::sqlite

@@ -1,0 +1,52 @@
+#pragma once
+// Folding: what brings a frozen generation into the tables, in slices of a size that the caller chooses.
+//
+// Two passes, each in the order of its tables' keys, so that a page is touched once: executions by number
+// (row, frames, where their history lies, or, when they have ended, their gathered history), then the ARN
+// hashes of those that are new. How far it is stands in journal_state and is written by the slice's own
+// transaction, so a slice is done once, whatever happens. Replaying the journal after a crash builds the same
+// generation again.
+#include <map>
+#include <utility>
+#include <vector>
+
+#include "store/sqlite/overlay.h"
+#include "store/sqlite/table_state.h"
+
+namespace sortie::store::sqlite {
+
+class Fold {
+ public:
+  // Begins with `frozen`, or goes on with it where journal_state says (after recovery or a failed
+  // transaction).
+  void begin(const Generation& frozen, TableState& state);
+  // Folds about `units` rows, inside the caller's transaction. Afterwards journal.frozen_group is 0 when all
+  // is done.
+  Status step(Connection& db, TableState& state, const Generation& frozen, std::size_t units);
+
+  std::size_t units_done() const { return units_done_; }
+
+ private:
+  using Counts =
+      std::map<std::pair<std::int64_t, std::int64_t>, std::int64_t>;  // (machine, status) to change
+
+  Status fold_executions(Connection& db, TableState& state, const Generation& frozen, std::size_t* units);
+  Status fold_hashes(Connection& db, TableState& state, std::size_t* units);
+  Status fold_row(Connection& db, TableState& state, const ExecutionView& row, bool* existed);
+  Status fold_frames(Connection& db, TableState& state, ExecutionNo no, const OverlayEntry& entry,
+                     std::size_t* units);
+  Status fold_history(Connection& db, TableState& state, ExecutionNo no, const OverlayEntry& entry);
+  Status save_counts(Connection& db);
+
+  std::vector<std::pair<std::uint64_t, ExecutionNo>> fresh_;  // ARN hashes to write; may hold known ones.
+  bool fresh_sorted_ = false;
+  Counts counts_;
+  std::size_t units_done_ = 0;
+};
+
+// Writes the whole history and all payloads of an execution into their own rows, from the journal and from
+// `entry`, and gives the journal's parts up. `in_tables` false: the tables know nothing of it yet.
+Status gather_execution(Connection& db, TableState& state, ExecutionNo no, const OverlayEntry* entry,
+                        bool in_tables);
+
+}  // namespace sortie::store::sqlite

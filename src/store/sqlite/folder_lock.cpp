@@ -1,0 +1,76 @@
+#include "store/sqlite/folder_lock.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <filesystem>
+#include <system_error>
+
+namespace sortie::store::sqlite {
+
+namespace folder_lock {
+
+Error unavailable(const std::string& what, const std::string& path, int code) {
+  std::string reason = std::error_code(code, std::generic_category()).message();
+  return Error{"StoreUnavailable", what + " " + path + ": " + reason, path,
+               "check that the folder exists, is writable for this user and has space"};
+}
+
+std::string read_owner(int descriptor) {
+  char text[32] = {};
+  ssize_t size = pread(descriptor, text, sizeof(text) - 1, 0);
+  std::string owner;
+  for (ssize_t i = 0; i < size && text[i] >= '0' && text[i] <= '9'; ++i) owner.push_back(text[i]);
+  return owner.empty() ? "unknown" : owner;
+}
+
+}  // namespace folder_lock
+
+Result<FolderLock> FolderLock::take(const std::string& folder) {
+  std::error_code failed;
+  std::filesystem::path parent = std::filesystem::path(folder).parent_path();
+  if (!parent.empty()) std::filesystem::create_directories(parent, failed);
+  if (mkdir(folder.c_str(), 0700) != 0 && errno != EEXIST) {
+    return folder_lock::unavailable("cannot make the data folder", folder, errno);
+  }
+  std::string file = folder + "/lock";
+  int descriptor = ::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+  if (descriptor < 0) return folder_lock::unavailable("cannot open", file, errno);
+  if (flock(descriptor, LOCK_EX | LOCK_NB) != 0) {
+    int code = errno;
+    std::string owner = folder_lock::read_owner(descriptor);
+    ::close(descriptor);
+    if (code != EWOULDBLOCK) return folder_lock::unavailable("cannot lock", file, code);
+    return Error{"StoreUnavailable", "the data folder " + folder + " is in use by process " + owner, folder,
+                 "stop that process, or name another folder with --data"};
+  }
+  std::string owner = std::to_string(getpid()) + "\n";
+  if (ftruncate(descriptor, 0) != 0 ||
+      pwrite(descriptor, owner.data(), owner.size(), 0) != static_cast<ssize_t>(owner.size())) {
+    int code = errno;
+    ::close(descriptor);
+    return folder_lock::unavailable("cannot write", file, code);
+  }
+  return FolderLock(descriptor);
+}
+
+FolderLock::~FolderLock() {
+  if (descriptor_ >= 0) ::close(descriptor_);
+}
+
+Status make_private_file(const std::string& file) {
+  int descriptor = ::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  if (descriptor < 0) return folder_lock::unavailable("cannot open", file, errno);
+  ::close(descriptor);
+  return {};
+}
+
+std::uint64_t file_size(const std::string& file) {
+  struct stat found {};
+  return stat(file.c_str(), &found) == 0 ? static_cast<std::uint64_t>(found.st_size) : 0;
+}
+
+}  // namespace sortie::store::sqlite

@@ -1,0 +1,172 @@
+#include "store/sqlite/overlay.h"
+
+namespace sortie::store::sqlite {
+
+namespace overlay {
+
+constexpr std::size_t kRecordBytes = 128;  // About what the index takes for one record.
+constexpr std::size_t kEntryBytes = 256;   // ... and for an execution.
+
+}  // namespace overlay
+
+bool Generation::apply(GroupNo group, std::shared_ptr<const std::string> body) {
+  last_group_ = group;
+  bytes_ += body->size() + overlay::kRecordBytes;
+  bodies_.push_back(body);
+  return decode_group(*body, *this);
+}
+
+const OverlayEntry* Generation::find(ExecutionNo no) const {
+  auto found = entries_.find(no);
+  return found == entries_.end() ? nullptr : &found->second;
+}
+
+const ExecutionView* Generation::find_arn(std::string_view arn) const {
+  const ExecutionView* newest = nullptr;
+  auto [from, to] = by_arn_.equal_range(fingerprint64(arn));
+  for (auto each = from; each != to; ++each) {
+    const OverlayEntry* entry = find(each->second);
+    if (entry == nullptr || !entry->row || !entry->row->has_arn(arn)) continue;
+    if (newest == nullptr || newest->no < entry->row->no) newest = &*entry->row;
+  }
+  return newest;
+}
+
+OverlayEntry& Generation::touch(ExecutionNo no) {
+  auto [entry, fresh] = entries_.try_emplace(no);
+  if (fresh) bytes_ += overlay::kEntryBytes;
+  bytes_ += overlay::kRecordBytes;
+  highest_ = std::max(highest_, no);
+  return entry->second;
+}
+
+void Generation::on_execution(const ExecutionView& execution) {
+  OverlayEntry& entry = touch(execution.no);
+  std::string arn = execution.arn();
+  if (!entry.row || !entry.row->has_arn(arn)) by_arn_.emplace(fingerprint64(arn), execution.no);
+  entry.row = execution;
+}
+
+void Generation::on_frame(FrameKey key, Timestamp wake_at, std::string_view image) {
+  touch(key.execution).frames[key.frame] = FrameSlot{false, wake_at, image};
+}
+
+void Generation::on_frame_gone(FrameKey key) {
+  touch(key.execution).frames[key.frame] = FrameSlot{true, kNever, {}};
+}
+
+void Generation::on_payload(ExecutionNo execution, PayloadNo payload, std::size_t start,
+                            std::string_view body) {
+  touch(execution).payloads.push_back({payload, {last_group_, start, body.size()}, body});
+}
+
+void Generation::on_history(ExecutionNo execution, std::int64_t first_event_id, std::int32_t count,
+                            std::size_t start, std::string_view body) {
+  touch(execution).history.push_back({{{last_group_, start, body.size()}, first_event_id, count}, body});
+}
+
+void Generation::on_ended(ExecutionNo execution) {
+  OverlayEntry& entry = touch(execution);
+  entry.frames.clear();
+  entry.frames_cleared = true;
+  entry.ended = true;
+}
+
+void Overlay::freeze() {
+  SORTIE_CHECK(frozen == nullptr);
+  frozen = std::move(active);
+  active = std::make_shared<Generation>();
+}
+
+const ExecutionView* Overlay::find_execution(ExecutionNo no) const {
+  const OverlayEntry* entry = active->find(no);
+  if (entry != nullptr && entry->row) return &*entry->row;
+  entry = frozen ? frozen->find(no) : nullptr;
+  return entry != nullptr && entry->row ? &*entry->row : nullptr;
+}
+
+const ExecutionView* Overlay::find_execution(std::string_view arn) const {
+  const ExecutionView* found = active->find_arn(arn);
+  if (found == nullptr && frozen) found = frozen->find_arn(arn);
+  // The active generation may know a newer image of what the frozen one found.
+  return found != nullptr ? find_execution(found->no) : nullptr;
+}
+
+Answer<FrameRow> Overlay::find_frame(FrameKey key) const {
+  for (const Generation* generation : {active.get(), frozen.get()}) {
+    const OverlayEntry* entry = generation != nullptr ? generation->find(key.execution) : nullptr;
+    if (entry == nullptr) continue;
+    auto slot = entry->frames.find(key.frame);
+    if (slot != entry->frames.end()) {
+      if (slot->second.gone) return {true, std::nullopt};
+      return {true, FrameRow{key, slot->second.wake_at, std::string(slot->second.image)}};
+    }
+    if (entry->frames_cleared) return {true, std::nullopt};
+  }
+  return {};
+}
+
+bool Overlay::frames_cleared(ExecutionNo no) const {
+  const OverlayEntry* entry = active->find(no);
+  if (entry != nullptr && entry->frames_cleared) return true;
+  entry = frozen ? frozen->find(no) : nullptr;
+  return entry != nullptr && entry->frames_cleared;
+}
+
+std::map<FrameNo, FrameSlot> Overlay::frames(ExecutionNo no) const {
+  std::map<FrameNo, FrameSlot> merged;
+  const OverlayEntry* newer = active->find(no);
+  const OverlayEntry* older = frozen ? frozen->find(no) : nullptr;
+  if (newer != nullptr) merged = newer->frames;
+  if (older != nullptr && (newer == nullptr || !newer->frames_cleared)) {
+    merged.insert(older->frames.begin(), older->frames.end());
+  }
+  return merged;
+}
+
+const PayloadSlot* Overlay::find_payload(ExecutionNo execution, PayloadNo payload) const {
+  for (const Generation* generation : {active.get(), frozen.get()}) {
+    const OverlayEntry* entry = generation != nullptr ? generation->find(execution) : nullptr;
+    if (entry == nullptr) continue;
+    for (auto slot = entry->payloads.rbegin(); slot != entry->payloads.rend(); ++slot) {
+      if (slot->payload == payload) return &*slot;
+    }
+  }
+  return nullptr;
+}
+
+ExecutionNo Overlay::next_from(ExecutionNo from) const {
+  ExecutionNo next = UINT64_MAX;
+  for (const Generation* generation : {active.get(), frozen.get()}) {
+    if (generation == nullptr) continue;
+    auto found = generation->entries().lower_bound(from);
+    if (found != generation->entries().end()) next = std::min(next, found->first);
+  }
+  return next;
+}
+
+void Overlay::for_each(const std::function<bool(ExecutionNo)>& visit) const {
+  for (ExecutionNo no = next_from(0); no != UINT64_MAX; no = next_from(no + 1)) {
+    if (!visit(no)) return;
+  }
+}
+
+ExecutionNo Overlay::previous_with_row(ExecutionNo before) const {
+  ExecutionNo best = 0;
+  for (const Generation* generation : {active.get(), frozen.get()}) {
+    if (generation == nullptr) continue;
+    const auto& entries = generation->entries();
+    auto each = entries.lower_bound(before);
+    while (each != entries.begin()) {
+      --each;
+      if (each->first <= best) break;
+      if (each->second.row) {
+        best = each->first;
+        break;
+      }
+    }
+  }
+  return best;
+}
+
+}  // namespace sortie::store::sqlite

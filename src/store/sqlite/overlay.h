@@ -1,0 +1,119 @@
+#pragma once
+// The overlay: what the journal holds and the tables do not yet.
+//
+// A Generation indexes a run of journal groups by execution: the last image of each row and frame, and where
+// history and payloads lie. Everything it hands out are views into the group bodies that it keeps, so a
+// transition is encoded once and never copied. It is built by decoding journal bodies, the same code after a
+// commit and after a crash: what recovery sees is what the running store saw.
+//
+// The Overlay has two of them. `active` takes new groups; when it has grown enough it becomes `frozen`, no
+// longer changes, and is folded into the tables in slices (fold.h) while the next active one fills. Looking
+// something up asks active, then frozen, then the tables; only `gone` and `cleared` say that the tables are
+// out of date without replacing what they hold.
+//
+// Not thread-safe; the store guards it.
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "store/sqlite/codec.h"
+
+namespace sortie::store::sqlite {
+
+struct FrameSlot {
+  bool gone = false;
+  Timestamp wake_at = kNever;
+  std::string_view image;
+};
+
+struct HistorySlot {
+  HistoryRef ref;
+  std::string_view body;
+};
+
+struct PayloadSlot {
+  PayloadNo payload = 0;
+  JournalRef at;
+  std::string_view body;
+};
+
+// What a generation knows of one execution.
+struct OverlayEntry {
+  std::optional<ExecutionView> row;
+  bool frames_cleared = false;          // Frames of the tables and of older generations are gone...
+  std::map<FrameNo, FrameSlot> frames;  // ... except these.
+  bool ended = false;                   // Its history is due to be gathered.
+  std::vector<HistorySlot> history;
+  std::vector<PayloadSlot> payloads;
+};
+
+class Generation final : private GroupVisitor {
+ public:
+  // False when the body is damaged; then the generation must be thrown away.
+  bool apply(GroupNo group, std::shared_ptr<const std::string> body);
+
+  bool empty() const { return bodies_.empty(); }
+  // Memory it takes, about: bodies and index.
+  std::size_t bytes() const { return bytes_; }
+  GroupNo last_group() const { return last_group_; }
+  ExecutionNo highest_execution() const { return highest_; }
+
+  const std::map<ExecutionNo, OverlayEntry>& entries() const { return entries_; }
+  const OverlayEntry* find(ExecutionNo no) const;
+  const ExecutionView* find_arn(std::string_view arn) const;  // The newest with it.
+
+ private:
+  void on_execution(const ExecutionView& execution) override;
+  void on_frame(FrameKey key, Timestamp wake_at, std::string_view image) override;
+  void on_frame_gone(FrameKey key) override;
+  void on_payload(ExecutionNo execution, PayloadNo payload, std::size_t start,
+                  std::string_view body) override;
+  void on_history(ExecutionNo execution, std::int64_t first_event_id, std::int32_t count, std::size_t start,
+                  std::string_view body) override;
+  void on_ended(ExecutionNo execution) override;
+  OverlayEntry& touch(ExecutionNo no);
+
+  std::vector<std::shared_ptr<const std::string>> bodies_;
+  std::map<ExecutionNo, OverlayEntry> entries_;
+  std::unordered_multimap<std::uint64_t, ExecutionNo> by_arn_;
+  std::size_t bytes_ = 0;
+  GroupNo last_group_ = 0;
+  ExecutionNo highest_ = 0;
+};
+
+// What the overlay says about something: nothing (ask the tables), that it is not there, or what it is.
+template <typename T>
+struct Answer {
+  bool known = false;
+  std::optional<T> value;
+};
+
+class Overlay {
+ public:
+  std::shared_ptr<Generation> active = std::make_shared<Generation>();
+  std::shared_ptr<Generation> frozen;  // Null: none is being folded.
+
+  std::size_t bytes() const { return active->bytes() + (frozen ? frozen->bytes() : 0); }
+  void freeze();  // There must be no frozen one.
+
+  const ExecutionView* find_execution(ExecutionNo no) const;
+  const ExecutionView* find_execution(std::string_view arn) const;
+  Answer<FrameRow> find_frame(FrameKey key) const;
+  // True: frames of this execution that only the tables know are gone.
+  bool frames_cleared(ExecutionNo no) const;
+  // Frames of one execution above `after`, with the gone ones; active wins over frozen.
+  std::map<FrameNo, FrameSlot> frames(ExecutionNo no) const;
+  const PayloadSlot* find_payload(ExecutionNo execution, PayloadNo payload) const;
+  // The lowest execution number from `from` that either generation knows; UINT64_MAX: none.
+  ExecutionNo next_from(ExecutionNo from) const;
+  // Calls `visit` with each execution number that either generation knows, ascending, until it answers false.
+  void for_each(const std::function<bool(ExecutionNo)>& visit) const;
+  // The highest execution number below `before` that has a row here; 0: none.
+  ExecutionNo previous_with_row(ExecutionNo before) const;
+};
+
+}  // namespace sortie::store::sqlite

@@ -1,0 +1,65 @@
+#pragma once
+// The reading half of the SQLite store: read-only connections for any number of threads, and everything read
+// through the overlay, so that everybody sees their own writes. Writer and View: writer.h.
+//
+// A point read asks the overlay and then the tables: what left the overlay in between is in the tables. A
+// read of several rows begins its snapshot of the file under the shared lock, so both sides are of one
+// moment. Long listings go in chunks, each of its own moment, and never hold the lock for long.
+#include <condition_variable>
+#include <mutex>
+#include <vector>
+
+#include "store/sqlite/writer.h"
+
+namespace sortie::store::sqlite {
+
+class Reader {
+ public:
+  Reader(std::string file, std::size_t connections_max, View& view);
+
+  Result<std::optional<ExecutionRow>> find_execution(std::string_view arn);
+  Result<std::optional<ExecutionRow>> find_execution(ExecutionNo no);
+  Result<std::vector<ExecutionRow>> list_executions(const ExecutionQuery& query);
+  Result<StatusCounts> count_executions(std::string_view state_machine_arn);
+  Result<std::optional<FrameRow>> find_frame(FrameKey key);
+  Result<std::vector<FrameRow>> list_frames(ExecutionNo execution);
+  Result<std::vector<FrameRow>> scan_frames(FrameKey after, std::size_t limit);
+  Result<std::vector<HistoryChunk>> load_history(ExecutionNo execution, std::int64_t first_event_id,
+                                                 std::int64_t count);
+  Result<std::optional<PayloadRow>> find_payload(ExecutionNo execution, PayloadNo payload);
+  Result<std::optional<std::string>> find_document(std::string_view kind, std::string_view key);
+  Result<std::vector<Document>> list_documents(std::string_view kind, std::string_view after_key,
+                                               std::size_t limit);
+  Result<std::vector<LogLine>> search_log(const LogQuery& query);
+  Result<std::vector<std::string>> check();
+  Status backup(const std::string& file);
+
+ private:
+  // A connection that is this caller's until it goes.
+  class Lease {
+   public:
+    Lease(Reader& reader, std::unique_ptr<Connection> connection)
+        : reader_(&reader), connection_(std::move(connection)) {}
+    Lease(Lease&&) = default;
+    ~Lease();
+    Connection& operator*() { return *connection_; }
+
+   private:
+    Reader* reader_;
+    std::unique_ptr<Connection> connection_;
+  };
+
+  Result<Lease> lease();
+  // Appends what one chunk finds; answers the cursor to go on with, 0: nothing is left.
+  Result<ExecutionNo> list_chunk(const ExecutionQuery& query, ExecutionNo before,
+                                 std::vector<ExecutionRow>* rows);
+
+  const std::string file_;
+  View& view_;
+  std::mutex mutex_;
+  std::condition_variable returned_;
+  std::vector<std::unique_ptr<Connection>> idle_;
+  std::size_t connections_left_;
+};
+
+}  // namespace sortie::store::sqlite

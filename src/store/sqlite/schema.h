@@ -1,0 +1,29 @@
+#pragma once
+// The tables of sortie.db, and how a file of an earlier version is brought up to date.
+//
+//   journal(no, body)             one row a group commit: the encoded images and history of its batches
+//   journal_state                 one row: how far the tables are (applied_group), the generation that is
+//   being
+//                                 folded into them (frozen_group, stage, cursor), and the last numbers given
+//   segment(first_group, ...)     runs of journal rows; live_bytes counts what history_part and payload_ref
+//                                 still need of it; at 0 the run is dropped
+//   execution, frame              the last folded images; execution_hash finds an execution by its ARN
+//   execution_count               rows of `execution` by machine and status
+//   history_part, payload_ref     where in the journal the history and payloads of executions lie
+//   history, payload              gathered: written once, when the execution ends
+//   word                          texts that repeat (state machine ARNs, prefixes of execution ARNs)
+//   document, log, shard          plain tables, written by the group's own transaction
+#include "store/sqlite/database.h"
+
+namespace sortie::store::sqlite {
+
+inline constexpr std::int64_t kSchemaVersion = 1;
+
+// Makes the tables in an empty file, migrates an older one, refuses a newer one (code "StoreTooNew") and a
+// file of somebody else ("StoreCorrupt"). The connection must be writable.
+Status prepare_schema(Connection& connection);
+
+// The same questions without writing: for read-only users of a file.
+Status verify_schema(Connection& connection);
+
+}  // namespace sortie::store::sqlite

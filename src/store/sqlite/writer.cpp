@@ -1,0 +1,320 @@
+#include "store/sqlite/writer.h"
+
+#include <sqlite3.h>
+
+#include <algorithm>
+#include <mutex>
+
+#include "store/sqlite/schema.h"
+
+namespace sortie::store::sqlite {
+
+namespace writer {
+
+constexpr std::size_t kSliceUnitsMin = 128;  // Smaller slices would write the same pages again and again.
+constexpr std::size_t kSliceUnitsMax = 4096;
+constexpr std::uint64_t kDropBytes = 2 * 1024 * 1024;  // Journal rows deleted by one slice.
+constexpr std::uint64_t kPageBytes = 16384;
+constexpr std::uint64_t kWalFrameBytes = kPageBytes + 24;
+
+std::int64_t db_int(std::uint64_t value) { return static_cast<std::int64_t>(value); }
+
+int on_wal(void* figures, sqlite3*, const char*, int pages) {
+  auto* all = static_cast<WriterFigures*>(figures);
+  std::uint64_t now = static_cast<std::uint64_t>(pages) * kWalFrameBytes;
+  std::uint64_t before = all->wal_bytes.exchange(now);
+  // Smaller than before: the log began again from its start.
+  all->wal_bytes_written += now >= before ? now - before : now;
+  return SQLITE_OK;
+}
+
+}  // namespace writer
+
+Writer::Writer(const SqliteOptions& options, std::string file, View& view)
+    : options_(options), file_(std::move(file)), view_(view) {}
+
+Writer::~Writer() = default;
+
+Status Writer::open_connection() {
+  SORTIE_TRY(db_, Connection::open(file_, OpenMode::kReadWrite));
+  SORTIE_TRY_STATUS(prepare_schema(*db_));
+  SORTIE_TRY_STATUS(db_->execute("PRAGMA wal_autocheckpoint=0; PRAGMA cache_size=-65536"));
+  sqlite3_wal_hook(db_->handle(), writer::on_wal, &figures_);
+  return {};
+}
+
+Status Writer::open() {
+  SORTIE_TRY_STATUS(open_connection());
+  SORTIE_TRY_STATUS(state_.load(*db_));
+  SORTIE_TRY_STATUS(recover_overlay());
+  Query q = db_->query("SELECT no, epoch FROM shard");
+  for (;;) {
+    SORTIE_TRY(bool row, q.step());
+    if (!row) break;
+    epochs_[static_cast<ShardNo>(q.integer(0))] = static_cast<Epoch>(q.integer(1));
+  }
+  SORTIE_TRY(std::int64_t sequence, db_->integer("SELECT max(sequence) FROM log"));
+  next_log_sequence_ = std::max(static_cast<std::uint64_t>(sequence), state_.journal.last_log_sequence) + 1;
+  SORTIE_TRY(std::int64_t last, db_->integer("SELECT max(no) FROM execution"));
+  view_.last_execution_no = std::max(
+      {static_cast<ExecutionNo>(last), state_.journal.last_execution_no, view_.last_execution_no.load()});
+  drop_pending_ = true;
+  return {};
+}
+
+Status Writer::recover_overlay() {
+  Overlay& overlay = view_.overlay;
+  last_group_ = state_.journal.applied_group;
+  if (state_.journal.frozen_group > 0) overlay.frozen = std::make_shared<Generation>();
+  Query q = db_->query("SELECT no, body FROM journal WHERE no > ? ORDER BY no");
+  q.bind(1, writer::db_int(last_group_));
+  for (;;) {
+    SORTIE_TRY(bool row, q.step());
+    if (!row) break;
+    auto group = static_cast<GroupNo>(q.integer(0));
+    auto body = std::make_shared<const std::string>(q.bytes(1));
+    bool to_frozen = group <= state_.journal.frozen_group;
+    Generation& generation = to_frozen ? *overlay.frozen : *overlay.active;
+    if (group != last_group_ + 1 || !generation.apply(group, std::move(body))) {
+      return db_->corrupt("journal row " + std::to_string(group) + " cannot be read");
+    }
+    last_group_ = group;
+  }
+  if (overlay.frozen && overlay.frozen->last_group() != state_.journal.frozen_group) {
+    return db_->corrupt("the journal ends before the generation that is being folded");
+  }
+  if (overlay.frozen) fold_.begin(*overlay.frozen, state_);
+  ExecutionNo highest = overlay.active->highest_execution();
+  if (overlay.frozen) highest = std::max(highest, overlay.frozen->highest_execution());
+  view_.last_execution_no = highest;
+  figures_.overlay_bytes = overlay.bytes();
+  return {};
+}
+
+Status Writer::ready() {
+  if (!stale_) return {};
+  SORTIE_TRY_STATUS(state_.load(*db_));
+  if (view_.overlay.frozen) fold_.begin(*view_.overlay.frozen, state_);
+  stale_ = false;
+  return {};
+}
+
+Status Writer::failed(Error error) {
+  stale_ = true;
+  return error;
+}
+
+Status Writer::check_fence(const Batch& batch) const {
+  auto found = epochs_.find(batch.shard);
+  Epoch current = found == epochs_.end() ? 0 : found->second;
+  if (batch.epoch == current && current != 0) return {};
+  return Error{"StaleEpoch",
+               "shard " + std::to_string(batch.shard) + " is at epoch " + std::to_string(current) +
+                   ", the batch came with " + std::to_string(batch.epoch),
+               "", ""};
+}
+
+void Writer::freeze() {
+  {
+    std::unique_lock lock(view_.mutex);
+    view_.overlay.freeze();
+  }
+  fold_.begin(*view_.overlay.frozen, state_);
+}
+
+Status Writer::make_room() {
+  while (view_.overlay.active->bytes() >= options_.overlay_bytes_max / 2) {
+    if (!has_frozen()) {
+      freeze();
+      return {};
+    }
+    SORTIE_TRY(bool more, fold_slice(writer::kSliceUnitsMax));
+    static_cast<void>(more);
+  }
+  return {};
+}
+
+// As far as the active generation has filled, the frozen one should be folded, and somewhat further.
+std::size_t Writer::units_due() const {
+  if (!has_frozen()) return 0;
+  const Generation& frozen = *view_.overlay.frozen;
+  double filled = static_cast<double>(view_.overlay.active->bytes()) /
+                  (static_cast<double>(options_.overlay_bytes_max) / 2);
+  double all = 3.0 * static_cast<double>(frozen.entries().size());  // Row, a frame, an ARN hash.
+  double due = all * std::min(1.0, filled * 1.25) - static_cast<double>(fold_.units_done());
+  if (filled >= 0.8) due = writer::kSliceUnitsMax;  // The count is an estimate; the end is not.
+  if (due < static_cast<double>(writer::kSliceUnitsMin)) return 0;
+  return std::min(static_cast<std::size_t>(due), writer::kSliceUnitsMax);
+}
+
+Status Writer::slice(std::size_t units) {
+  if (units > 0) SORTIE_TRY_STATUS(fold_.step(*db_, state_, *view_.overlay.frozen, units));
+  if (drop_pending_) {
+    SORTIE_TRY(drop_pending_, state_.drop_some(*db_, writer::kDropBytes));
+  }
+  state_.journal.last_execution_no = view_.last_execution_no;
+  state_.journal.last_log_sequence = next_log_sequence_ - 1;
+  return state_.save(*db_);
+}
+
+Status Writer::write_group(const std::string& body) {
+  GroupNo group = last_group_ + 1;
+  if (segment_bytes_ == 0 || segment_bytes_ >= options_.segment_bytes) {
+    SORTIE_TRY_STATUS(state_.begin_segment(*db_, group));
+    segment_bytes_ = 0;
+  }
+  return db_->query("INSERT INTO journal VALUES(?, ?)")
+      .bind(1, writer::db_int(group))
+      .bind_blob(2, body)
+      .run();
+}
+
+Status Writer::write_documents(const Batch& batch) {
+  for (const Document& document : batch.documents) {
+    SORTIE_TRY_STATUS(db_->query("INSERT INTO document VALUES(?, ?, ?) ON CONFLICT(kind, key) DO UPDATE SET"
+                                 " value=excluded.value")
+                          .bind_text(1, document.kind)
+                          .bind_text(2, document.key)
+                          .bind_blob(3, document.value)
+                          .run());
+  }
+  for (const auto& [kind, key] : batch.documents_gone) {
+    SORTIE_TRY_STATUS(
+        db_->query("DELETE FROM document WHERE kind=? AND key=?").bind_text(1, kind).bind_text(2, key).run());
+  }
+  return {};
+}
+
+Status Writer::write_log(const Batch& batch) {
+  for (const LogLine& line : batch.log) {
+    SORTIE_TRY_STATUS(db_->query("INSERT INTO log VALUES(?, ?, ?, ?, ?, ?, ?)")
+                          .bind(1, writer::db_int(next_log_sequence_))
+                          .bind_text(2, line.stream)
+                          .bind(3, line.time.ms)
+                          .bind_text(4, line.source)
+                          .bind_text(5, line.type)
+                          .bind_text(6, line.subject)
+                          .bind_blob(7, line.body)
+                          .run());
+    ++next_log_sequence_;
+  }
+  return {};
+}
+
+Status Writer::commit(const std::vector<const Batch*>& batches, std::vector<Status>* results) {
+  SORTIE_TRY_STATUS(ready());
+  SORTIE_TRY_STATUS(make_room());
+  results->assign(batches.size(), Status{});
+  GroupEncoder encoder;
+  std::vector<const Batch*> accepted;
+  for (std::size_t i = 0; i < batches.size(); ++i) {
+    (*results)[i] = check_fence(*batches[i]);
+    if (!(*results)[i] || batches[i]->empty()) continue;
+    encoder.add(*batches[i]);
+    accepted.push_back(batches[i]);
+  }
+  if (accepted.empty()) return {};
+  bool has_group = !encoder.empty();
+  ExecutionNo highest = encoder.highest_execution();
+  std::string body = has_group ? encoder.finish() : std::string();
+  std::uint64_t log_before = next_log_sequence_;
+  std::uint64_t segment_before = segment_bytes_;
+  std::size_t units = units_due();
+  Status done = [&]() -> Status {
+    Transaction transaction(*db_);
+    SORTIE_TRY_STATUS(transaction.begin_write());
+    if (has_group) SORTIE_TRY_STATUS(write_group(body));
+    for (const Batch* batch : accepted) {
+      SORTIE_TRY_STATUS(write_documents(*batch));
+      SORTIE_TRY_STATUS(write_log(*batch));
+    }
+    if (units > 0 || drop_pending_) SORTIE_TRY_STATUS(slice(units));
+    return transaction.commit();
+  }();
+  if (!done) {
+    next_log_sequence_ = log_before;
+    segment_bytes_ = segment_before;
+    return failed(std::move(done).error());
+  }
+  publish(has_group ? last_group_ + 1 : 0, std::move(body), highest);
+  ++figures_.commits;
+  figures_.batches += accepted.size();
+  return {};
+}
+
+void Writer::publish(GroupNo group, std::string body, ExecutionNo highest) {
+  if (group != 0) {
+    last_group_ = group;
+    segment_bytes_ += body.size();
+    auto shared = std::make_shared<const std::string>(std::move(body));
+    std::unique_lock lock(view_.mutex);
+    SORTIE_CHECK(view_.overlay.active->apply(group, std::move(shared)));
+    if (highest > view_.last_execution_no) view_.last_execution_no = highest;
+  }
+  publish_fold();
+}
+
+void Writer::publish_fold() {
+  if (has_frozen() && state_.journal.frozen_group == 0) {
+    std::shared_ptr<Generation> folded;  // Freed after the lock: it is large.
+    std::unique_lock lock(view_.mutex);
+    folded.swap(view_.overlay.frozen);
+    lock.unlock();
+    drop_pending_ = true;
+  }
+  figures_.overlay_bytes = view_.overlay.bytes();
+}
+
+Result<bool> Writer::fold_slice(std::size_t units) {
+  SORTIE_TRY_STATUS(ready());
+  if (!has_frozen() && !drop_pending_) return false;
+  Status done = [&]() -> Status {
+    Transaction transaction(*db_);
+    SORTIE_TRY_STATUS(transaction.begin_write());
+    SORTIE_TRY_STATUS(slice(has_frozen() ? units : 0));
+    return transaction.commit();
+  }();
+  if (!done) return failed(std::move(done).error()).error();
+  publish_fold();
+  return has_frozen() || drop_pending_;
+}
+
+Status Writer::fold_everything() {
+  while (has_frozen() || has_active()) {
+    if (!has_frozen()) freeze();
+    SORTIE_TRY(bool more, fold_slice(writer::kSliceUnitsMax));
+    static_cast<void>(more);
+  }
+  return {};
+}
+
+Result<Epoch> Writer::acquire(ShardNo shard) {
+  SORTIE_TRY_STATUS(ready());
+  Epoch next = epochs_[shard] + 1;
+  Status done = [&]() -> Status {
+    Transaction transaction(*db_);
+    SORTIE_TRY_STATUS(transaction.begin_write());
+    SORTIE_TRY_STATUS(
+        db_->query("INSERT INTO shard VALUES(?, ?) ON CONFLICT(no) DO UPDATE SET epoch=excluded.epoch")
+            .bind(1, shard)
+            .bind(2, writer::db_int(next))
+            .run());
+    return transaction.commit();
+  }();
+  if (!done) return failed(std::move(done).error()).error();
+  epochs_[shard] = next;
+  return next;
+}
+
+Status Writer::checkpoint(bool truncate) {
+  int log_pages = 0;
+  int copied = 0;
+  int code = sqlite3_wal_checkpoint_v2(db_->handle(), nullptr,
+                                       truncate ? SQLITE_CHECKPOINT_TRUNCATE : SQLITE_CHECKPOINT_PASSIVE,
+                                       &log_pages, &copied);
+  if (code != SQLITE_OK && (code & 0xff) != SQLITE_BUSY) return db_->error(code);
+  if (log_pages >= 0 && copied >= log_pages) figures_.wal_bytes = 0;
+  return {};
+}
+
+}  // namespace sortie::store::sqlite

@@ -1,0 +1,96 @@
+#pragma once
+// The writing half of the SQLite store: everything that happens on the one writer connection, without threads
+// or queues (sqlite_store.cpp has those). A group of batches is one transaction: one journal row with all
+// images and history, documents and log lines in their tables, and, riding along, a slice of the fold.
+//
+// The View is what readers share with the writer: the overlay behind a lock. Readers take it shared and begin
+// their snapshot of the file while they hold it; the writer commits first and then changes the overlay under
+// the exclusive lock. A slice writes only what the frozen generation already shows, so tables that are newer
+// than the overlay never contradict it.
+//
+// After a failed transaction nothing of it is in the file, and memory is brought back to what the file says
+// before the next one begins.
+#include <atomic>
+#include <shared_mutex>
+#include <vector>
+
+#include "store/sqlite/fold.h"
+#include "store/sqlite/sqlite_store.h"
+
+namespace sortie::store::sqlite {
+
+struct View {
+  std::shared_mutex mutex;
+  Overlay overlay;
+  std::atomic<ExecutionNo> last_execution_no{0};
+};
+
+struct WriterFigures {
+  std::atomic<std::uint64_t> commits{0};
+  std::atomic<std::uint64_t> batches{0};
+  std::atomic<std::uint64_t> wal_bytes_written{0};
+  std::atomic<std::uint64_t> wal_bytes{0};  // In the write-ahead log now, as far as it is not checkpointed.
+  std::atomic<std::uint64_t> overlay_bytes{0};
+};
+
+class Writer {
+ public:
+  Writer(const SqliteOptions& options, std::string file, View& view);
+  ~Writer();
+
+  Status open();  // Makes or migrates the file and reads the journal's tail into the overlay.
+
+  // One transaction for all batches that may be written; `results` has one status for each. An error means
+  // that nothing was written at all.
+  Status commit(const std::vector<const Batch*>& batches, std::vector<Status>* results);
+  // One slice in a transaction of its own; answers whether more is left of the frozen generation (or of
+  // dropped journal rows).
+  Result<bool> fold_slice(std::size_t units);
+  // Folds the active generation too: afterwards the overlay is empty.
+  Status fold_everything();
+  bool has_frozen() const { return view_.overlay.frozen != nullptr; }
+  bool has_active() const { return !view_.overlay.active->empty(); }
+  void freeze();
+
+  Result<Epoch> acquire(ShardNo shard);
+  Result<std::size_t> delete_ended_before(Timestamp time, std::size_t limit);
+  Result<std::size_t> delete_log_before(std::string_view stream, Timestamp time, std::size_t limit);
+  // Copies the write-ahead log into the file; `truncate` also empties it. Not an error when readers are in
+  // the way.
+  Status checkpoint(bool truncate);
+
+  const WriterFigures& figures() const { return figures_; }
+
+ private:
+  Status open_connection();
+  Status recover_overlay();
+  Status ready();  // Repairs memory after a failed transaction.
+  Status failed(Error error);
+  Status make_room();
+  Status check_fence(const Batch& batch) const;
+  Status write_group(const std::string& body);
+  Status write_documents(const Batch& batch);
+  Status write_log(const Batch& batch);
+  std::size_t units_due() const;
+  Status slice(std::size_t units);  // Inside a transaction.
+  void publish(GroupNo group, std::string body, ExecutionNo highest);
+  void publish_fold();
+  Status delete_execution(ExecutionNo no);
+  bool overlay_has_ended_before(Timestamp time) const;
+
+  const SqliteOptions options_;
+  const std::string file_;
+  View& view_;
+  std::unique_ptr<Connection> db_;
+  TableState state_;
+  Fold fold_;
+  GroupNo last_group_ = 0;
+  std::uint64_t segment_bytes_ = 0;
+  std::unordered_map<ShardNo, Epoch> epochs_;
+  std::uint64_t next_log_sequence_ = 1;
+  bool stale_ = false;         // A transaction failed: memory may be ahead of the file.
+  bool drop_pending_ = false;  // Journal rows wait to be deleted.
+  WriterFigures figures_;
+};
+
+}  // namespace sortie::store::sqlite
