@@ -1,7 +1,7 @@
 #pragma once
 // What the integrations know of approvals: that some queues are none. A message that a `.waitForTaskToken`
-// task sends to such a queue becomes an approval and never reaches a real queue. The response floor implements
-// this; here stands only what a Task needs.
+// task sends to such a queue becomes an approval and never reaches a real queue. The response floor
+// implements this; here stands only what a Task needs.
 #include <functional>
 #include <string>
 #include <string_view>

@@ -1,0 +1,59 @@
+#pragma once
+// Everything that is the AWS SDK's work: aws-sdk:SERVICE:ACTION, the optimised integrations that are one call
+// (sqs, sns, dynamodb, ...), and bare topic and queue ARNs, taken for what their authors meant. With
+// .waitForTaskToken the call's answer is what was submitted, and the task goes on waiting.
+//
+// A queue that is configured for approvals never gets a message: its message becomes an approval, and the
+// task gets the answer SQS would have given. Such a queue without a token to wait for is refused
+// ("Sortie.ApprovalNeedsTaskToken"): nobody could ever hear the answer.
+//
+// Step Functions, EventBridge and Lambda as aws-sdk calls go to Sortie itself (own_endpoint), everything else
+// to the configured account. What Step Functions does with polling (.sync of anything but nested executions),
+// apigateway, http and eks calls are not supported yet and say so.
+#include <functional>
+#include <map>
+#include <string>
+
+#include "integrations/approval_desk.h"
+#include "integrations/dispatcher.h"
+#include "integrations/sdk_worker.h"
+
+namespace sortie::integrations {
+
+struct AwsOptions {
+  std::string region = "us-east-1";
+  std::string endpoint_url;          // aws.endpoint_url; "" is real AWS.
+  json::Value credentials;           // Null: the SDK's usual chain.
+  bool assume_machine_role = false;  // Act as the state machine's role, not as ourselves.
+};
+
+class AwsIntegration final : public Integration {
+ public:
+  // `desk` may be null: then no queue is an approval.
+  AwsIntegration(Loop& loop, SdkPool& pool, AwsOptions options, ApprovalDesk* desk);
+  ~AwsIntegration() override;
+
+  // Where Sortie itself listens, and with which key the calls of an account are signed.
+  void set_own_endpoint(std::string url, std::function<json::Value(std::string_view account)> credentials);
+
+  void start(const runtime::TaskOrder& order, Report report) override;
+  void cancel(const runtime::AttemptKey& key) override;
+
+ private:
+  struct Question;
+  void send(const runtime::TaskOrder& order, SdkCall call, const Report& report);
+  SdkCall make_call(const runtime::TaskOrder& order) const;
+  bool start_approval(const runtime::TaskOrder& order, const SdkCall& call, const Report& report);
+  void ask(std::shared_ptr<Question> question);
+
+  Loop& loop_;
+  SdkPool& pool_;
+  AwsOptions options_;
+  ApprovalDesk* desk_;
+  std::string own_endpoint_;
+  std::function<json::Value(std::string_view)> own_credentials_;
+  std::map<runtime::AttemptKey, SdkPool::CallNo> calls_;
+  std::shared_ptr<int> alive_ = std::make_shared<int>(0);
+};
+
+}  // namespace sortie::integrations

@@ -1,0 +1,77 @@
+#pragma once
+// Dispatcher is what the runtime hands its task orders to: it finds the integration that a Resource names and
+// carries its reports back.
+//
+// An integration starts an order and reports through the Report it was given: `submitted` (for .sync and
+// .waitForTaskToken: the call was made, the task goes on), then `succeeded` or `failed` once. Reports reach
+// the runtime from the loop, never inside the call that started the order. A report after the end, after a
+// cancel or after stop() goes nowhere: our own death is not a task's failure, the order will be dispatched
+// again under the same key.
+//
+// An order whose key is in flight already is not started twice. Everything runs on the loop's thread.
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "base/clock.h"
+#include "json/value.h"
+#include "runtime/runtime.h"
+
+namespace sortie::integrations {
+
+// Copyable; all copies are one report.
+class Report {
+ public:
+  void submitted(json::Value output) const;
+  void succeeded(json::Value output) const;
+  void failed(std::string error, std::string cause) const;
+  // What the call's answer means under the order's pattern: the end of it, or with .waitForTaskToken only
+  // that it was submitted.
+  void answered(json::Value output) const;
+  bool is_wanted() const;
+
+ private:
+  friend class Dispatcher;
+  struct State;
+  explicit Report(std::shared_ptr<State> state) : state_(std::move(state)) {}
+  std::shared_ptr<State> state_;
+};
+
+class Integration {
+ public:
+  virtual ~Integration() = default;
+  virtual void start(const runtime::TaskOrder& order, Report report) = 0;
+  // Nobody waits for it any more. Called for every cancelled attempt, also for those of other integrations
+  // and from before a restart: unknown keys are ignored.
+  virtual void cancel(const runtime::AttemptKey& key) = 0;
+};
+
+// "sendMessage" of "sendMessage.waitForTaskToken".
+std::string action_of(const asl::TaskResource& resource);
+
+class Dispatcher final : public runtime::TaskDispatcher {
+ public:
+  explicit Dispatcher(Loop& loop);
+  ~Dispatcher() override;
+
+  // Kinds: a service of an optimised integration ("sqs"), "function" (bare function ARNs), "topic", "queue"
+  // (bare ARNs), "aws-sdk" (all of aws-sdk:SERVICE:ACTION), "*" (whatever else). The integration outlives us.
+  void add(std::string kind, Integration& integration);
+  void attach(runtime::Runtime& runtime);  // Before the runtime recovers.
+  void stop();                             // No report leaves any more, no order is started.
+
+  void dispatch(runtime::TaskOrder order) override;
+  void cancel(const runtime::AttemptKey& key) override;
+  std::size_t in_flight() const;
+
+ private:
+  friend class Report;
+  struct Core;
+  Integration* find(const asl::TaskResource& resource) const;
+
+  std::shared_ptr<Core> core_;
+  std::map<std::string, Integration*, std::less<>> integrations_;
+};
+
+}  // namespace sortie::integrations
