@@ -36,7 +36,9 @@ struct StatesServices {
   CommitBatch commit;
   // Asked before a SendTask* reaches the Runtime: an error refuses it (an approval's token is worth nothing
   // here). The asked side records the refusal. May be empty.
-  std::function<std::optional<Error>(std::string_view task_token, const Actor& actor)> refuse_token;
+  std::function<std::optional<Error>(std::string_view task_token, const Actor& actor,
+                                     std::string_view operation)>
+      refuse_token;
 };
 
 struct StatesOptions {

@@ -44,7 +44,7 @@ struct ActivityPoll {
 
 std::optional<Error> StatesApi::refused(const AwsCall& call) const {
   if (!services_.refuse_token) return std::nullopt;
-  return services_.refuse_token(call.input.get("taskToken").as_string(), call.caller.actor);
+  return services_.refuse_token(call.input.get("taskToken").as_string(), call.caller.actor, call.operation);
 }
 
 void StatesApi::send_task_success(const AwsCall& call, AwsReply reply) {

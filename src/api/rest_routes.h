@@ -1,0 +1,73 @@
+#pragma once
+// The routes of the REST API, one group a file. What a server does not have (functions, people, ...) stays
+// null, and its routes are not there.
+//
+//   GET  /v1/executions?status=&state_machine=&name=&limit=&cursor=   {"executions": [...], "next":
+//   cursor|null} POST /v1/executions {playbook, input, name}                       201 {"arn", "name",
+//   "started_at"} GET  /v1/executions/{arn}?wait=SECONDS                            one; with wait: when it
+//   ends, at the latest then GET  /v1/executions/{arn}/history?from=&limit=&reverse=true       {"events":
+//   [...], "next": id|null} GET  /v1/executions/{arn}/explain                                 {"status",
+//   "waiting": [{"state", "sentence", ...}]} POST /v1/executions/{arn}/stop {reason} {"stopped_at"} GET
+//   /v1/stream                                                   server-sent events, see stream.h GET
+//   /v1/playbooks, /v1/playbooks/{name}; POST /v1/playbooks/{name} {definition, role_arn} GET  /v1/functions,
+//   /v1/functions/{name}/logs?since=&request_id=; POST /v1/functions/{name}/invoke {payload} GET
+//   /v1/approvals?status=&execution=&limit=&cursor=, /v1/approvals/{id} POST /v1/approvals/{id}/decision
+//   {decision: approve|reject, reason, plan_hash} GET  /v1/whoami; GET, POST /v1/people; DELETE
+//   /v1/people/{name}; POST /v1/people/{name}/groups, /token,
+//        /login-link; GET /v1/people/{name}/keys
+//   GET  /v1/audit?actor=&action=&subject=&text=&from=&before=&limit=&cursor=
+//   GET  /v1/audit/export?after=&limit=                               JSON Lines; X-Sortie-Next is the next
+//   `after`
+#include <memory>
+#include <string>
+
+#include "api/rest.h"
+#include "api/states_api.h"
+#include "api/stream.h"
+#include "base/clock.h"
+#include "runtime/runtime.h"
+#include "store/store.h"
+
+namespace sortie::response {
+class Approvals;
+class Audit;
+class People;
+}  // namespace sortie::response
+namespace sortie::functions {
+class FunctionService;
+}  // namespace sortie::functions
+
+namespace sortie::api {
+
+struct RestServices {
+  Loop& loop;
+  runtime::Runtime& runtime;
+  store::Store& store;
+  StatesApi& states;
+  StreamHub& stream;
+  std::string region;
+  response::Approvals* approvals = nullptr;
+  response::People* people = nullptr;
+  response::Audit* audit = nullptr;
+  functions::FunctionService* functions = nullptr;
+};
+
+// Everything that the services allow.
+void add_rest_routes(RestDoor& door, const RestServices& services);
+
+void add_execution_routes(RestDoor& door, const RestServices& services);
+void add_stream_route(RestDoor& door, const RestServices& services);
+void add_playbook_routes(RestDoor& door, const RestServices& services);
+void add_function_routes(RestDoor& door, const RestServices& services);
+void add_approval_routes(RestDoor& door, const RestServices& services);
+void add_people_routes(RestDoor& door, const RestServices& services);
+void add_audit_routes(RestDoor& door, const RestServices& services);
+
+// A Step Functions call on behalf of a REST caller.
+AwsCall states_call(const RestCall& call, std::string operation, json::Value input);
+// ARN of a playbook that is named, or given as an ARN.
+std::string playbook_arn(const RestCall& call, const std::string& region, const std::string& name_or_arn);
+// Nothing where `time` is none.
+json::Value time_json(Timestamp time);
+
+}  // namespace sortie::api

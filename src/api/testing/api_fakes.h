@@ -1,0 +1,280 @@
+#pragma once
+// What the tests of the api floor stand on: a Runtime that keeps state machines, executions and histories in
+// maps, a store with execution rows, and a Responder that keeps what it was given.
+// Included by *_test.cpp only.
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "api/key_ring.h"
+#include "integrations/testing/fakes.h"
+#include "io/http_server.h"
+
+namespace sortie::api::testing {
+
+inline constexpr char kAccount[] = "123456789012";
+inline constexpr char kPassDefinition[] = R"({"StartAt":"A","States":{"A":{"Type":"Pass","End":true}}})";
+inline constexpr char kRole[] = "arn:aws:iam::123456789012:role/sortie";
+
+class FakeResponder final : public io::Responder {
+ public:
+  std::optional<io::HttpResponse> response;
+  std::string stream;
+  bool ended = false;
+  bool reads = true;  // Where not, every write fails: the peer is too slow.
+  int answers = 0;
+
+  void send(io::HttpResponse given) override {
+    ++answers;
+    response = std::move(given);
+    ended = true;
+  }
+  void begin_stream(io::HttpResponse head) override {
+    ++answers;
+    stream += head.body;
+    response = std::move(head);
+  }
+  bool write(std::string_view chunk) override {
+    if (!reads) return false;
+    stream += chunk;
+    return true;
+  }
+  void end_stream() override { ended = true; }
+  bool is_open() const override { return !ended; }
+  void on_close(std::function<void()> callback) override { closers_.push_back(std::move(callback)); }
+  void close() {
+    ended = true;
+    for (const auto& closer : closers_) closer();
+    closers_.clear();
+  }
+
+ private:
+  std::vector<std::function<void()>> closers_;
+};
+
+// FakeStore with executions to list; everything else goes through.
+class RowStore final : public store::Store {
+ public:
+  explicit RowStore(fakes::ManualLoop& loop) : inner(loop) {}
+
+  fakes::FakeStore inner;
+  std::vector<store::ExecutionRow> rows;  // Oldest first.
+  std::optional<Error> list_error;
+
+  Result<std::vector<store::ExecutionRow>> list_executions(const store::ExecutionQuery& query) override {
+    if (list_error) return *list_error;
+    std::vector<store::ExecutionRow> found;
+    for (auto row = rows.rbegin(); row != rows.rend() && found.size() < query.limit; ++row) {
+      if (row->no >= query.before) continue;
+      if (!query.state_machine_arn.empty() && row->state_machine_arn != query.state_machine_arn) continue;
+      if (query.status && row->status != *query.status) continue;
+      if (!row->name.starts_with(query.name_prefix)) continue;
+      if (row->started_at < query.started_from || row->started_at >= query.started_before) continue;
+      found.push_back(*row);
+    }
+    return found;
+  }
+
+  Result<store::Epoch> acquire(store::ShardNo shard) override { return inner.acquire(shard); }
+  void append(store::Batch batch, Done done) override { inner.append(std::move(batch), std::move(done)); }
+  Result<std::optional<store::ExecutionRow>> find_execution(std::string_view arn) override {
+    return inner.find_execution(arn);
+  }
+  Result<std::optional<store::ExecutionRow>> find_execution(store::ExecutionNo no) override {
+    return inner.find_execution(no);
+  }
+  Result<store::StatusCounts> count_executions(std::string_view arn) override {
+    return inner.count_executions(arn);
+  }
+  Result<store::ExecutionNo> last_execution_no() override { return inner.last_execution_no(); }
+  Result<std::optional<store::FrameRow>> find_frame(store::FrameKey key) override {
+    return inner.find_frame(key);
+  }
+  Result<std::vector<store::FrameRow>> list_frames(store::ExecutionNo no) override {
+    return inner.list_frames(no);
+  }
+  Result<std::vector<store::FrameRow>> scan_frames(store::FrameKey after, std::size_t limit) override {
+    return inner.scan_frames(after, limit);
+  }
+  Result<std::vector<store::HistoryChunk>> load_history(store::ExecutionNo no, std::int64_t first,
+                                                        std::int64_t count) override {
+    return inner.load_history(no, first, count);
+  }
+  Result<std::optional<store::PayloadRow>> find_payload(store::ExecutionNo no,
+                                                        store::PayloadNo payload) override {
+    return inner.find_payload(no, payload);
+  }
+  Result<std::optional<std::string>> find_document(std::string_view kind, std::string_view key) override {
+    return inner.find_document(kind, key);
+  }
+  Result<std::vector<store::Document>> list_documents(std::string_view kind, std::string_view after,
+                                                      std::size_t limit) override {
+    return inner.list_documents(kind, after, limit);
+  }
+  Result<std::vector<store::LogLine>> search_log(const store::LogQuery& query) override {
+    return inner.search_log(query);
+  }
+  Result<std::size_t> delete_ended_before(Timestamp time, std::size_t limit) override {
+    return inner.delete_ended_before(time, limit);
+  }
+  Result<std::size_t> delete_log_before(std::string_view stream, Timestamp time, std::size_t limit) override {
+    return inner.delete_log_before(stream, time, limit);
+  }
+  Result<std::vector<std::string>> check() override { return inner.check(); }
+  Status backup(const std::string& file) override { return inner.backup(file); }
+  store::StoreFigures figures() override { return inner.figures(); }
+};
+
+class MapRuntime final : public runtime::Runtime {
+ public:
+  explicit MapRuntime(fakes::ManualLoop& loop) : loop_(loop) {}
+
+  std::map<std::string, runtime::StateMachineRecord, std::less<>> machines;
+  std::map<std::string, runtime::ExecutionDescription, std::less<>> executions;
+  std::vector<engine::HistoryEvent> events;
+  std::vector<runtime::StartRequest> starts;
+  std::vector<std::string> calls;  // "stop ARN ERROR CAUSE", "success TOKEN OUTPUT", ...
+  std::vector<runtime::WaitingReason> reasons;
+  std::optional<Error> fail;  // What every change answers.
+  std::set<std::string, std::less<>> tokens;
+  std::function<void(runtime::ActivityTask)> poll;  // The activity poll under way.
+  int polls_taken_back = 0;
+  std::function<void(const runtime::ExecutionChange&)> observer;
+  std::function<void(runtime::ExecutionDescription)> waiter;
+
+  Status recover() override { return {}; }
+  void drain(std::function<void()> done) override { loop_.post(std::move(done)); }
+  void put_state_machine(runtime::StateMachineRecord record, const Actor&,
+                         Callback<runtime::StateMachineRecord> done) override {
+    loop_.post([this, record, done] {
+      if (fail) return done(*fail);
+      machines[record.arn] = record;
+      done(record);
+    });
+  }
+  void delete_state_machine(std::string_view arn, const Actor&, Callback<Unit> done) override {
+    loop_.post([this, arn = std::string(arn), done] {
+      machines.erase(arn);
+      done(Unit{});
+    });
+  }
+  std::optional<runtime::StateMachineRecord> find_state_machine(std::string_view arn) override {
+    const auto found = machines.find(arn);
+    if (found == machines.end()) return std::nullopt;
+    return found->second;
+  }
+  std::vector<runtime::StateMachineRecord> list_state_machines() override {
+    std::vector<runtime::StateMachineRecord> all;
+    for (const auto& [arn, record] : machines) all.push_back(record);
+    return all;
+  }
+  void start_execution(runtime::StartRequest request, Callback<runtime::StartReply> done) override {
+    starts.push_back(request);
+    loop_.post([this, request, done] {
+      if (fail) return done(*fail);
+      const std::string name = request.name.empty() ? "made-up" : request.name;
+      done(runtime::StartReply{
+          replace_all(request.state_machine_arn, ":stateMachine:", ":execution:") + ":" + name, loop_.now(),
+          false});
+    });
+  }
+  void stop_execution(std::string_view arn, std::string error, std::string cause, const Actor&,
+                      Callback<Timestamp> done) override {
+    calls.push_back("stop " + std::string(arn) + " " + error + " " + cause);
+    loop_.post([this, arn = std::string(arn), done] {
+      if (executions.contains(arn)) return done(loop_.now());
+      done(Error{"ExecutionDoesNotExist", "no such execution"});
+    });
+  }
+  Result<runtime::ExecutionDescription> describe_execution(std::string_view arn) override {
+    const auto found = executions.find(arn);
+    if (found != executions.end()) return found->second;
+    return Error{"ExecutionDoesNotExist", "no such execution"};
+  }
+  Result<runtime::HistoryPage> history(std::string_view arn, std::int64_t from, std::size_t limit,
+                                       bool reverse) override {
+    if (!executions.contains(arn)) return Error{"ExecutionDoesNotExist", "no such execution"};
+    runtime::HistoryPage page;
+    const auto last = static_cast<std::int64_t>(events.size());
+    std::int64_t id = reverse && from == 0 ? last : from;
+    for (; id >= 1 && id <= last && page.events.size() < limit; id += reverse ? -1 : 1) {
+      page.events.push_back(events[static_cast<std::size_t>(id - 1)]);
+    }
+    if (id >= 1 && id <= last) page.next_event_id = id;
+    return page;
+  }
+  Result<std::vector<runtime::WaitingReason>> explain(std::string_view) override { return reasons; }
+  std::shared_ptr<void> when_ended(std::string_view,
+                                   std::function<void(runtime::ExecutionDescription)> done) override {
+    waiter = std::move(done);
+    return std::shared_ptr<void>(nullptr, [this](void*) { waiter = nullptr; });
+  }
+  void task_submitted(const runtime::AttemptKey&, json::Value) override {}
+  void task_succeeded(const runtime::AttemptKey&, json::Value) override {}
+  void task_failed(const runtime::AttemptKey&, std::string, std::string) override {}
+  void send_task_success(std::string_view token, std::string_view output, const Actor&, store::Batch,
+                         Callback<Unit> done) override {
+    answer_token("success " + std::string(token) + " " + std::string(output), token, std::move(done));
+  }
+  void send_task_failure(std::string_view token, std::string error, std::string cause, const Actor&,
+                         store::Batch, Callback<Unit> done) override {
+    answer_token("failure " + std::string(token) + " " + error + " " + cause, token, std::move(done));
+  }
+  void send_task_heartbeat(std::string_view token, Callback<Unit> done) override {
+    answer_token("heartbeat " + std::string(token), token, std::move(done));
+  }
+  Result<runtime::AttemptKey> read_token(std::string_view) override { return runtime::AttemptKey{}; }
+  std::shared_ptr<void> poll_activity(std::string_view arn, std::string worker, std::int64_t wait_ms,
+                                      std::function<void(runtime::ActivityTask)> done) override {
+    calls.push_back("poll " + std::string(arn) + " " + worker + " " + std::to_string(wait_ms));
+    poll = std::move(done);
+    return std::shared_ptr<void>(nullptr, [this](void*) {
+      ++polls_taken_back;
+      poll = nullptr;
+    });
+  }
+  std::shared_ptr<void> observe(std::function<void(const runtime::ExecutionChange&)> callback) override {
+    observer = std::move(callback);
+    return std::make_shared<int>(0);
+  }
+  Figures figures() override { return {.open_executions = 3, .started = 7}; }
+  Result<std::vector<std::string>> check() override { return std::vector<std::string>{}; }
+
+ private:
+  void answer_token(std::string call, std::string_view token, Callback<Unit> done) {
+    calls.push_back(std::move(call));
+    loop_.post([known = tokens.contains(token), bad = token.starts_with("bad"), done] {
+      if (known) return done(Unit{});
+      done(Error{bad ? "InvalidToken" : "TaskTimedOut", "whatever the runtime says"});
+    });
+  }
+
+  fakes::ManualLoop& loop_;
+};
+
+inline SigningKey account_key(const std::string& account = kAccount) {
+  SigningKey key;
+  key.access_key_id = "AKIDACCOUNT" + account.substr(0, 4);
+  key.secret_access_key = "secret-of-" + account;
+  key.account = account;
+  key.actor = {Actor::Kind::kAccountKey, account, account, "", ""};
+  return key;
+}
+
+inline SigningKey function_key(std::vector<std::string> actions) {
+  SigningKey key;
+  key.access_key_id = "ASIAFUNCTION";
+  key.secret_access_key = "function-secret";
+  key.session_token = "function-session";
+  key.account = kAccount;
+  key.actor = {Actor::Kind::kFunction, "Notify", kAccount, "", ""};
+  key.allowed_actions = std::move(actions);
+  return key;
+}
+
+inline json::Value parse_json(std::string_view text) { return json::parse(text).value(); }
+
+}  // namespace sortie::api::testing
