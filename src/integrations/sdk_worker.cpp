@@ -140,6 +140,7 @@ void SdkPool::launch(std::size_t index) {
 void SdkPool::on_closed(std::size_t index, const std::string& why) {
   Worker& worker = workers_[index];
   ++figures_.deaths;
+  trouble_ = why;
   ++worker.generation;
   // The link may be on the stack below us.
   loop_.post([link = std::shared_ptr<WorkerLink>(std::move(worker.link))] {});
@@ -220,7 +221,10 @@ void SdkPool::finish(CallNo number, SdkAnswer answer) {
 
 void SdkPool::time_out(CallNo number) {
   ++figures_.timeouts;
-  finish(number, {{}, "States.TaskFailed", "The AWS call was not answered in time", true});
+  const Figures now = figures();
+  std::string cause = "The AWS call was not answered in time";
+  if (now.workers == 0) cause = "The AWS worker does not run: " + trouble_;
+  finish(number, {{}, "States.TaskFailed", std::move(cause), true});
   abandon(number);
   // A process that sits on half of its slots without an end is stuck; the rest starts over in a new one.
   for (std::size_t i = 0; i < workers_.size(); ++i) {

@@ -94,6 +94,8 @@ class SdkPool {
     std::uint64_t calls = 0, errors = 0, deaths = 0, rejected = 0, timeouts = 0;
   };
   Figures figures() const;
+  // Why the last worker ended or could not be started; "" when none did.
+  const std::string& trouble() const { return trouble_; }
 
  private:
   struct Pending {
@@ -131,6 +133,7 @@ class SdkPool {
   std::size_t bytes_ = 0;
   CallNo last_call_ = 0;
   bool running_ = false, stopped_ = false;
+  std::string trouble_;  // Why the last worker ended or could not be started.
   Figures figures_;
   std::shared_ptr<int> alive_ = std::make_shared<int>(0);
 };

@@ -146,6 +146,7 @@ TEST_F(SdkPoolTest, ACallWaitsOnlyForItsOwnTime) {
   EXPECT_TRUE(answers.empty());
   loop.advance_ms(1);
   EXPECT_EQ(answers, std::vector<std::string>{"States.TaskFailed"});
+  EXPECT_EQ(causes[0], "The AWS worker does not run: SpawnFailed: no such program");
   EXPECT_EQ(pool->figures().waiting, 0u);
 }
 
