@@ -1,0 +1,7 @@
+if(TARGET sortie_events)
+  add_executable(events_conformance_test ${CMAKE_CURRENT_LIST_DIR}/events_conformance_test.cpp)
+  target_link_libraries(events_conformance_test PRIVATE sortie_events GTest::gtest_main)
+  target_compile_definitions(events_conformance_test PRIVATE SORTIE_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
+  add_test(NAME events_conformance_test COMMAND events_conformance_test)
+  set_property(GLOBAL APPEND PROPERTY SORTIE_TEST_PROGRAMS events_conformance_test)
+endif()
