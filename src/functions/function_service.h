@@ -133,7 +133,8 @@ struct FunctionServiceOptions {
   std::int64_t idle_ms = 10 * 60 * 1000;    // An idle worker ends after this.
   std::int64_t init_ms = 10'000;            // Time to load the handler, at least.
   std::vector<std::int64_t> async_retry_delays_ms = {60'000, 120'000};
-  std::string cgroup_folder;  // A delegated cgroup v2 folder; "" finds out; "none" watches instead.
+  std::int64_t second_ms = 1'000;  // How long a second of a function's timeout is; tests shorten it.
+  std::string cgroup_folder;       // A delegated cgroup v2 folder; "" finds out; "none" watches instead.
 };
 
 struct CodeUpdate {

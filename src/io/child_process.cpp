@@ -6,6 +6,7 @@
 #include <linux/seccomp.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -222,9 +223,8 @@ Result<pid_t> ChildProcess::Impl::start_child(ChildOptions& options, std::array<
   if (!options.working_directory.empty()) plan.working_directory = options.working_directory.c_str();
   for (const ChildLimit& limit : options.limits)
     plan.limits.push_back({limit.resource, {limit.value, limit.value}});
-  plan.landlock_ruleset = options.landlock_ruleset;
-  plan.no_new_privileges =
-      options.no_new_privileges || options.landlock_ruleset >= 0 || !options.seccomp_program.empty();
+  const bool restricts = !options.landlock.readable.empty() || !options.landlock.writable.empty();
+  plan.no_new_privileges = options.no_new_privileges || restricts || !options.seccomp_program.empty();
   std::vector<sock_filter> filter(options.seccomp_program.size() / sizeof(sock_filter));
   memcpy(filter.data(), options.seccomp_program.data(), filter.size() * sizeof(sock_filter));
   plan.seccomp = {static_cast<unsigned short>(filter.size()), filter.data()};
@@ -239,12 +239,26 @@ Result<pid_t> ChildProcess::Impl::start_child(ChildOptions& options, std::array<
     if (cgroup.ends[0] < 0) return failed(errno);
     plan.cgroup = high.copy(cgroup.ends[0]);
   }
-  if (plan.landlock_ruleset >= 0) plan.landlock_ruleset = high.copy(plan.landlock_ruleset);
+  Pipe ruleset;
+  if (restricts) {
+    SORTIE_TRY(ruleset.ends[0], make_landlock_ruleset(options.landlock));
+    plan.landlock_ruleset = high.copy(ruleset.ends[0]);
+  }
   plan.error_pipe = high.copy(error_pipe.ends[1]);
   plan.descriptors = {{high.copy(options.with_stdin ? pipes[0].ends[0] : null.ends[0]), 0},
                       {high.copy(pipes[1].ends[1]), 1},
-                      {high.copy(pipes[2].ends[1]), 2}};
+                      {high.copy(pipes[options.join_output ? 1 : 2].ends[1]), 2}};
   for (const auto& [from, to] : options.descriptors) plan.descriptors.push_back({high.copy(from), to});
+  for (const auto& [text, to] : options.texts) {
+    Pipe file;
+    file.ends[0] = ::memfd_create("text", MFD_CLOEXEC);
+    if (file.ends[0] < 0 ||
+        ::write(file.ends[0], text.data(), text.size()) != static_cast<ssize_t>(text.size()) ||
+        ::lseek(file.ends[0], 0, SEEK_SET) != 0) {
+      return failed(errno);
+    }
+    plan.descriptors.push_back({high.copy(file.ends[0]), to});
+  }
 
   const pid_t child = start(plan);
   if (child < 0) return failed(errno);

@@ -20,6 +20,7 @@
 
 #include "base/result.h"
 #include "io/event_loop.h"
+#include "io/landlock.h"
 
 namespace sortie::io {
 
@@ -33,11 +34,14 @@ struct ChildOptions {
   std::vector<std::string> environment;  // "NAME=value"; nothing is inherited.
   std::string working_directory;         // "": ours.
   bool with_stdin = false;               // Else /dev/null.
+  bool join_output = false;              // stderr goes the way of stdout, so that the order of lines is kept.
   std::size_t line_bytes_max = 64 * 1024;
   std::vector<std::pair<int, int>> descriptors;  // (ours, number in the child), beside 0, 1, 2.
+  // Text that the child can read from a descriptor of this number: for what its command line must not show.
+  std::vector<std::pair<std::string, int>> texts;
   std::vector<ChildLimit> limits;
   bool no_new_privileges = false;
-  int landlock_ruleset = -1;      // A ruleset descriptor to enforce; implies no_new_privileges.
+  LandlockRules landlock;         // Implies no_new_privileges.
   std::string seccomp_program;    // Raw struct sock_filter[]; implies no_new_privileges.
   std::string marker;             // "NAME=value", added to the environment: finds what left the session.
   std::string cgroup_procs_file;  // Where set, the child joins this cgroup before it runs.

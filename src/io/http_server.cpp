@@ -74,6 +74,12 @@ struct HttpServer::Impl final : SessionHost, std::enable_shared_from_this<HttpSe
     if (sessions.empty() && drained) loop.post(std::exchange(drained, nullptr));
   }
 
+  void watch_deadlines() override {
+    if (sweeping || closed) return;
+    sweeping = true;
+    sweep();
+  }
+
   Status open();
   void accept();
   void accepted(tcp::socket socket);
@@ -90,7 +96,7 @@ struct HttpServer::Impl final : SessionHost, std::enable_shared_from_this<HttpSe
   std::unordered_map<HttpSession*, std::shared_ptr<HttpSession>> sessions;
   std::string address;
   std::uint16_t port = 0;
-  bool draining = false, closed = false;
+  bool draining = false, closed = false, sweeping = false;
   std::function<void()> drained;
   Loop::TimerId drain_timer = 0;
   std::int64_t date_second = -1;
@@ -120,7 +126,6 @@ Status HttpServer::Impl::open() {
   address = local.address().to_string();
   port = local.port();
   accept();
-  sweep();
   return {};
 }
 
@@ -168,8 +173,10 @@ void HttpServer::Impl::sweep() {
     std::vector<std::shared_ptr<HttpSession>> all;
     all.reserve(self->sessions.size());
     for (const auto& [key, session] : self->sessions) all.push_back(session);
-    for (const auto& session : all) session->check_deadline(now);
-    self->sweep();
+    bool waiting = false;
+    for (const auto& session : all) waiting = session->check_deadline(now) || waiting;
+    self->sweeping = waiting;
+    if (waiting) self->sweep();
   });
 }
 

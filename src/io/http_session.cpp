@@ -135,10 +135,13 @@ void HttpSession::start() {
   const auto host = host_.lock();
   if (!host) return;
   parser_->reset(host->options().header_bytes_max);
-  if (host->options().idle_timeout_ms > 0) {
-    deadline_ms_ = host->steady_ms() + host->options().idle_timeout_ms;
-  }
+  set_deadline(*host, host->options().idle_timeout_ms);
   transport_->handshake(shared_from_this());
+}
+
+void HttpSession::set_deadline(SessionHost& host, std::int64_t delay_ms) {
+  deadline_ms_ = delay_ms > 0 ? host.steady_ms() + delay_ms : 0;
+  if (deadline_ms_ != 0) host.watch_deadlines();
 }
 
 void HttpSession::on_ready(bool ok) {
@@ -192,7 +195,7 @@ void HttpSession::on_read(bool ok, std::size_t bytes) {
     const int limit_ms = host->options().request_timeout_ms;
     const bool began = received_ == bytes;
     if (limit_ms > 0 && (began || (parser_->header_seen && received_ - progress_mark_ > kProgressBytes))) {
-      deadline_ms_ = host->steady_ms() + limit_ms;
+      set_deadline(*host, limit_ms);
       progress_mark_ = received_;
     }
   }
@@ -412,8 +415,8 @@ void HttpSession::finish_answer() {
   state_ = State::kReading;
   if (!keep_alive_ || peer_closed_ || !host || host->is_draining()) {
     close_after_write_ = true;
-  } else if (host->options().idle_timeout_ms > 0) {
-    deadline_ms_ = host->steady_ms() + host->options().idle_timeout_ms;
+  } else {
+    set_deadline(*host, host->options().idle_timeout_ms);
   }
   received_ = in_end_ - in_begin_;
   // Inside the parse loop the loop itself goes on; an answer that comes later restarts it.
@@ -440,10 +443,7 @@ void HttpSession::flush() {
     const WriteOutcome outcome = transport_->write(writing_, shared_from_this());
     if (outcome == WriteOutcome::kPending) {
       write_pending_ = true;
-      const auto host = host_.lock();
-      if (host && host->options().idle_timeout_ms > 0) {
-        deadline_ms_ = host->steady_ms() + host->options().idle_timeout_ms;
-      }
+      if (const auto host = host_.lock()) set_deadline(*host, host->options().idle_timeout_ms);
       return;
     }
     writing_.clear();
@@ -460,8 +460,7 @@ void HttpSession::on_written(bool ok) {
   if (!ok) return peer_closed_ ? close() : peer_left();
   const auto host = host_.lock();
   if (!host) return close();
-  const bool waiting = state_ == State::kReading && host->options().idle_timeout_ms > 0;
-  deadline_ms_ = waiting ? host->steady_ms() + host->options().idle_timeout_ms : 0;
+  set_deadline(*host, state_ == State::kReading ? host->options().idle_timeout_ms : 0);
   flush();
   if (state_ == State::kReading) advance();
 }
@@ -474,7 +473,7 @@ void HttpSession::linger() {
   transport_->shutdown_send();
   const auto host = host_.lock();
   if (!host) return close();
-  deadline_ms_ = host->steady_ms() + kLingerMs;
+  set_deadline(*host, kLingerMs);
   in_begin_ = in_end_ = 0;
   want_read();
 }
@@ -502,12 +501,15 @@ void HttpSession::begin_drain() {
   if (idle) close();
 }
 
-void HttpSession::check_deadline(std::int64_t now_ms) {
-  if (deadline_ms_ == 0 || now_ms < deadline_ms_ || state_ == State::kClosed) return;
+bool HttpSession::check_deadline(std::int64_t now_ms) {
+  if (deadline_ms_ == 0 || state_ == State::kClosed) return false;
+  if (now_ms < deadline_ms_) return true;
   if (state_ == State::kReading && received_ > 0 && !close_after_write_ && !write_pending_) {
-    return fail(408, "the request did not arrive in time");
+    fail(408, "the request did not arrive in time");
+    return true;
   }
   close();
+  return false;
 }
 
 }  // namespace sortie::io

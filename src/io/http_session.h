@@ -49,6 +49,7 @@ struct SessionHost {
   virtual bool is_draining() const = 0;
   virtual void post(std::function<void()> callback) = 0;
   virtual void session_ended(HttpSession* session) = 0;
+  virtual void watch_deadlines() = 0;  // Some session has a deadline now.
 };
 
 class HttpSession final : public TransportEvents, public std::enable_shared_from_this<HttpSession> {
@@ -63,7 +64,7 @@ class HttpSession final : public TransportEvents, public std::enable_shared_from
   ~HttpSession() override;
 
   void start();
-  void check_deadline(std::int64_t now_ms);
+  bool check_deadline(std::int64_t now_ms);  // Whether there still is one.
   // Closes at once when nothing is in progress, else after the answer in progress; ends streams.
   void begin_drain();
   void close();  // Drops the connection.
@@ -95,6 +96,7 @@ class HttpSession final : public TransportEvents, public std::enable_shared_from
   void peer_left();
   void linger();
   bool can_answer(std::uint64_t request) const;
+  void set_deadline(SessionHost& host, std::int64_t delay_ms);
 
   std::weak_ptr<SessionHost> host_;
   std::unique_ptr<Transport> transport_;
