@@ -169,10 +169,13 @@ int print_env(const Common& common, const std::string& account, const std::strin
   if (!user.empty()) {
     const Result<Client> client = Client::connect(common.client);
     if (!client) return report(client.error());
-    const std::string query = account.empty() ? "" : "?account=" + percent_encode(account);
-    Result<json::Value> own = client->get("/v1/people/" + percent_encode(user) + "/key" + query);
+    const Result<json::Value> own = client->get("/v1/people/" + percent_encode(user) + "/keys");
     if (!own) return report(own.error());
-    key = std::move(own).value();
+    const std::string wanted = account.empty() ? member_text(*kept, "account") : account;
+    for (const json::Value& known : own->get("keys").items()) {
+      if (member_text(known, "account") == wanted) key = known;
+    }
+    if (key.is_null()) return report({"NotFound", user + " has no key for account " + wanted, "404", ""});
   } else {
     const std::string wanted = account.empty() ? member_text(*kept, "account") : account;
     for (const json::Value& known : kept->get("keys").items()) {

@@ -45,9 +45,11 @@ class RuntimeImpl final : public Runtime {
         definitions_(store, options_.strict) {}
 
   Status recover() override {
-    SORTIE_TRY(const store::Epoch epoch, store_.acquire(0));
-    SORTIE_TRY(const std::string key, make_once(store_, epoch, "token_key", random_hex(random_, 32)));
-    SORTIE_TRY(const std::string store_id, make_once(store_, epoch, "store_id", random_hex(random_, 6)));
+    if (options_.epoch == 0) {
+      SORTIE_TRY(options_.epoch, store_.acquire(0));
+    }
+    SORTIE_TRY(const std::string key, make_once(store_, options_.epoch, "token_key", random_hex(random_, 32)));
+    SORTIE_TRY(const std::string store_id, make_once(store_, options_.epoch, "store_id", random_hex(random_, 6)));
     tokens_.emplace(key);
     SORTIE_TRY_STATUS(definitions_.load());
     shard_.emplace(Shard::Wiring{loop_, random_, store_, dispatcher_, definitions_, *tokens_, store_id,

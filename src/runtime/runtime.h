@@ -134,6 +134,7 @@ struct ActivityTask {
 };
 
 struct Options {
+  store::Epoch epoch = 0;  // Of shard 0, from whoever acquired it; 0: recover() acquires it.
   std::string account = "123456789012";
   std::string region = "us-east-1";
   bool strict = false;                      // compatibility: strict

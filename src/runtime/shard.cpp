@@ -381,7 +381,7 @@ void Shard::recover_frame(const store::FrameRow& row,
 }
 
 Status Shard::recover() {
-  SORTIE_TRY(epoch_, wiring_.store.acquire(0));
+  epoch_ = wiring_.options.epoch;
   SORTIE_TRY(last_no_, wiring_.store.last_execution_no());
   std::map<store::ExecutionNo, std::vector<engine::FrameNo>> ready;
   std::vector<store::FrameKey> in_task;

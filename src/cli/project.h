@@ -1,0 +1,36 @@
+#pragma once
+// A project folder's playbooks, rules and policies, read and checked; functions are read by functions/
+// itself. One broken file is told with file, line and cure, and the rest is used.
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "cli/config.h"
+#include "events/model.h"
+#include "response/policy.h"
+
+namespace sortie::cli {
+
+struct Playbook {
+  std::string name;
+  std::string file;
+  std::string definition;
+};
+
+struct Project {
+  std::vector<Playbook> playbooks;
+  std::vector<events::Rule> rules;
+  response::ApprovalConfig approvals;
+  std::vector<Error> problems;
+  // Changes when any file does: names, sizes and times of all that was read.
+  std::string fingerprint;
+};
+
+Project load_project(const Config& config);
+// Cheap: what the fingerprint would be now.
+std::string project_fingerprint(const std::string& folder);
+
+// "incident-response" from "incident-response.asl.json"; empty for files that are no playbook.
+std::string playbook_name(const std::string& file_name);
+
+}  // namespace sortie::cli

@@ -1,0 +1,440 @@
+#include "cli/server_app.h"
+
+#include <signal.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+
+#include "api/rest_routes.h"
+#include "base/hash.h"
+#include "base/text.h"
+#include "cli/exit_code.h"
+#include "cli/log.h"
+#include "integrations/worker_process.h"
+#include "io/file.h"
+#include "json/text.h"
+#include "store/sqlite/sqlite_store.h"
+
+namespace sortie::cli {
+namespace {
+
+constexpr std::int64_t kProjectWatchMs = 700;
+constexpr std::int64_t kRetentionMs = 60'000;
+constexpr std::size_t kRetentionStep = 500;
+
+// What the SDK worker may see of our environment: the ordinary SDK variables and nothing else.
+std::vector<std::string> sdk_environment() {
+  std::vector<std::string> out;
+  for (const char* name :
+       {"PATH", "HOME", "LANG", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN",
+        "AWS_PROFILE", "AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE", "AWS_CA_BUNDLE",
+        "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_ROLE_ARN", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+        "AWS_CONTAINER_CREDENTIALS_FULL_URI", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY"}) {
+    if (const char* value = std::getenv(name)) out.push_back(std::string(name) + "=" + value);
+  }
+  return out;
+}
+
+bool has_sdk_credentials() {
+  for (const char* name : {"AWS_ACCESS_KEY_ID", "AWS_PROFILE", "AWS_WEB_IDENTITY_TOKEN_FILE",
+                           "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_CREDENTIALS_FULL_URI"}) {
+    const char* value = std::getenv(name);
+    if (value != nullptr && *value != '\0') return true;
+  }
+  return false;
+}
+
+functions::SandboxMode sandbox_mode(const Config& config, bool loopback) {
+  if (config.sandbox == "required") return functions::SandboxMode::kRequired;
+  if (config.sandbox == "off") return functions::SandboxMode::kOff;
+  if (config.sandbox == "preferred" || loopback) return functions::SandboxMode::kPreferred;
+  return functions::SandboxMode::kRequired;
+}
+
+}  // namespace
+
+ServerApp::ServerApp(io::EventLoop& loop, ServeOptions options, Config config)
+    : loop_(loop),
+      options_(std::move(options)),
+      config_(std::move(config)),
+      installation_(find_installation()) {}
+
+ServerApp::~ServerApp() {
+  if (dispatcher_) dispatcher_->stop();
+  if (bus_) bus_->stop();
+}
+
+Result<std::unique_ptr<ServerApp>> ServerApp::make(io::EventLoop& loop, const ServeOptions& options) {
+  LoadedConfig loaded = load_config(options.project);
+  for (const Error& problem : loaded.problems) log(LogLevel::kError, "configuration", problem);
+  if (!loaded.problems.empty() && !options.hot_reload) {
+    Error error = loaded.problems.front();
+    error.message = "the configuration cannot be used: " + error.message;
+    return error;
+  }
+  auto app = std::unique_ptr<ServerApp>(new ServerApp(loop, options, std::move(loaded.config)));
+  SORTIE_TRY_STATUS(app->open_store());
+  SORTIE_TRY_STATUS(app->make_functions());
+  app->make_integrations();
+  app->make_routes();
+  SORTIE_TRY_STATUS(app->listen());
+  return app;
+}
+
+Status ServerApp::open_store() {
+  data_folder_ = !options_.data_folder.empty() ? options_.data_folder
+                 : !config_.data_folder.empty()
+                     ? (config_.data_folder.starts_with("/") ? config_.data_folder
+                                                             : config_.folder + "/" + config_.data_folder)
+                     : (options_.project.empty() ? ".sortie" : options_.project + "/.sortie");
+  SORTIE_TRY_STATUS(io::make_private_directory(data_folder_));
+  SORTIE_TRY(data_folder_, io::real_path(data_folder_));
+  store::SqliteOptions sqlite;
+  sqlite.folder = data_folder_;
+  sqlite.loop = &loop_;
+  SORTIE_TRY(store_, store::open_sqlite_store(std::move(sqlite)));
+  SORTIE_TRY(epoch_, store_->acquire(0));
+  audit_ = std::make_unique<response::Audit>(loop_, *store_, response::Lease{0, epoch_});
+  people_ = std::make_unique<response::People>(loop_, random_, *store_, *audit_);
+  approvals_ = std::make_unique<response::Approvals>(loop_, *store_, *audit_, *people_);
+  return {};
+}
+
+Status ServerApp::make_functions() {
+  integrations::WorkerProcessOptions worker;
+  worker.python = installation_.python;
+  worker.script = installation_.sdk_worker;
+  worker.environment = sdk_environment();
+  worker.log = [](std::string_view line) { log(LogLevel::kWarning, "AWS worker: " + std::string(line)); };
+  if (installation_.python.empty() || installation_.sdk_worker.empty()) {
+    log(LogLevel::kError,
+        "the Python environment or the AWS worker is missing beside the program; run `make build`");
+  }
+  pool_ = std::make_unique<integrations::SdkPool>(
+      loop_, integrations::make_worker_factory(loop_, std::move(worker)));
+  SORTIE_TRY(const HostPort where, parse_listen(options_.listen.empty() ? config_.listen : options_.listen));
+  functions::FunctionServiceOptions options;
+  options.account = config_.account;
+  options.region = config_.region;
+  options.further_accounts.insert(config_.accounts.begin(), config_.accounts.end());
+  options.data_folder = data_folder_;
+  options.aws_endpoint_url = config_.endpoint_url;
+  options.python = installation_.python;
+  options.node_runtime = installation_.node_runtime;
+  options.sandbox = sandbox_mode(config_, where.is_loopback());
+  options.hidden_folders = {data_folder_};
+  if (!config_.folder.empty()) options.hidden_folders.push_back(config_.folder);
+  options.workers_max = config_.workers_max;
+  options.function_concurrency_max = config_.function_concurrency_max;
+  integrations::RoleCredentialOptions roles;
+  roles.region = config_.region;
+  roles.endpoint_url = config_.endpoint_url;
+  roles.can_assume = has_sdk_credentials();
+  SORTIE_TRY(functions_, functions::FunctionService::make(loop_, random_, std::move(options),
+                                                          std::make_unique<integrations::RoleCredentials>(
+                                                              loop_, *pool_, std::move(roles))));
+  for (const std::string& line : functions_->sandbox_report()) {
+    log(functions_->sandbox_is_complete() ? LogLevel::kInfo : LogLevel::kWarning, "sandbox: " + line);
+  }
+  return {};
+}
+
+void ServerApp::make_integrations() {
+  dispatcher_ = std::make_unique<integrations::Dispatcher>(loop_);
+  lambda_integration_ = std::make_unique<integrations::LambdaIntegration>(loop_, *functions_);
+  integrations::AwsOptions aws;
+  aws.region = config_.region;
+  aws.endpoint_url = config_.endpoint_url;
+  aws_ = std::make_unique<integrations::AwsIntegration>(loop_, *pool_, std::move(aws), approvals_.get());
+  states_integration_ = std::make_unique<integrations::StatesIntegration>(loop_, *store_);
+  bus_sink_ = std::make_unique<BusSink>(loop_);
+  events_integration_ = std::make_unique<integrations::EventsIntegration>(loop_, *bus_sink_);
+  dispatcher_->add("function", *lambda_integration_);
+  dispatcher_->add("lambda", *lambda_integration_);
+  dispatcher_->add("states", *states_integration_);
+  dispatcher_->add("events", *events_integration_);
+  for (const char* kind : {"topic", "queue", "aws-sdk", "*"}) dispatcher_->add(kind, *aws_);
+  runtime::Options options;
+  options.account = config_.account;
+  options.region = config_.region;
+  options.strict = config_.strict;
+  options.epoch = epoch_;
+  runtime_ = runtime::Runtime::make(loop_, random_, *store_, *dispatcher_, options);
+  dispatcher_->attach(*runtime_);
+  states_integration_->attach(*runtime_, [this](store::Batch batch) {
+    batch.epoch = epoch_;
+    store_->append(std::move(batch), [](const Status&) {});
+  });
+  targets_ = std::make_unique<Targets>(
+      Targets::Wiring{loop_, *runtime_, *functions_, *pool_, config_.region, config_.endpoint_url});
+  events::BusOptions bus;
+  bus.account = config_.account;
+  bus.region = config_.region;
+  bus.accounts = config_.accounts;
+  bus.retention_ms = config_.keep_events_ms;
+  for (const std::string& source : config_.event_sources) {
+    for (const std::string& account : all_accounts())
+      bus.trusted_sources.push_back({"account:" + account, source});
+  }
+  bus.audit_line = [this](const Actor& actor, std::string action, std::string subject) {
+    return audit_->line({{}, actor, actor.channel, std::move(action), std::move(subject), "done", "", {}, 0});
+  };
+  bus_ = std::make_unique<events::EventBus>(loop_, random_, *store_, *targets_, std::move(bus));
+  bus_sink_->attach(*bus_);
+}
+
+Status ServerApp::listen() {
+  SORTIE_TRY(const HostPort where, parse_listen(options_.listen.empty() ? config_.listen : options_.listen));
+  const bool tls = !config_.tls_certificate.empty();
+  if (!where.is_loopback() && !tls && !config_.allow_plain_http) {
+    return Error{"InsecureListen",
+                 "listening on " + where.host + " without TLS would send tokens in the clear", "",
+                 "set tls.certificate and tls.key, or allow_plain_http: true behind a proxy that speaks TLS"};
+  }
+  io::HttpServerOptions options;
+  options.host = where.host;
+  options.port = where.port;
+  options.certificate_file = config_.tls_certificate;
+  options.key_file = config_.tls_key;
+  options.body_bytes_max_for = &api::Server::body_bytes_max;
+  SORTIE_TRY(http_, io::HttpServer::listen(
+                        loop_, std::move(options),
+                        [this](io::HttpRequest request, std::shared_ptr<io::Responder> responder) {
+                          const bool health = request.path == "/healthz" || request.path == "/readyz";
+                          if (ready_ || health) {
+                            return api_->handle(std::move(request), std::move(responder));
+                          }
+                          responder->send({503, {{"Retry-After", "1"}}, "starting\n"});
+                        }));
+  const bool any = where.host == "0.0.0.0" || where.host == "::";
+  const std::string host =
+      any ? "127.0.0.1" : (where.host.find(':') != std::string::npos ? "[" + where.host + "]" : where.host);
+  url_ = std::string(tls ? "https://" : "http://") + host + ":" + std::to_string(http_->port());
+  functions_->set_server_url(url_);
+  aws_->set_own_endpoint(url_, [this](std::string_view account) -> json::Value {
+    for (const response::AccessKey& key : people_->account_keys()) {
+      if (key.account == account || account.empty()) {
+        return json::Value::object(
+            {{"access_key_id", key.id}, {"secret_access_key", key.secret}, {"session_token", ""}});
+      }
+    }
+    return {};
+  });
+  return {};
+}
+
+std::vector<std::string> ServerApp::all_accounts() const {
+  std::vector<std::string> accounts{config_.account};
+  accounts.insert(accounts.end(), config_.accounts.begin(), config_.accounts.end());
+  return accounts;
+}
+
+Actor ServerApp::operator_actor() const {
+  return {Actor::Kind::kAccountKey, config_.account, config_.account, "cli", ""};
+}
+
+Status ServerApp::read_durable() {
+  SORTIE_TRY_STATUS(people_->load());
+  Project project = load_project(config_);
+  tell(project.problems);
+  fingerprint_ = project.fingerprint;
+  people_->set_configured_groups(project.approvals.groups);
+  approvals_->configure(project.approvals);
+  SORTIE_TRY_STATUS(approvals_->load());
+  if (!config_.folder.empty()) tell(functions_->load_folder(config_.folder + "/functions"));
+  SORTIE_TRY_STATUS(runtime_->recover());
+  approvals_->start(*runtime_);
+  return bus_->recover(events::Lease{0, epoch_});
+}
+
+void ServerApp::start(std::function<void(Status)> ready) {
+  if (Status status = read_durable(); !status) {
+    return loop_.post([ready, error = status.error()] { ready(error); });
+  }
+  read_hooks();
+  people_->ensure_keys(all_accounts(), [this, ready](Result<std::vector<response::AccessKey>> keys) {
+    if (!keys) return ready(keys.error());
+    write_access_files(*keys);
+    apply_project(load_project(config_), [this, ready] {
+      ready_ = true;
+      if (options_.hot_reload) watch_project();
+      keep_retention();
+      ready(Status());
+    });
+  });
+}
+
+void ServerApp::write_access_files(const std::vector<response::AccessKey>& keys) {
+  std::vector<json::Value> list;
+  for (const response::AccessKey& key : keys) {
+    list.push_back(json::Value::object(
+        {{"account", key.account}, {"access_key_id", key.id}, {"secret_access_key", key.secret}}));
+  }
+  const json::Value file = json::Value::object({{"url", url_},
+                                                {"account", config_.account},
+                                                {"region", config_.region},
+                                                {"keys", json::Value::array(std::move(list))}});
+  operator_token_ = random_hex(random_, 32);
+  const json::Value where =
+      json::Value::object({{"url", url_}, {"pid", static_cast<std::int64_t>(getpid())}});
+  for (const Status& status :
+       {io::write_file_atomically(data_folder_ + "/credentials.json", json::to_pretty_text(file)),
+        io::write_file_atomically(data_folder_ + "/operator.token", operator_token_),
+        io::write_file_atomically(data_folder_ + "/server.json", json::to_text(where))}) {
+    if (!status) log(LogLevel::kError, "an access file cannot be written", status.error());
+  }
+}
+
+// Puts what differs in force, one after the other; what a file no longer declares is removed if a file made
+// it.
+void ServerApp::apply_project(Project project, std::function<void()> done) {
+  if (config_.folder.empty()) return loop_.post(std::move(done));
+  const Actor actor{Actor::Kind::kSystem, "project", config_.account, "project", ""};
+  auto steps = std::make_shared<std::vector<std::function<void(std::function<void()>)>>>();
+  const std::string prefix = "arn:aws:states:" + config_.region + ":" + config_.account + ":stateMachine:";
+  for (const Playbook& playbook : project.playbooks) {
+    const std::string arn = prefix + playbook.name;
+    const auto known = runtime_->find_state_machine(arn);
+    if (known && known->definition == playbook.definition && known->origin == "project") continue;
+    runtime::StateMachineRecord record = known.value_or(runtime::StateMachineRecord{});
+    record.arn = arn;
+    record.name = playbook.name;
+    record.definition = playbook.definition;
+    if (record.role_arn.empty())
+      record.role_arn = "arn:aws:iam::" + config_.account + ":role/" + playbook.name;
+    record.revision_id = make_uuid(random_);
+    if (!known) record.created_at = loop_.now();
+    record.updated_at = loop_.now();
+    record.origin = "project";
+    steps->push_back([this, record, actor, file = playbook.file](std::function<void()> next) {
+      runtime_->put_state_machine(record, actor,
+                                  [file, next](const Result<runtime::StateMachineRecord>& kept) {
+                                    if (!kept) log(LogLevel::kError, "playbook " + file, kept.error());
+                                    next();
+                                  });
+    });
+  }
+  for (const events::Rule& rule : project.rules) {
+    const auto known = bus_->find_rule(rule.key());
+    if (known && json::to_text(events::to_json(known->rule)) == json::to_text(events::to_json(rule)))
+      continue;
+    events::Rule fresh = rule;
+    fresh.anchor = loop_.now();
+    steps->push_back([this, fresh, actor](std::function<void()> next) {
+      bus_->replace_rule(fresh, actor, [name = fresh.name, next](const Result<std::string>& kept) {
+        if (!kept) log(LogLevel::kError, "rule " + name, kept.error());
+        next();
+      });
+    });
+  }
+  auto run = std::make_shared<std::function<void(std::size_t)>>();
+  *run = [steps, done = std::move(done), weak = std::weak_ptr(run)](std::size_t index) {
+    if (index == steps->size()) return done();
+    const auto self = weak.lock();
+    (*steps)[index]([self, index] { (*self)(index + 1); });
+  };
+  loop_.post([run] { (*run)(0); });
+}
+
+void ServerApp::watch_project() {
+  functions_->watch_folder(config_.folder + "/functions", kProjectWatchMs,
+                           [this](const std::vector<std::string>& names, const std::vector<Error>& problems) {
+                             tell(problems);
+                             for (const std::string& name : names)
+                               log(LogLevel::kInfo, "function " + name + " was read again");
+                           });
+  watch_files();
+}
+
+void ServerApp::watch_files() {
+  loop_.call_after(kProjectWatchMs, [this] {
+    const std::string now = project_fingerprint(config_.folder);
+    if (now != fingerprint_) {
+      fingerprint_ = now;
+      LoadedConfig loaded = load_config(config_.folder);
+      tell(loaded.problems);
+      if (loaded.problems.empty()) config_.document = loaded.config.document;
+      Project project = load_project(config_);
+      tell(project.problems);
+      people_->set_configured_groups(project.approvals.groups);
+      approvals_->configure(project.approvals);
+      read_hooks();
+      apply_project(std::move(project), [] { log(LogLevel::kInfo, "the project was read again"); });
+    }
+    watch_files();
+  });
+}
+
+void ServerApp::read_hooks() {
+  hooks_.clear();
+  const json::Value& section = config_.document.value.get("hooks");
+  for (const json::Member& member : section.members()) {
+    const std::string name = member.key.to_std_string();
+    Result<events::Hook> hook = events::parse_hook(name, member.value, [this](std::string_view reference) {
+      return resolve_secret(std::string(reference), config_.folder);
+    });
+    if (!hook) {
+      log(LogLevel::kError, "hook " + name, hook.error());
+    } else {
+      hooks_.emplace(name, std::move(hook).value());
+    }
+  }
+}
+
+void ServerApp::keep_retention() {
+  loop_.call_after(kRetentionMs, [this] {
+    const Result<std::size_t> gone =
+        store_->delete_ended_before(loop_.now().plus_ms(-config_.keep_executions_ms), kRetentionStep);
+    if (!gone) log(LogLevel::kError, "retention", gone.error());
+    keep_retention();
+  });
+}
+
+void ServerApp::tell(const std::vector<Error>& problems) const {
+  for (const Error& problem : problems) log(LogLevel::kError, "project", problem);
+}
+
+void ServerApp::drain(std::function<void()> done) {
+  ready_ = false;
+  stream_->close();
+  bus_->stop();
+  auto left = std::make_shared<int>(3);
+  const auto one = [left, done = std::move(done)] {
+    if (--*left == 0) done();
+  };
+  http_->drain(3'000, one);
+  functions_->drain(3'000, one);
+  runtime_->drain(one);
+}
+
+int serve(const ServeOptions& options, bool with_login_link) {
+  signal(SIGPIPE, SIG_IGN);
+  io::EventLoop loop;
+  Result<std::unique_ptr<ServerApp>> app = ServerApp::make(loop, options);
+  if (!app) return report(app.error());
+  int code = kOk;
+  bool draining = false;
+  loop.on_signals({SIGTERM, SIGINT}, [&](int) {
+    if (draining) return loop.stop();
+    draining = true;
+    log(LogLevel::kInfo, "stopping");
+    (*app)->drain([&loop] { loop.stop(); });
+  });
+  (*app)->start([&](const Status& status) {
+    if (!status) {
+      code = report(status.error());
+      return loop.stop();
+    }
+    std::printf("listening on %s\n", (*app)->url().c_str());
+    std::fflush(stdout);
+    if (with_login_link) {
+      std::fprintf(stderr, "add yourself with: sortie user add NAME --data %s\n",
+                   (*app)->data_folder().c_str());
+    }
+  });
+  loop.run();
+  return code;
+}
+
+}  // namespace sortie::cli

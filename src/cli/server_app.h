@@ -1,0 +1,115 @@
+#pragma once
+// The server, wired together: store, runtime, functions, integrations, events, approvals and the HTTP API on
+// one loop.
+//
+// Start-up order matters and is written down in start(): listen (so that workers know our address), read what
+// is durable, then let executions and deliveries go on, then put the project's files in force, then say that
+// we are ready.
+#include <memory>
+#include <string>
+
+#include "api/rest.h"
+#include "api/states_api.h"
+#include "api/stream.h"
+#include "cli/adapters.h"
+#include "cli/config.h"
+#include "cli/installation.h"
+#include "cli/project.h"
+#include "events/webhook.h"
+#include "integrations/aws.h"
+#include "integrations/dispatcher.h"
+#include "integrations/lambda.h"
+#include "integrations/role_credentials.h"
+#include "integrations/states.h"
+#include "io/http_server.h"
+#include "response/approvals.h"
+
+namespace sortie::cli {
+
+struct ServeOptions {
+  std::string project;  // Empty: an empty server that the APIs fill.
+  std::string data_folder;
+  std::string listen;  // Empty: as configured.
+  bool hot_reload = false;
+};
+
+class ServerApp {
+ public:
+  // Errors name what is in the way: a broken configuration, a port in use, a data folder that is locked or
+  // too new.
+  static Result<std::unique_ptr<ServerApp>> make(io::EventLoop& loop, const ServeOptions& options);
+  ~ServerApp();
+
+  // Calls back when the server is ready to serve; the loop has to run.
+  void start(std::function<void(Status)> ready);
+  const std::string& url() const { return url_; }
+  const std::string& data_folder() const { return data_folder_; }
+  response::People& people() { return *people_; }
+  // Stops taking work, lets what runs finish for a moment, then calls back.
+  void drain(std::function<void()> done);
+
+ private:
+  ServerApp(io::EventLoop& loop, ServeOptions options, Config config);
+  Status open_store();
+  Status make_functions();
+  void make_integrations();
+  Status listen();
+  void make_routes();
+  void add_plain_routes();
+  void add_operator_routes();
+  void add_event_routes();
+  void take_hook(api::RouteCall call);
+  void add_metrics();
+  Status read_durable();
+  void write_access_files(const std::vector<response::AccessKey>& keys);
+  void apply_project(Project project, std::function<void()> done);
+  void watch_project();
+  void watch_files();
+  void read_hooks();
+  void keep_retention();
+  void tell(const std::vector<Error>& problems) const;
+  std::vector<std::string> all_accounts() const;
+  Actor operator_actor() const;
+
+  io::EventLoop& loop_;
+  ServeOptions options_;
+  Config config_;
+  Installation installation_;
+  std::string data_folder_, url_, operator_token_;
+  io::SystemRandom random_;
+  bool ready_ = false;
+
+  std::unique_ptr<store::Store> store_;
+  store::Epoch epoch_ = 0;
+  std::unique_ptr<response::Audit> audit_;
+  std::unique_ptr<response::People> people_;
+  std::unique_ptr<response::Approvals> approvals_;
+  std::unique_ptr<integrations::SdkPool> pool_;
+  std::unique_ptr<functions::FunctionService> functions_;
+  std::unique_ptr<integrations::Dispatcher> dispatcher_;
+  std::unique_ptr<runtime::Runtime> runtime_;
+  std::unique_ptr<integrations::LambdaIntegration> lambda_integration_;
+  std::unique_ptr<integrations::AwsIntegration> aws_;
+  std::unique_ptr<integrations::StatesIntegration> states_integration_;
+  std::unique_ptr<BusSink> bus_sink_;
+  std::unique_ptr<integrations::EventsIntegration> events_integration_;
+  std::unique_ptr<Targets> targets_;
+  std::unique_ptr<events::EventBus> bus_;
+
+  std::unique_ptr<Keys> keys_;
+  std::unique_ptr<api::Server> api_;
+  std::unique_ptr<api::StatesApi> states_api_;
+  std::unique_ptr<EventsService> events_service_;
+  std::unique_ptr<LambdaApi> lambda_api_;
+  std::unique_ptr<api::RestDoor> rest_;
+  std::unique_ptr<api::StreamHub> stream_;
+  std::unique_ptr<io::HttpServer> http_;
+  std::map<std::string, events::Hook, std::less<>> hooks_;
+  std::string fingerprint_;
+  std::shared_ptr<void> approval_observer_, execution_observer_;
+};
+
+// Runs `serve` or `dev` until SIGTERM or SIGINT; answers the exit code.
+int serve(const ServeOptions& options, bool with_login_link);
+
+}  // namespace sortie::cli

@@ -1,0 +1,310 @@
+// The server's HTTP side: which routes exist, and the few that join several floors (events, hooks, operator,
+// health).
+#include <cstdlib>
+
+#include "api/rest_routes.h"
+#include "base/hash.h"
+#include "base/text.h"
+#include "cli/log.h"
+#include "cli/server_app.h"
+#include "io/file.h"
+#include "json/text.h"
+
+namespace sortie::cli {
+namespace {
+
+json::Value event_json(const events::EventRecord& record) {
+  const json::Value& event = record.record.get("event");
+  std::vector<json::Value> rules, executions;
+  for (const json::Value& rule : record.record.get("rules").items()) rules.push_back(rule.get("rule"));
+  for (const json::Value& outcome : record.outcomes) {
+    const json::Value& result = outcome.get("result");
+    if (result.is_string() && result.as_string().find(":execution:") != std::string_view::npos) {
+      executions.push_back(result);
+    }
+  }
+  json::ObjectBuilder out;
+  out.append("id", record.id);
+  out.append("time", to_iso8601(record.accepted_at));
+  out.append("source", event.get("source"));
+  out.append("detail_type", event.get("detail-type"));
+  out.append("bus", record.record.get("bus"));
+  out.append("actor", record.record.get("actor"));
+  out.append("duplicate_of", record.record.get("duplicateOf"));
+  out.append("rules", json::Value::array(std::move(rules)));
+  out.append("executions", json::Value::array(std::move(executions)));
+  return out.build();
+}
+
+std::string member_text(const json::Value& object, std::string_view name) {
+  const json::Value& value = object.get(name);
+  return value.is_string() ? value.to_std_string() : std::string();
+}
+
+// An event as EventBridge delivers it ({source, detail-type, detail}), or as PutEvents takes it.
+Result<events::PutEntry> entry_of(const json::Value& body) {
+  events::PutEntry entry;
+  entry.source = member_text(body, body.has("source") ? "source" : "Source");
+  entry.detail_type = member_text(body, body.has("detail-type") ? "detail-type" : "DetailType");
+  const json::Value& detail = body.get(body.has("detail") ? "detail" : "Detail");
+  entry.detail = detail.is_string() ? detail.to_std_string() : json::to_text(detail);
+  entry.bus = member_text(body, body.has("event-bus") ? "event-bus" : "EventBusName");
+  for (const json::Value& resource : body.get("resources").items()) {
+    if (resource.is_string()) entry.resources.push_back(resource.to_std_string());
+  }
+  const std::string time = member_text(body, "time");
+  if (!time.empty()) {
+    SORTIE_TRY(entry.time, parse_rfc3339(time));
+  }
+  SORTIE_TRY_STATUS(events::check_entry(entry));
+  return entry;
+}
+
+}  // namespace
+
+void ServerApp::make_routes() {
+  keys_ = std::make_unique<Keys>(*people_, *functions_);
+  api::ServerOptions options;
+  options.on_refused = [this](const api::Refusal& refusal) {
+    audit_->record({{},
+                    refusal.caller.actor,
+                    "api",
+                    refusal.action,
+                    refusal.resource,
+                    "refused",
+                    "not on the caller's list of actions",
+                    {},
+                    0});
+  };
+  api_ = std::make_unique<api::Server>(loop_, random_, *keys_, std::move(options));
+  api::StatesServices services{loop_, random_, *runtime_, *store_, nullptr, nullptr};
+  services.commit = [this](store::Batch batch, std::function<void(Status)> done) {
+    batch.epoch = epoch_;
+    store_->append(std::move(batch), std::move(done));
+  };
+  services.refuse_token = [this](std::string_view token, const Actor& actor) -> std::optional<Error> {
+    const Result<runtime::AttemptKey> key = runtime_->read_token(token);
+    if (!key || !approvals_->guards(*key)) return std::nullopt;
+    return approvals_->refuse_token(*key, actor, "SendTask");
+  };
+  states_api_ = std::make_unique<api::StatesApi>(std::move(services),
+                                                 api::StatesOptions{config_.region, config_.strict});
+  events_service_ = std::make_unique<EventsService>(*bus_);
+  lambda_api_ = std::make_unique<LambdaApi>(*functions_, config_.region);
+  api_->add_service("AWSStepFunctions", "states", *states_api_);
+  api_->add_service("AWSEvents", "events", *events_service_);
+  api_->set_lambda(lambda_api_.get());
+  const Result<HostPort> where = parse_listen(options_.listen.empty() ? config_.listen : options_.listen);
+  api::HostPolicy hosts;
+  hosts.is_loopback = where.ok() && where->is_loopback();
+  if (where.ok()) hosts.allowed_hosts.push_back(to_lower_ascii(where->host));
+  rest_ = std::make_unique<api::RestDoor>(
+      loop_, api_->router(),
+      api::RestAuth{*keys_,
+                    [this](std::string_view token) -> std::optional<Actor> {
+                      if (!operator_token_.empty() && constant_time_equal(token, operator_token_))
+                        return operator_actor();
+                      return people_->find_by_token(token);
+                    },
+                    hosts, config_.account});
+  stream_ = std::make_unique<api::StreamHub>(loop_, random_);
+  api::RestServices rest{loop_, *runtime_, *store_, *states_api_, *stream_, config_.region};
+  rest.approvals = approvals_.get();
+  rest.people = people_.get();
+  rest.audit = audit_.get();
+  rest.functions = functions_.get();
+  api::add_rest_routes(*rest_, rest);
+  add_plain_routes();
+  add_operator_routes();
+  add_event_routes();
+  add_metrics();
+}
+
+void ServerApp::add_plain_routes() {
+  api::Router& router = api_->router();
+  router.add("GET", "/healthz", [](api::RouteCall call) { call.responder->send({200, {}, "ok\n"}); });
+  router.add("GET", "/readyz", [this](api::RouteCall call) {
+    call.responder->send(ready_ ? io::HttpResponse{200, {}, "ready\n"}
+                                : io::HttpResponse{503, {}, "starting\n"});
+  });
+  router.add("POST", "/hooks/{name}", [this](api::RouteCall call) { take_hook(std::move(call)); });
+}
+
+void ServerApp::take_hook(api::RouteCall call) {
+  const auto found = hooks_.find(call.parameters.at("name"));
+  // A hook that does not exist and a wrong signature look alike from outside.
+  const Error refused{"Unauthorized", "this request is not signed for a hook of this server", "", ""};
+  if (found == hooks_.end()) return call.responder->send(api::rest_error(refused));
+  events::HookRequest request{call.request.headers.entries(), call.request.body};
+  Result<events::HookEvent> accepted =
+      events::accept_hook(found->second, request, config_.account, loop_.now());
+  if (!accepted) {
+    const Actor hook{Actor::Kind::kHook, found->first, config_.account, "hook", ""};
+    audit_->record({{}, hook, "hook", "hook.receive", found->first, "refused", accepted.error().code, {}, 0});
+    return call.responder->send(
+        api::rest_error(accepted.error().code == "Unauthorized" ? refused : accepted.error()));
+  }
+  bus_->put_events(
+      {std::move(accepted->entry)}, accepted->actor,
+      [responder = call.responder](Result<std::vector<events::PutResult>> results) {
+        if (!results) return responder->send(api::rest_error(results.error()));
+        const events::PutResult& result = results->front();
+        if (!result.error_code.empty()) {
+          return responder->send(api::rest_error({result.error_code, result.error_message, "", ""}));
+        }
+        json::ObjectBuilder body;
+        body.append("id", result.event_id);
+        if (!result.duplicate_of.empty()) body.append("duplicate_of", result.duplicate_of);
+        responder->send(api::rest_answer(body.build(), 202));
+      },
+      accepted->dedup);
+}
+
+void ServerApp::add_event_routes() {
+  rest_->add("POST", "/v1/events", [this](api::RestCall call) {
+    Result<events::PutEntry> entry = entry_of(call.body);
+    if (!entry) return call.responder->send(api::rest_error(entry.error()));
+    bus_->put_events(
+        {std::move(entry).value()}, call.actor,
+        [responder = call.responder](Result<std::vector<events::PutResult>> results) {
+          if (!results) return responder->send(api::rest_error(results.error()));
+          const events::PutResult& result = results->front();
+          if (!result.error_code.empty()) {
+            return responder->send(api::rest_error({result.error_code, result.error_message, "", ""}));
+          }
+          responder->send(api::rest_answer(json::Value::object({{"id", result.event_id}}), 201));
+        });
+  });
+  rest_->add("GET", "/v1/events", [this](api::RestCall call) {
+    events::EventQuery query;
+    query.account = call.actor.account.empty() ? config_.account : call.actor.account;
+    query.source = call.query("source");
+    query.detail_type = call.query("type");
+    query.text = call.query("text");
+    const auto limit = api::query_number(call, "limit", 50, 1, 500);
+    if (!limit) return call.responder->send(api::rest_error(limit.error()));
+    const auto before = api::query_number(call, "cursor", UINT64_MAX, 1, UINT64_MAX);
+    if (!before) return call.responder->send(api::rest_error(before.error()));
+    query.limit = *limit;
+    query.before_sequence = *before;
+    const auto records = bus_->list_events(query);
+    if (!records) return call.responder->send(api::rest_error(records.error()));
+    std::vector<json::Value> list;
+    for (const events::EventRecord& record : *records) list.push_back(event_json(record));
+    const bool more = records->size() == query.limit;
+    call.responder->send(api::rest_answer(json::Value::object(
+        {{"events", json::Value::array(std::move(list))},
+         {"next", more ? json::Value(std::to_string(records->back().sequence)) : json::Value()}})));
+  });
+  rest_->add("GET", "/v1/events/{id}", [this](api::RestCall call) {
+    const auto record = bus_->find_event(call.parameter("id"));
+    if (!record) return call.responder->send(api::rest_error(record.error()));
+    if (!*record) {
+      return call.responder->send(
+          api::rest_error({"NotFound", "there is no event " + call.parameter("id"), "", ""}));
+    }
+    json::ObjectBuilder out(event_json(**record));
+    out.append("event", (*record)->record.get("event"));
+    out.append("matched", (*record)->record.get("rules"));
+    out.append("outcomes", json::Value::array((*record)->outcomes));
+    call.responder->send(api::rest_answer(out.build()));
+  });
+}
+
+// What only whoever holds the data folder's operator token may do.
+void ServerApp::add_operator_routes() {
+  const auto operators_only = [this](api::RestCall& call) {
+    if (call.actor.kind == Actor::Kind::kAccountKey && call.actor.channel == "cli") return true;
+    static_cast<void>(this);
+    call.responder->send(api::rest_error({"AccessDenied", "only the operator may do this", "",
+                                          "run the command where the data folder is, with --data"}));
+    return false;
+  };
+  rest_->add("GET", "/v1/operator/check", [this, operators_only](api::RestCall call) {
+    if (!operators_only(call)) return;
+    Result<std::vector<std::string>> findings = runtime_->check();
+    if (!findings) return call.responder->send(api::rest_error(findings.error()));
+    if (auto more = bus_->check()) findings->insert(findings->end(), more->begin(), more->end());
+    std::vector<json::Value> list(findings->begin(), findings->end());
+    call.responder->send(
+        api::rest_answer(json::Value::object({{"findings", json::Value::array(std::move(list))}})));
+  });
+  rest_->add("POST", "/v1/operator/backup", [this, operators_only](api::RestCall call) {
+    if (!operators_only(call)) return;
+    const Result<std::string> file = api::body_text(call, "file", true);
+    if (!file) return call.responder->send(api::rest_error(file.error()));
+    auto status = std::make_shared<Status>();
+    loop_.run_in_background([this, status, path = *file] { *status = store_->backup(path); },
+                            [status, responder = call.responder, path = *file] {
+                              if (!*status) return responder->send(api::rest_error(status->error()));
+                              responder->send(api::rest_answer(json::Value::object({{"file", path}})));
+                            });
+  });
+}
+
+void ServerApp::add_metrics() {
+  api_->metrics().add_source([this](std::vector<api::Metrics::Sample>& out) {
+    const auto gauge = [&](const char* name, double value, const char* help) {
+      out.push_back({name, "", value, false, help});
+    };
+    const auto counter = [&](const char* name, double value, const char* help) {
+      out.push_back({name, "", value, true, help});
+    };
+    const runtime::Runtime::Figures runtime = runtime_->figures();
+    gauge("sortie_executions_open", static_cast<double>(runtime.open_executions), "Executions that run.");
+    gauge("sortie_executions_in_memory", static_cast<double>(runtime.in_memory),
+          "Open executions held in memory.");
+    gauge("sortie_timers", static_cast<double>(runtime.timers), "Timers that are armed.");
+    gauge("sortie_stimuli_waiting", static_cast<double>(runtime.mailbox), "Stimuli that wait for a commit.");
+    counter("sortie_transitions_total", static_cast<double>(runtime.transitions), "States entered.");
+    counter("sortie_executions_started_total", static_cast<double>(runtime.started), "Executions started.");
+    counter("sortie_executions_ended_total", static_cast<double>(runtime.ended), "Executions ended.");
+    counter("sortie_commit_failures_total", static_cast<double>(runtime.commit_failures),
+            "Commits that failed.");
+    const store::StoreFigures store = store_->figures();
+    counter("sortie_store_commits_total", static_cast<double>(store.commits), "Commits of the store.");
+    counter("sortie_store_bytes_written_total", static_cast<double>(store.bytes_written),
+            "Bytes handed to the disk.");
+    gauge("sortie_store_overlay_bytes", static_cast<double>(store.overlay_bytes),
+          "Journalled and not yet in tables.");
+    gauge("sortie_store_file_bytes", static_cast<double>(store.file_bytes), "Size of the store.");
+    const functions::FunctionService::Figures functions = functions_->figures();
+    gauge("sortie_function_workers", static_cast<double>(functions.workers), "Warm worker processes.");
+    counter("sortie_function_invocations_total", static_cast<double>(functions.invocations), "Invocations.");
+    counter("sortie_function_errors_total", static_cast<double>(functions.errors),
+            "Invocations that failed.");
+    const events::EventBus::Figures bus = bus_->figures();
+    counter("sortie_events_accepted_total", static_cast<double>(bus.accepted), "Events accepted.");
+    gauge("sortie_deliveries_pending", static_cast<double>(bus.pending_deliveries),
+          "Deliveries not made yet.");
+    gauge("sortie_approvals_pending", static_cast<double>(approvals_->figures().pending),
+          "Approvals that wait for people.");
+  });
+  api_->router().add("GET", "/metrics", [this](api::RouteCall call) {
+    const bool local = call.request.peer_address.starts_with("127.") || call.request.peer_address == "::1";
+    bool allowed = config_.metrics_open && local;
+    const std::string_view authorization = call.request.headers.get("Authorization");
+    if (!allowed && authorization.starts_with("Bearer ")) {
+      const std::string_view token = authorization.substr(7);
+      const Result<std::string> wanted = resolve_secret(config_.metrics_token, config_.folder);
+      allowed = (wanted.ok() && constant_time_equal(token, *wanted)) ||
+                people_->find_by_token(token).has_value() ||
+                (!operator_token_.empty() && constant_time_equal(token, operator_token_));
+    }
+    if (!allowed) {
+      return call.responder->send({401, {{"WWW-Authenticate", "Bearer"}}, "metrics need a bearer token\n"});
+    }
+    call.responder->send({200, {{"Content-Type", "text/plain; version=0.0.4"}}, api_->metrics().text()});
+  });
+  execution_observer_ = runtime_->observe([this](const runtime::ExecutionChange& change) {
+    stream_->publish_latest("execution", change.execution_arn,
+                            json::Value::object({{"arn", change.execution_arn},
+                                                 {"status", api::status_name(change.status)},
+                                                 {"last_event_id", change.last_event_id}}));
+  });
+  approval_observer_ = approvals_->observe([this](const response::Approval& approval) {
+    stream_->publish("approval", json::Value::object({{"id", approval.id}}));
+  });
+}
+
+}  // namespace sortie::cli
