@@ -7,7 +7,8 @@
 namespace sortie::asl::analysis {
 namespace {
 
-constexpr std::size_t kComparisonsMax = 500;
+constexpr std::size_t kComparisonsMax = 500;  // Of one rule.
+constexpr std::size_t kGuardsMax = 200;
 
 constexpr std::string_view kRejecting[] = {"reject",  "den",        "declin", "refus", "disapprov", "expire",
                                            "timeout", "not_approv", "no",     "false", "cancel"};
@@ -81,6 +82,7 @@ std::vector<std::string> guarded_paths(const json::Value& choices) {
   std::vector<std::string> out;
   for (const json::Value& rule : choices.items()) {
     for (const Comparison& comparison : comparisons_of(rule, "")) {
+      if (out.size() >= kGuardsMax) return out;
       if (comparison.rule->has("IsPresent")) out.push_back(variable_of(comparison));
     }
   }

@@ -119,6 +119,7 @@ ShapePtr Reader::read_path(std::string_view text, const std::string& pointer, st
     const std::string name(definite.substr(1, name_end - 1));
     const auto variable = frame.variables.find(name);
     if (variable == frame.variables.end()) {
+      if (frame.has_more_variables) return unknown_shape();
       notebook_.note("A12", state, "the variable $" + name, pointer);
       return unknown_shape();
     }

@@ -9,9 +9,13 @@ namespace sortie::asl::analysis {
 // What a Choice has established about a member of this name, and the values it told apart.
 struct Fact {
   std::string value;
-  std::set<std::string> domain;
-  bool operator==(const Fact&) const = default;
+  std::shared_ptr<const std::set<std::string>> domain;
+  bool operator==(const Fact& other) const { return value == other.value; }
 };
+
+// Bounds of what one frame remembers; beyond them it forgets.
+inline constexpr std::size_t kVariablesMax = 100;
+inline constexpr std::size_t kFactsMax = 50;
 
 // One way the machine can be at a state: its input and what is known besides.
 struct Frame {
@@ -19,6 +23,7 @@ struct Frame {
   std::map<std::string, ShapePtr, std::less<>> variables;
   std::map<std::string, Fact, std::less<>> facts;  // By member name.
   bool is_approved = false;                        // Every way here led through an approval.
+  bool has_more_variables = false;                 // Than `variables` names.
 };
 
 bool same_frame(const Frame& a, const Frame& b);

@@ -123,6 +123,23 @@ TaskTraits traits_of(const SurveyedState& in, const LintKnowledge& knowledge) {
   return out;
 }
 
+std::size_t count_values(const json::Value& value) {
+  std::size_t count = 1;
+  for (const json::Value& item : value.items()) count += count_values(item);
+  for (const json::Member& member : value.members()) count += count_values(member.value);
+  return count;
+}
+
+std::size_t weight_of(const json::Value& definition) {
+  std::size_t weight = 1;
+  for (const json::Member& member : definition.members()) {
+    const std::string_view name = member.key.as_string();
+    const bool is_flow = name == "Branches" || name == "ItemProcessor" || name == "Iterator";
+    weight += is_flow ? 1 : count_values(member.value);
+  }
+  return weight;
+}
+
 class Surveyor {
  public:
   Surveyor(Survey& survey, const LintKnowledge& knowledge) : survey_(survey), knowledge_(knowledge) {}
@@ -138,6 +155,7 @@ class Surveyor {
                           .definition = definition.get("States").get(state.name),
                           .pointer = pointer + "/States/" + escape_pointer(state.name),
                           .task = {}};
+      entry.weight = weight_of(entry.definition);
       if (state.type == StateType::kTask) entry.task = traits_of(entry, knowledge_);
       survey_.numbers[flow_index][i] = survey_.states.size();
       const json::Value value = entry.definition;

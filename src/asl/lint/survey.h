@@ -24,7 +24,8 @@ struct SurveyedState {
   const State* state = nullptr;
   json::Value definition;
   std::string pointer;
-  TaskTraits task;  // Of a Task.
+  TaskTraits task;         // Of a Task.
+  std::size_t weight = 1;  // How much there is to look at: values in the definition, without inner flows.
 
   std::string at(std::string_view member) const { return pointer + "/" + std::string(member); }
 };

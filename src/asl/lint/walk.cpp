@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <deque>
+#include <unordered_map>
 
 #include "asl/lint/conditions.h"
 
@@ -82,9 +83,11 @@ Frame widened(const std::vector<Frame>& seen, const Frame& frame) {
   std::uint64_t sources = frame.value->all_sources;
   out.is_approved = frame.is_approved;
   out.variables = frame.variables;
+  out.has_more_variables = frame.has_more_variables;
   for (const Frame& other : seen) {
     sources |= other.value->all_sources;
     out.is_approved = out.is_approved && other.is_approved;
+    out.has_more_variables = out.has_more_variables || other.has_more_variables;
     for (const auto& [name, shape] : other.variables) out.variables.emplace(name, shape);
   }
   for (auto& [name, shape] : out.variables) shape = unknown_shape(shape->all_sources);
@@ -123,11 +126,11 @@ std::vector<Frame> Walk::run_flow(FlowIndex flow, Frame entry) {
     std::vector<Frame> frames;
     int widenings = 0;
   };
-  std::vector<Seen> seen(survey_.machine->flows[flow].states.size());
+  std::unordered_map<StateIndex, Seen> seen;
   std::vector<Frame> exits;
   std::deque<Step> open;
   open.push_back({survey_.machine->flows[flow].start, std::move(entry)});
-  while (!open.empty() && visits_ < kVisitsMax) {
+  while (!open.empty() && work_ < kWorkMax) {
     Step step = std::move(open.front());
     open.pop_front();
     if (step.next == kNoState) {
@@ -144,8 +147,9 @@ std::vector<Frame> Walk::run_flow(FlowIndex flow, Frame entry) {
                                       [&](const Frame& frame) { return same_frame(frame, step.frame); });
     if (is_known) continue;
     known.frames.push_back(step.frame);
-    ++visits_;
-    for (Step& next : visit(survey_.numbers[flow][step.next], step.frame)) open.push_back(std::move(next));
+    const std::size_t state = survey_.numbers[flow][step.next];
+    work_ += survey_.states[state].weight + step.frame.variables.size() + step.frame.facts.size();
+    for (Step& next : visit(state, step.frame)) open.push_back(std::move(next));
   }
   return exits;
 }
@@ -268,7 +272,7 @@ void Walk::check_literals(std::size_t state, const json::Value& value, const std
     const auto fact = frame.facts.find(name);
     if (fact != frame.facts.end() && member.value.is_string()) {
       const std::string literal = member.value.to_std_string();
-      if (literal != fact->second.value && fact->second.domain.contains(literal)) {
+      if (literal != fact->second.value && fact->second.domain && fact->second.domain->contains(literal)) {
         notebook_.note("A07", state,
                        std::string(name) + " \"" + literal + "\" on the way where a Choice found \"" +
                            fact->second.value + "\"",
@@ -346,7 +350,14 @@ void Walk::assign(std::size_t state, const json::Value& definition, const std::s
   const json::Value* assigned = definition.find("Assign");
   if (assigned == nullptr) return;
   const ShapePtr shape = reader_.read_template(*assigned, pointer + "/Assign", state, frame, root);
-  for (const auto& [name, member] : shape->members) frame.variables[name] = member;
+  for (const auto& [name, member] : shape->members) {
+    const bool is_full = frame.variables.size() >= kVariablesMax && !frame.variables.contains(name);
+    if (is_full) {
+      frame.has_more_variables = true;
+    } else {
+      frame.variables[name] = member;
+    }
+  }
 }
 
 void Walk::add_catches(std::size_t state, const Frame& entry, Moves& out) {
@@ -368,7 +379,7 @@ Walk::Moves Walk::visit_choice(std::size_t state, Frame frame, ShapePtr& input) 
   const auto& choice = std::get<Choice>(surveyed.state->body);
   const json::Value& rules = surveyed.definition.get("Choices");
   const std::vector<std::string> guarded = guarded_paths(rules);
-  std::map<std::string, std::set<std::string>> domains;
+  std::map<std::string, std::shared_ptr<std::set<std::string>>> domains;
   std::vector<Frame> ways(choice.rules.size() + 1, frame);
   bool approves_by_rule = false;
   for (std::size_t i = 0; i < choice.rules.size(); ++i) {
@@ -386,10 +397,16 @@ Walk::Moves Walk::visit_choice(std::size_t state, Frame frame, ShapePtr& input) 
       tested_ |= sources;
       const std::string name = last_name(variable);
       const std::optional<std::string> text = equal_text(comparison);
-      if (text) domains[name].insert(*text);
+      if (text) {
+        auto& domain = domains[name];
+        if (!domain) domain = std::make_shared<std::set<std::string>>();
+        domain->insert(*text);
+      }
       ways.back().facts.erase(name);
       ways[i].facts.erase(name);
-      if (text && comparison.is_required && !name.empty()) ways[i].facts[name].value = *text;
+      const bool is_fact =
+          text && comparison.is_required && !name.empty() && ways[i].facts.size() < kFactsMax;
+      if (is_fact) ways[i].facts[name].value = *text;
       const bool is_answer = std::any_of(watched_.begin(), watched_.end(), [&](std::size_t watched) {
         return survey_.states[watched].task.is_approval && (bit_of(watched) & sources) != 0;
       });

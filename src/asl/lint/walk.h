@@ -2,8 +2,8 @@
 // Follows data through the machine, path by path.
 //
 // A state is visited once for each different Frame that reaches it, up to kFramesPerStateMax; then once more
-// with a frame that knows nothing (so loops end). The whole walk has a budget of visits; a machine that
-// exhausts it is analysed less deeply, never longer.
+// with a frame that knows nothing (so loops end). The whole walk has a budget of work, counted in members of
+// the definition that are looked at; a machine that exhausts it is analysed less deeply, never longer.
 #include <cstdint>
 #include <vector>
 
@@ -12,7 +12,7 @@
 namespace sortie::asl::analysis {
 
 inline constexpr std::size_t kFramesPerStateMax = 8;
-inline constexpr std::size_t kVisitsMax = 20'000;
+inline constexpr std::size_t kWorkMax = 150'000;
 inline constexpr std::size_t kWatchedMax = 64;
 
 class Walk {
@@ -54,7 +54,7 @@ class Walk {
   std::vector<std::size_t> watched_;  // Approvals and functions whose answers somebody should test.
   std::uint64_t tested_ = 0;
   std::uint64_t visited_ = 0;
-  std::size_t visits_ = 0;
+  std::size_t work_ = 0;
 };
 
 }  // namespace sortie::asl::analysis
