@@ -9,7 +9,7 @@
 namespace sortie::asl::analysis {
 namespace {
 
-constexpr int kLiteralDepthMax = 4;
+constexpr int kSearchDepthMax = 4;
 
 // What AWS answers for the integrations whose answer has a fixed form.
 struct KnownResult {
@@ -265,7 +265,7 @@ ShapePtr Walk::visit_task(std::size_t state, Frame& frame, ShapePtr& input) {
 // A literal that the Choice before told apart from the value it found.
 void Walk::check_literals(std::size_t state, const json::Value& value, const std::string& pointer,
                           const Frame& frame, int depth) {
-  if (depth > kLiteralDepthMax) return;
+  if (depth > kSearchDepthMax) return;
   for (const json::Member& member : value.members()) {
     const std::string_view name = member.key.as_string();
     const std::string place = pointer + "/" + escape_pointer(name);
