@@ -193,7 +193,7 @@ void DeliveryQueue::pump() {
   while (!stopped_ && !ready_.empty() && in_flight_.size() < options_.in_flight_max) {
     const std::string id = std::move(ready_.front());
     ready_.pop_front();
-    if (in_flight_.insert(id).second) attempt(id);
+    if (in_flight_.emplace(id, ++last_attempt_).second) attempt(id);
   }
   pumping_ = false;
 }
@@ -206,15 +206,17 @@ void DeliveryQueue::attempt(const std::string& id) {
   if (!parsed) return settle(id, loop_.now().plus_ms(options_.retry_ms_max));
   DeliveryRow row = std::move(parsed).value();
   const Delivery& d = row.delivery;
+  const std::uint64_t no = in_flight_[id];
   if (d.kind == TargetKind::kEventBus && !row.dead_letter) {
     store::Batch batch = lease_.batch();
     batch.documents_gone.emplace_back(std::string(kDeliveryKind), id);
     batch.log.push_back(outcome(row, "delivered", d.arn));
-    const bool ours = forward_ && forward_(d, std::move(batch), [this, alive = alive_, row](Status status) {
-                        if (!*alive) return;
-                        if (status) return settle(row.delivery.id, std::nullopt);
-                        finish(row, status.error());
-                      });
+    const bool ours =
+        forward_ && forward_(d, std::move(batch), [this, alive = alive_, row, no](Status status) {
+          if (!*alive) return;
+          if (status) return settle(row.delivery.id, std::nullopt);
+          finish(row, no, status.error());
+        });
     if (ours) return;
   }
   TargetOrder order;
@@ -230,13 +232,23 @@ void DeliveryQueue::attempt(const std::string& id) {
   }
   order.trace_header = d.trace_header;
   order.actor = d.actor;
-  invoker_.deliver(std::move(order), [this, alive = alive_, row = std::move(row)](Result<TargetReply> reply) {
-    if (*alive) finish(row, std::move(reply));
+  // Whichever comes first counts, the answer or the end of the time for one.
+  const Loop::TimerId watch =
+      loop_.call_at(loop_.now().plus_ms(options_.attempt_ms_max), [this, alive = alive_, row, no] {
+        if (*alive) finish(row, no, Error{"DeliveryTimedOut", "The target did not answer in time."});
+      });
+  invoker_.deliver(std::move(order), [this, alive = alive_, row, no, watch](Result<TargetReply> reply) {
+    if (!*alive) return;
+    loop_.cancel(watch);
+    finish(row, no, std::move(reply));
   });
 }
 
-void DeliveryQueue::finish(DeliveryRow row, Result<TargetReply> reply) {
+void DeliveryQueue::finish(DeliveryRow row, std::uint64_t attempt_no, Result<TargetReply> reply) {
   const std::string id = row.delivery.id;
+  const auto current = in_flight_.find(id);
+  if (current == in_flight_.end() || current->second != attempt_no) return;  // Too late, or answered twice.
+  current->second = 0;
   if (!reply && reply.error().code == "ExecutionAlreadyExists") reply = TargetReply{};
   if (reply) {
     store::Batch batch = lease_.batch();

@@ -33,6 +33,7 @@ struct DeliveryOptions {
   std::size_t in_flight_max = 256;
   std::int64_t retry_ms_first = 1'000;
   std::int64_t retry_ms_max = 600'000;
+  std::int64_t attempt_ms_max = 600'000;  // An attempt without an answer counts as failed after this.
 };
 
 // A delivery's document. `failed` tells what led to the dead-letter queue, once it is on its way there.
@@ -70,7 +71,7 @@ class DeliveryQueue {
   void pump();
   void arm();
   void attempt(const std::string& id);
-  void finish(DeliveryRow row, Result<TargetReply> reply);
+  void finish(DeliveryRow row, std::uint64_t attempt_no, Result<TargetReply> reply);
   void give_up(DeliveryRow row, const Error& error, std::string_view condition);
   void retry(DeliveryRow row, Timestamp due);
   void commit(const std::string& id, store::Batch batch, std::function<void()> then);
@@ -90,7 +91,8 @@ class DeliveryQueue {
   std::shared_ptr<bool> alive_;
   std::set<std::pair<Timestamp, std::string>> waiting_;
   std::deque<std::string> ready_;
-  std::set<std::string> in_flight_;
+  std::map<std::string, std::uint64_t> in_flight_;  // With the attempt whose answer counts.
+  std::uint64_t last_attempt_ = 0;
   Loop::TimerId timer_ = 0;
   Timestamp timer_due_ = kNever;
 };

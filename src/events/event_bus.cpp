@@ -221,6 +221,7 @@ void EventBus::commit(Acceptance acceptance, std::function<void(Status)> then) {
     figures_.matched += kept->matched;
     figures_.duplicates += kept->duplicates;
     then({});
+    if (!*alive) return;
     for (const std::string& id : kept->delivery_ids) deliveries_.enqueue(id);
     std::erase_if(observers_, [](const auto& observer) { return observer.expired(); });
     const auto observers = observers_;

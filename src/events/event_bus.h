@@ -120,7 +120,7 @@ class EventBus {
                   std::optional<SourceDedup> dedup = std::nullopt);
 
   // Rules. `put_rule` keeps the targets, tags and deduplication of a rule that exists; `replace_rule` puts
-  // the whole rule, as a file of the project folder declares it, and needs no bus of that name yet.
+  // the whole rule, as a file of the project folder declares it, and makes its bus where there is none.
   void put_rule(Rule rule, const Actor& actor, Callback<std::string> done);  // Answers the ARN.
   void replace_rule(Rule rule, const Actor& actor, Callback<std::string> done);
   void put_targets(std::string_view key, std::vector<Target> targets, const Actor& actor,

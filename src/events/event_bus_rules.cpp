@@ -160,6 +160,13 @@ void EventBus::replace_rule(Rule rule, const Actor& actor, Callback<std::string>
     same.anchor = before->rule.anchor;
     if (to_json(same) == to_json(before->rule)) return answer<std::string>(done, arn);
   }
+  if (!find_bus(rule.account, rule.bus) && !buses_in_flight_.contains(rule.account + "/" + rule.bus)) {
+    Bus bus;
+    bus.account = rule.account;
+    bus.name = rule.bus;
+    create_bus(std::move(bus), actor,
+               [](Result<std::string>) {});  // Durable before the rule: batches keep order.
+  }
   write_rule(std::move(rule), actor, "rule.put", [done = std::move(done), arn](Status status) {
     if (!status) return done(status.error());
     done(arn);

@@ -134,6 +134,22 @@ TEST(EventBus, RetriesWithPausesAndThenGivesTheEventToTheDeadLetterQueue) {
   EXPECT_EQ(world.bus->figures().pending_deliveries, 0u);
 }
 
+TEST(EventBus, ATargetThatNeverAnswersIsTriedAgain) {
+  BusOptions options;
+  options.delivery.attempt_ms_max = 10'000;
+  World world(options);
+  make_rule(world, "r", R"({"source":["app"]})", kBothTargets);
+  world.invoker.silent = true;
+  const std::string id = put(world, "{}");
+  world.advance_ms(5'000);
+  world.invoker.silent = false;
+  EXPECT_EQ(world.invoker.attempts.size(), 2u);
+  world.advance_ms(10'000);
+  EXPECT_EQ(world.invoker.attempts.size(), 4u);
+  EXPECT_EQ((*world.bus->find_event(id))->outcomes.size(), 2u);
+  EXPECT_EQ(world.bus->figures().pending_deliveries, 0u);
+}
+
 TEST(EventBus, DoesNotRetryWhatCannotSucceedAndStopsWhenTheEventIsTooOld) {
   World world;
   make_rule(world, "r", R"({"source":["app"]})", R"([{"Id":"m",

@@ -112,6 +112,11 @@ Result<CompiledTarget> compile_target(const Target& target) {
   CompiledTarget compiled;
   compiled.target = target;
   compiled.kind = target_kind_of(target.arn);
+  if (compiled.kind == TargetKind::kUnsupported) {
+    return Error{"ValidationException",
+                 "The target " + target.arn + " is of a kind that is not supported yet.", "",
+                 "targets are state machines, functions, queues, topics, event buses and log groups"};
+  }
   if (target.input_path) {
     // An empty path is the whole event, as on AWS.
     auto path = pattern::InputPath::compile(target.input_path->empty() ? "$" : *target.input_path);

@@ -25,6 +25,7 @@ class FakeInvoker final : public TargetInvoker {
 
   void deliver(TargetOrder order, Callback done) override {
     attempts.push_back(order);
+    if (silent) return;
     Result<TargetReply> reply = TargetReply{"ok:" + order.delivery_id};
     if (fail) {
       if (auto error = fail(order)) reply = *error;
@@ -40,6 +41,7 @@ class FakeInvoker final : public TargetInvoker {
   }
 
   std::function<std::optional<Error>(const TargetOrder&)> fail;
+  bool silent = false;  // Takes orders and never answers.
   std::vector<TargetOrder> attempts;
   std::map<std::string, std::vector<std::string>> delivered;  // "ARN DELIVERY_ID" -> payloads
 

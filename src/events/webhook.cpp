@@ -134,6 +134,11 @@ Status check_window(const Hook& hook, const HookRequest& request, Timestamp now)
 
 using namespace webhook_detail;
 
+std::optional<TrustedSource> trusted_source(const Hook& hook) {
+  if (!hook.source.starts_with("aws")) return std::nullopt;
+  return TrustedSource{"hook:" + hook.name, hook.source};
+}
+
 std::optional<std::string_view> HookRequest::header(std::string_view name) const {
   for (const auto& [key, value] : headers) {
     if (equals_ignore_case_ascii(key, name)) return value;

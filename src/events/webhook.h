@@ -61,6 +61,9 @@ using SecretReader = std::function<Result<std::string>(std::string_view name)>;
 Result<Hook> parse_hook(std::string_view name, const json::Value& configuration,
                         const SecretReader& read_secret);
 
+// What to add to BusOptions::trusted_sources for a hook that is configured to speak for an AWS service.
+std::optional<TrustedSource> trusted_source(const Hook& hook);
+
 struct HookRequest {
   std::vector<std::pair<std::string, std::string>> headers;
   std::string_view body;
