@@ -28,7 +28,9 @@ if(SORTIE_FUZZ)
 endif()
 
 add_library(sortie_flags INTERFACE)
-target_compile_options(sortie_flags INTERFACE -Wall -Wextra -Werror -Wno-missing-field-initializers)
+# A unity file is not the "main file" of what it includes, so g++ warns of every anonymous namespace in a PIMPL.
+target_compile_options(sortie_flags INTERFACE -Wall -Wextra -Werror -Wno-missing-field-initializers
+                       $<$<CXX_COMPILER_ID:GNU>:-Wno-subobject-linkage>)
 target_include_directories(sortie_flags INTERFACE ${CMAKE_SOURCE_DIR}/src)
 
 find_program(MOLD mold)

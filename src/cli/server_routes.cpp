@@ -82,10 +82,11 @@ void ServerApp::make_routes() {
     batch.epoch = epoch_;
     store_->append(std::move(batch), std::move(done));
   };
-  services.refuse_token = [this](std::string_view token, const Actor& actor) -> std::optional<Error> {
+  services.refuse_token = [this](std::string_view token, const Actor& actor,
+                                 std::string_view operation) -> std::optional<Error> {
     const Result<runtime::AttemptKey> key = runtime_->read_token(token);
     if (!key || !approvals_->guards(*key)) return std::nullopt;
-    return approvals_->refuse_token(*key, actor, "SendTask");
+    return approvals_->refuse_token(*key, actor, operation);
   };
   states_api_ = std::make_unique<api::StatesApi>(std::move(services),
                                                  api::StatesOptions{config_.region, config_.strict});

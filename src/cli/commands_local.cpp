@@ -1,0 +1,297 @@
+// Commands that need no server: lint, graph, init, check, backup, restore, doctor, version.
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+
+#include "asl/graph.h"
+#include "asl/lint/render.h"
+#include "base/text.h"
+#include "cli/commands.h"
+#include "cli/config.h"
+#include "cli/exit_code.h"
+#include "cli/installation.h"
+#include "cli/project.h"
+#include "functions/function_service.h"
+#include "io/event_loop.h"
+#include "io/file.h"
+#include "json/text.h"
+#include "runtime/check.h"
+#include "store/sqlite/sqlite_store.h"
+
+namespace sortie::cli {
+namespace {
+
+// The project folder that a playbook lies in: its approvals and functions say what lint may know.
+std::string project_of(const std::string& file) {
+  const std::size_t slash = file.rfind('/');
+  const std::string folder = slash == std::string::npos ? "." : file.substr(0, slash);
+  for (const std::string& candidate : {folder, folder + "/.."}) {
+    if (io::path_exists(candidate + "/sortie.yaml")) return candidate;
+  }
+  return "";
+}
+
+asl::LintKnowledge knowledge_of(const std::string& project_folder) {
+  asl::LintKnowledge knowledge;
+  if (project_folder.empty()) return knowledge;
+  const Project project = load_project(load_config(project_folder).config);
+  for (const response::ApprovalQueue& queue : project.approvals.queues) {
+    knowledge.approval_queues.push_back(queue.queue.substr(queue.queue.find_last_of("/:") + 1));
+  }
+  return knowledge;
+}
+
+int print_findings(const std::vector<std::string>& findings, const OutputOptions& output) {
+  if (output.format == "json" || output.format == "jsonl") {
+    std::vector<json::Value> list(findings.begin(), findings.end());
+    print_line(json::to_text(json::Value::object({{"findings", json::Value::array(std::move(list))}})));
+  } else {
+    for (const std::string& finding : findings) print_line(shown(finding));
+    if (findings.empty()) print_line("every invariant holds");
+  }
+  return findings.empty() ? kOk : kFailed;
+}
+
+struct OpenedStore {
+  std::unique_ptr<io::EventLoop> loop;
+  std::unique_ptr<store::Store> store;
+};
+
+Result<OpenedStore> open_store(const std::string& folder) {
+  if (!io::path_exists(folder + "/sortie.db")) {
+    return Error{"NotFound", folder + " holds no store (sortie.db is missing)", "404",
+                 "name the data folder by --data"};
+  }
+  OpenedStore opened;
+  opened.loop = std::make_unique<io::EventLoop>();
+  store::SqliteOptions options;
+  options.folder = folder;
+  options.loop = opened.loop.get();
+  SORTIE_TRY(opened.store, store::open_sqlite_store(std::move(options)));
+  return opened;
+}
+
+bool write_new(const std::string& path, const std::string& text) {
+  const Status status = io::write_file_atomically(path, text, 0644);
+  if (!status) report(status.error());
+  return status.ok();
+}
+
+}  // namespace
+
+int playbook_lint(const std::vector<std::string>& files, const std::string& format) {
+  std::vector<asl::LintedFile> linted;
+  bool errors = false;
+  for (const std::string& file : files) {
+    const Result<std::string> text = read_input(file);
+    if (!text) return report(text.error());
+    const std::string project = project_of(file);
+    const bool strict = !project.empty() && load_config(project).config.strict;
+    linted.push_back(
+        asl::lint_file(file, *text, {asl::MachineType::kStandard, strict}, knowledge_of(project)));
+    errors = errors || !linted.back().findings.empty() || !linted.back().diagnostics.empty();
+  }
+  if (format == "json") {
+    print_line(asl::render_lint_json(linted));
+  } else if (format == "sarif") {
+    print_line(asl::render_lint_sarif(linted, kVersion));
+  } else {
+    const std::string text = asl::render_lint_text(linted);
+    std::fwrite(text.data(), 1, text.size(), stdout);
+  }
+  return errors ? kFindings : kOk;
+}
+
+int playbook_graph(const std::string& file, const std::string& format) {
+  const Result<std::string> text = read_input(file);
+  if (!text) return report(text.error());
+  const asl::Graph graph = asl::make_graph(*text);
+  const std::string out = format == "mermaid" ? asl::render_graph_mermaid(graph)
+                          : format == "dot"   ? asl::render_graph_dot(graph)
+                                              : asl::render_graph_text(graph);
+  std::fwrite(out.data(), 1, out.size(), stdout);
+  return kOk;
+}
+
+int check(const Common& common) {
+  const std::string folder = data_folder_of(common.client.data_folder);
+  Result<OpenedStore> opened = open_store(folder);
+  if (opened) {
+    const auto findings = runtime::check_store(*opened->store);
+    return findings ? print_findings(*findings, common.output) : report(findings.error());
+  }
+  // A server holds the folder: ask it.
+  const Result<Client> client = Client::connect({"", folder});
+  const Result<json::Value> answer =
+      client ? client->get("/v1/operator/check") : Result<json::Value>(client.error());
+  if (!answer) return report(opened.error().code == "StoreUnavailable" ? answer.error() : opened.error());
+  std::vector<std::string> findings;
+  for (const json::Value& finding : answer->get("findings").items())
+    findings.push_back(finding.to_std_string());
+  return print_findings(findings, common.output);
+}
+
+int backup(const Common& common, const std::string& file) {
+  const std::string folder = data_folder_of(common.client.data_folder);
+  const std::string path = file.starts_with("/") ? file : std::string(get_current_dir_name()) + "/" + file;
+  Result<OpenedStore> opened = open_store(folder);
+  if (opened) {
+    const Status status = opened->store->backup(path);
+    if (!status) return report(status.error());
+  } else {
+    const Result<Client> client = Client::connect({"", folder});
+    const Result<json::Value> done =
+        client ? client->post("/v1/operator/backup", json::Value::object({{"file", path}}))
+               : Result<json::Value>(client.error());
+    if (!done) return report(opened.error().code == "StoreUnavailable" ? done.error() : opened.error());
+  }
+  print_line(path);
+  return kOk;
+}
+
+int restore(const Common& common, const std::string& file) {
+  const std::string folder = data_folder_of(common.client.data_folder);
+  if (io::path_exists(folder + "/sortie.db")) {
+    return report({"AlreadyExists", folder + " already holds a store", "",
+                   "move sortie.db (and -wal, -shm) away first; nothing is overwritten"});
+  }
+  const Result<std::string> bytes = io::read_file(file, 64ULL * 1024 * 1024 * 1024);
+  if (!bytes) return report(bytes.error());
+  if (!bytes->starts_with("SQLite format 3")) {
+    return report(
+        {"StoreCorrupt", file + " is no backup of a store", "", "make one with `sortie backup FILE`"});
+  }
+  for (const Status& status :
+       {io::make_private_directory(folder), io::write_file_atomically(folder + "/sortie.db", *bytes)}) {
+    if (!status) return report(status.error());
+  }
+  Result<OpenedStore> opened = open_store(folder);
+  if (!opened) return report(opened.error());
+  const auto findings = runtime::check_store(*opened->store);
+  if (!findings) return report(findings.error());
+  if (!findings->empty()) return print_findings(*findings, common.output);
+  print_line(folder);
+  return kOk;
+}
+
+int doctor(const std::string& project, const std::string& data_folder) {
+  int problems = 0;
+  const auto say = [&problems](bool fine, const std::string& what) {
+    if (!fine) ++problems;
+    print_line((fine ? "ok    " : "wrong ") + what);
+  };
+  const Installation installation = find_installation();
+  say(!installation.share.empty(),
+      "the program's files: " +
+          (installation.share.empty() ? "missing, run `make build`" : installation.share));
+  say(!installation.python.empty(),
+      "the Python environment: " +
+          (installation.python.empty() ? "missing, run `make build`" : installation.python));
+  say(std::system("node --version >/dev/null 2>&1") == 0, "node, for functions of the nodejs runtimes");
+  const LoadedConfig loaded = load_config(project);
+  for (const Error& problem : loaded.problems) say(false, to_text(problem));
+  if (!project.empty()) {
+    const Project read = load_project(loaded.config);
+    for (const Error& problem : read.problems) say(false, to_text(problem));
+    say(true, std::to_string(read.playbooks.size()) + " playbooks and " + std::to_string(read.rules.size()) +
+                  " rules can be used");
+  }
+  say(true, loaded.config.endpoint_url.empty() ? "tasks act on real AWS"
+                                               : "tasks act on " + loaded.config.endpoint_url);
+  io::EventLoop loop;
+  io::SystemRandom random;
+  functions::FunctionServiceOptions options;
+  options.python = installation.python;
+  auto service = functions::FunctionService::make(loop, random, std::move(options),
+                                                  functions::make_shared_credential_source({}));
+  if (!service) {
+    say(false, to_text(service.error()));
+  } else {
+    for (const std::string& line : (*service)->sandbox_report())
+      say((*service)->sandbox_is_complete(), "sandbox: " + line);
+  }
+  const std::string folder = data_folder_of(data_folder);
+  if (io::path_exists(folder + "/server.json")) {
+    const Result<Client> client = Client::connect({"", folder});
+    const bool up = client.ok() && client->get("/v1/whoami").ok();
+    print_line(up ? "ok    a server answers at " + client->url() : "note  no server answers for " + folder);
+  }
+  return problems == 0 ? kOk : kFailed;
+}
+
+int version() {
+  print_line(std::string("sortie ") + kVersion);
+  return kOk;
+}
+
+int init_project(const std::string& folder) {
+  if (io::path_exists(folder + "/sortie.yaml")) {
+    return report({"AlreadyExists", folder + "/sortie.yaml is already there", "", "choose another folder"});
+  }
+  for (const char* part : {"/playbooks", "/functions/Greet", "/rules", "/policies", "/tests"}) {
+    if (const Status status = io::make_directories(folder + part); !status) return report(status.error());
+  }
+  const bool written =
+      write_new(folder + "/sortie.yaml",
+                "# Sortie's configuration. Every key may be left out; what stands here is the default.\n"
+                "aws:\n"
+                "  account: \"123456789012\"   # ARNs of this folder are made of it\n"
+                "  region: us-east-1\n"
+                "  # endpoint_url: http://127.0.0.1:5000   # a stand-in account; unset means real AWS\n"
+                "# accounts: [\"210987654321\"]           # further accounts, each with keys of its own\n"
+                "listen: 127.0.0.1:8420\n"
+                "compatibility: default               # strict: refuse whatever AWS would refuse\n"
+                "functions:\n"
+                "  sandbox: preferred                 # required, preferred, off\n"
+                "approvals:\n"
+                "  queues:                            # messages to these queues are approvals\n"
+                "    approvals: {policy: default}\n"
+                "retention:\n"
+                "  executions: 90d\n"
+                "  events: 90d\n") &&
+      write_new(folder + "/playbooks/hello.asl.json",
+                "{\n"
+                "  \"Comment\": \"Greets whoever the event names.\",\n"
+                "  \"StartAt\": \"Greet\",\n"
+                "  \"States\": {\n"
+                "    \"Greet\": {\n"
+                "      \"Type\": \"Task\",\n"
+                "      \"Resource\": \"arn:aws:lambda:us-east-1:123456789012:function:Greet\",\n"
+                "      \"Retry\": [{\"ErrorEquals\": [\"States.ALL\"], \"IntervalSeconds\": 1, "
+                "\"MaxAttempts\": 2}],\n"
+                "      \"End\": true\n"
+                "    }\n"
+                "  }\n"
+                "}\n") &&
+      write_new(folder + "/functions/Greet/function.yaml",
+                "description: Says hello\nruntime: python3.11\nhandler: handler.lambda_handler\ntimeout: "
+                "10\nmemory: 128\n"
+                "actions: []   # what it may call, e.g. [ec2:DescribeInstances]\n") &&
+      write_new(folder + "/functions/Greet/handler.py",
+                "def lambda_handler(event, context):\n"
+                "    return {\"greeting\": f\"Hello, {event.get('name', 'world')}!\"}\n") &&
+      write_new(folder + "/rules/hello.yaml",
+                "# Starts the playbook for every event with this source.\n"
+                "EventPattern:\n  source: [my.app]\n"
+                "Targets:\n  - Id: hello\n    Arn: arn:aws:states:us-east-1:123456789012:stateMachine:hello\n"
+                "    InputPath: $.detail\n") &&
+      write_new(folder + "/tests/hello.test.yaml",
+                "# What the playbook has to do; run with: sortie test\n"
+                "playbook: hello\n"
+                "tests:\n"
+                "  - name: greets by name\n"
+                "    input: {name: Ada}\n"
+                "    mock:\n      Greet: [{return: {greeting: \"Hello, Ada!\"}}]\n"
+                "    expect:\n      status: SUCCEEDED\n      output: {greeting: \"Hello, Ada!\"}\n      "
+                "path: [Greet]\n") &&
+      write_new(folder + "/.gitignore", ".sortie/\n");
+  if (!written) return kFailed;
+  std::fprintf(
+      stderr,
+      "made %s; now:\n  cd %s && sortie dev\n  sortie run start hello --wait      (in another terminal)\n",
+      folder.c_str(), folder.c_str());
+  return kOk;
+}
+
+}  // namespace sortie::cli

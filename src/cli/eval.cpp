@@ -1,0 +1,162 @@
+// sortie eval: one expression for people, or JSON Lines in and out for programs.
+#include <unistd.h>
+
+#include <cstdio>
+#include <functional>
+#include <iostream>
+
+#include "cli/commands.h"
+#include "cli/exit_code.h"
+#include "expr/intrinsic/intrinsic.h"
+#include "expr/jsonpath/jsonpath.h"
+#include "expr/pattern/pattern.h"
+#include "io/event_loop.h"
+#include "json/text.h"
+
+namespace sortie::cli {
+namespace {
+
+struct EvalQuestion {
+  std::string expression;
+  std::string input_text;
+  bool has_input = false;
+  json::Value bindings, context;
+  bool standard = false;
+};
+
+// An answer without its id: {"result": ..} or {"match": ..}.
+using EvalAnswer = Result<json::Value>;
+
+EvalAnswer eval_jsonpath(const EvalQuestion& q) {
+  SORTIE_TRY(const jsonpath::Path path, jsonpath::Path::compile(q.expression));
+  SORTIE_TRY(const json::Value input, json::parse(q.has_input ? q.input_text : "null"));
+  SORTIE_TRY(json::Value result, path.evaluate(input));
+  return json::Value::object({{"result", std::move(result)}});
+}
+
+EvalAnswer eval_intrinsic(const EvalQuestion& q) {
+  SORTIE_TRY(const intrinsic::Expression expression, intrinsic::Expression::compile(q.expression));
+  SORTIE_TRY(const json::Value input, json::parse(q.has_input ? q.input_text : "{}"));
+  io::SystemRandom random;
+  const std::function<const json::Value*(std::string_view)> variable = [&q](std::string_view name) {
+    return q.bindings.find(name);
+  };
+  SORTIE_TRY(json::Value result, expression.evaluate({&input, &q.context, &variable, &random}));
+  return json::Value::object({{"result", std::move(result)}});
+}
+
+EvalAnswer eval_pattern(const EvalQuestion& q) {
+  const auto mode = q.standard ? pattern::Mode::kStandard : pattern::Mode::kAws;
+  SORTIE_TRY(const pattern::Pattern pattern, pattern::Pattern::compile(q.expression, mode));
+  SORTIE_TRY(const pattern::FlatEvent event, pattern::FlatEvent::parse(q.input_text));
+  return json::Value::object({{"match", pattern.matches(event)}});
+}
+
+using Evaluate = EvalAnswer (*)(const EvalQuestion&);
+
+Evaluate evaluator_of(const std::string& language) {
+  if (language == "jsonpath") return eval_jsonpath;
+  if (language == "intrinsic") return eval_intrinsic;
+  if (language == "pattern") return eval_pattern;
+  return nullptr;
+}
+
+std::optional<std::size_t> offset_of(const Error& error) {
+  if (!error.place.starts_with("offset ")) return std::nullopt;
+  return std::strtoull(error.place.c_str() + 7, nullptr, 10);
+}
+
+json::Value error_json(const Error& error) {
+  json::ObjectBuilder out;
+  out.append("code", error.code);
+  out.append("message", error.message);
+  if (const auto offset = offset_of(error)) out.append("position", static_cast<std::int64_t>(*offset));
+  return out.build();
+}
+
+Result<EvalQuestion> read_question(const json::Value& line) {
+  const auto text = [&line](std::string_view name) {
+    const json::Value& value = line.get(name);
+    return value.is_string() ? value.to_std_string() : std::string();
+  };
+  if (!line.is_object() || !line.get("expression").is_string()) {
+    return Error{"BadRequest", "a line has to be an object with the member 'expression'", "", ""};
+  }
+  EvalQuestion q;
+  q.expression = text("expression");
+  q.bindings = line.get("bindings");
+  q.context = line.get("context");
+  q.standard = text("mode") == "standard";
+  if (line.has("input_text")) {
+    q.input_text = text("input_text");
+    q.has_input = true;
+  } else if (line.has("input")) {
+    q.input_text = json::to_text(line.get("input"));
+    q.has_input = true;
+  }
+  return q;
+}
+
+int eval_lines(Evaluate evaluate) {
+  std::ios::sync_with_stdio(false);
+  for (std::string line; std::getline(std::cin, line);) {
+    const Result<json::Value> parsed = json::parse(line);
+    json::ObjectBuilder out;
+    if (parsed && parsed->has("id")) out.append("id", parsed->get("id"));
+    const Result<EvalQuestion> question =
+        parsed ? read_question(*parsed) : Result<EvalQuestion>(parsed.error());
+    const EvalAnswer answer = question ? evaluate(*question) : EvalAnswer(question.error());
+    if (!answer) {
+      out.append("error", error_json(answer.error()));
+    } else {
+      for (const json::Member& member : answer->members()) out.append(member.key.as_string(), member.value);
+    }
+    std::cout << json::to_text(out.build()) << '\n' << std::flush;
+  }
+  return kOk;
+}
+
+// The expression with a caret under the place.
+void show_place(const std::string& expression, std::size_t offset) {
+  const std::size_t at = std::min(offset, expression.size());
+  const std::size_t begin = expression.rfind('\n', at == 0 ? 0 : at - 1);
+  const std::size_t line_begin = begin == std::string::npos ? 0 : begin + 1;
+  const std::size_t line_end = std::min(expression.find('\n', at), expression.size());
+  std::fprintf(stderr, "  %s\n  %s^\n", shown(expression.substr(line_begin, line_end - line_begin)).c_str(),
+               std::string(at - std::min(line_begin, at), ' ').c_str());
+}
+
+}  // namespace
+
+int eval(const Eval& what) {
+  const Evaluate evaluate = evaluator_of(what.language);
+  if (evaluate == nullptr) {
+    const bool known = what.language == "jsonata";
+    return report({known ? "NotSupportedYet" : "Usage",
+                   known ? "JSONata is not supported yet" : "unknown language '" + what.language + "'", "",
+                   "known: jsonpath, intrinsic, pattern"});
+  }
+  if (what.expression.empty()) return eval_lines(evaluate);
+  EvalQuestion question;
+  question.expression = what.expression;
+  question.standard = what.mode == "standard";
+  if (!what.input_file.empty()) {
+    const Result<std::string> text = read_input(what.input_file);
+    if (!text) return report(text.error());
+    question.input_text = *text;
+    question.has_input = true;
+  }
+  const EvalAnswer answer = evaluate(question);
+  if (!answer) {
+    Error error = answer.error();
+    const auto offset = offset_of(error);
+    if (offset) error.place.clear();
+    const int code = report(error);
+    if (offset) show_place(what.expression, *offset);
+    return code;
+  }
+  print_line(json::to_pretty_text(answer->has("match") ? answer->get("match") : answer->get("result")));
+  return kOk;
+}
+
+}  // namespace sortie::cli
