@@ -12,6 +12,7 @@
 #include <sstream>
 
 #include "asl/compile.h"
+#include "asl/variable_references.h"
 #include "base/text.h"
 #include "json/text.h"
 
@@ -128,6 +129,34 @@ TEST(AslValidation, AnswersEachRecordedDefinitionAsAwsDid) {
               tally.not_supported_yet, tally.differences.size());
   for (const std::string& difference : tally.differences) ADD_FAILURE() << difference;
   EXPECT_GT(tally.agreed, 100);
+}
+
+json::Value references_of(const StateMachine& machine) {
+  json::ObjectBuilder out;
+  for (const auto& [state, names] : variable_references(machine)) {
+    std::vector<json::Value> list(names.begin(), names.end());
+    out.set(state, json::Value::array(std::move(list)));
+  }
+  return out.build();
+}
+
+TEST(AslValidation, ListsTheVariablesThatAwsLists) {
+  const std::filesystem::path folder = corpus() / "sfn_api_variable_references";
+  if (!std::filesystem::exists(folder)) {
+    GTEST_SKIP() << "SKIP: the recordings ../shared/corpus/asl are not beside the repository";
+  }
+  int compared = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+    const json::Value test_case = load(entry.path());
+    const Compilation compilation = compile(test_case.get("definition_string").to_std_string());
+    if (is_unsupported(compilation)) continue;
+    ASSERT_TRUE(compilation.ok()) << entry.path() << compilation.error_text();
+    const json::Value& recorded =
+        test_case.get("expected").get("describe_response").get("variableReferences");
+    EXPECT_EQ(references_of(*compilation.machine), recorded) << entry.path();
+    ++compared;
+  }
+  EXPECT_GE(compared, 5);
 }
 
 }  // namespace

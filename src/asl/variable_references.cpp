@@ -1,0 +1,80 @@
+#include "asl/variable_references.h"
+
+namespace sortie::asl {
+namespace {
+
+using Names = std::set<std::string>;
+
+// For what is optional and knows its variable_names(): expressions and payload templates.
+template <typename T>
+void add(const std::optional<T>& program, Names& names) {
+  if (!program) return;
+  for (const std::string& name : program->variable_names()) names.insert(name);
+}
+
+void add_condition(const Condition& condition, Names& names) {
+  add(condition.comparison.variable, names);
+  add(condition.comparison.operand_path, names);
+  for (const Condition& child : condition.children) add_condition(child, names);
+}
+
+struct BodyReader {
+  Names& names;
+
+  void operator()(const Task& task) const {
+    add(task.timeout_seconds.path, names);
+    add(task.heartbeat_seconds.path, names);
+    add(task.credentials, names);
+  }
+  void operator()(const Choice& choice) const {
+    for (const ChoiceRule& rule : choice.rules) {
+      add_condition(rule.condition, names);
+      add(rule.assign, names);
+    }
+  }
+  void operator()(const Wait& wait) const {
+    add(wait.seconds_path, names);
+    add(wait.timestamp_path, names);
+  }
+  void operator()(const Fail& fail) const {
+    add(fail.error_path, names);
+    add(fail.cause_path, names);
+  }
+  void operator()(const Map& map) const {
+    add(map.items_path.path, names);
+    add(map.item_selector, names);
+    add(map.max_concurrency.path, names);
+    add(map.tolerated_failure_count.path, names);
+    add(map.tolerated_failure_percentage.path, names);
+  }
+  void operator()(const Pass&) const {}
+  void operator()(const Succeed&) const {}
+  void operator()(const Parallel&) const {}
+};
+
+Names names_of(const State& state) {
+  Names names;
+  add(state.input_path.path, names);
+  add(state.output_path.path, names);
+  add(state.parameters, names);
+  add(state.result_selector, names);
+  add(state.assign, names);
+  for (const Catcher& catcher : state.catchers) add(catcher.assign, names);
+  std::visit(BodyReader{names}, state.body);
+  return names;
+}
+
+}  // namespace
+
+std::map<std::string, std::set<std::string>> variable_references(const StateMachine& machine) {
+  std::map<std::string, std::set<std::string>> out;
+  for (const Flow& flow : machine.flows) {
+    for (const State& state : flow.states) {
+      Names names = names_of(state);
+      if (!names.empty()) out[state.name] = std::move(names);
+    }
+  }
+  return out;
+}
+
+}  // namespace sortie::asl
