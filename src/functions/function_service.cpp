@@ -23,7 +23,7 @@ namespace sortie::functions {
 
 namespace {
 
-constexpr const char* kMarkerName = "SORTIE_WORKER_OF";
+constexpr const char* kMarkerName = "SORTIE_WORKER";
 
 // Unpacked code, removed when the last configuration and worker that use it are gone and it was replaced.
 class CodeFolder {
@@ -200,7 +200,7 @@ Status Service::open() {
     const auto known = io::read_file(root_ + "/instance", 1024);
     if (known && known->size() == 32) {
       instance = *known;
-      io::kill_processes_marked(std::string(kMarkerName) + "=" + instance);
+      io::kill_processes_marked(std::string(kMarkerName) + "=" + instance + "-");
     } else {
       SORTIE_TRY_STATUS(io::write_file_atomically(root_ + "/instance", instance));
     }
@@ -211,7 +211,7 @@ Status Service::open() {
     }
     if (!loaded.problems.empty()) return loaded.problems.front();
   }
-  marker_ = std::string(kMarkerName) + "=" + instance;
+  marker_ = std::string(kMarkerName) + "=" + instance + "-" + random_hex(random_, 4) + "-";
   pool_ = std::make_unique<WorkerPool>(
       loop_, sandbox_, *this,
       WorkerPoolOptions{options_.workers_max, options_.function_concurrency_max, options_.queue_max,
@@ -665,7 +665,7 @@ void Service::prepare_worker(std::shared_ptr<const FunctionConfig> config, std::
     options.launch.handler = config->handler;
     options.launch.environment = worker_environment(full, credentials);
     options.launch.scratch_bytes = static_cast<std::uint64_t>(config->ephemeral_storage_mib) * 1024 * 1024;
-    options.launch.marker = marker_;
+    options.launch.marker = marker_ + std::to_string(worker);
     options.launch.cgroup_procs_file = limits_.create(worker, config->memory_mib);
     options.watch_memory = options.launch.cgroup_procs_file.empty();
     if (!sandbox_.wraps()) {

@@ -9,7 +9,7 @@ namespace {
 constexpr std::int64_t kTickMs = 100;
 constexpr int kIdleTicks = 20;  // Idle workers are looked at every so many ticks only.
 constexpr std::int64_t kExpiryMarginMs = 60'000;
-constexpr std::int64_t kFinishingMs = 50;
+constexpr std::int64_t kFinishingMs = 1'000;
 
 }  // namespace
 
@@ -80,6 +80,14 @@ bool WorkerPool::place(const std::string& key, Function& function, std::shared_p
     best->worker->give(std::move(invocation));
     return true;
   }
+  // A worker that has just answered asks for its next event within a millisecond: worth waiting for.
+  std::size_t soon_free = 0;
+  for (const auto& slot : function.slots) {
+    const bool finishing = slot->worker && slot->worker->state() == Worker::State::kFinishing &&
+                           !slot->worker->is_retiring() && slot->config == function.config;
+    soon_free += finishing && loop_.now() < slot->worker->idle_since().plus_ms(kFinishingMs) ? 1 : 0;
+  }
+  if (soon_free > function.queue.size()) return false;
   const auto limit = static_cast<std::size_t>(
       function.config->reserved_concurrency.value_or(options_.function_concurrency_max));
   if (running(function) >= limit) return false;

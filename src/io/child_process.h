@@ -43,7 +43,8 @@ struct ChildOptions {
   bool no_new_privileges = false;
   LandlockRules landlock;         // Implies no_new_privileges.
   std::string seccomp_program;    // Raw struct sock_filter[]; implies no_new_privileges.
-  std::string marker;             // "NAME=value", added to the environment: finds what left the session.
+  // "NAME=value", added to the environment and different for each child: finds what left the session.
+  std::string marker;
   std::string cgroup_procs_file;  // Where set, the child joins this cgroup before it runs.
 };
 
@@ -85,8 +86,9 @@ class ChildProcess {
   std::shared_ptr<Impl> impl_;
 };
 
-// Kills every process of this user whose environment holds `marker` ("NAME=value"), and waits until they are
-// gone. For what a killed predecessor may have left behind. Returns how many there were.
+// Kills every process of this user whose environment holds a variable that begins with `marker` ("NAME=va"),
+// and waits until they are gone. For what a killed predecessor may have left behind. Returns how many there
+// were.
 std::size_t kill_processes_marked(const std::string& marker);
 
 }  // namespace sortie::io

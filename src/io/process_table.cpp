@@ -50,7 +50,7 @@ bool has_in_environment(pid_t pid, std::string_view marker) {
   const auto environment = read_file("/proc/" + std::to_string(pid) + "/environ", 4 * 1024 * 1024);
   if (!environment) return false;
   for (const std::string_view variable : split(*environment, '\0')) {
-    if (variable == marker) return true;
+    if (variable.starts_with(marker)) return true;
   }
   return false;
 }

@@ -21,6 +21,7 @@ std::vector<ProcessEntry> list_processes();
 // `root` and everything below it or in its session. `orphans_of`, if not 0, adds that process's children
 // whose environment holds `marker`: they left the session, and their parents are gone.
 std::vector<pid_t> process_tree(pid_t root, pid_t orphans_of, std::string_view marker);
+// A variable of the process begins with `marker`.
 bool has_in_environment(pid_t pid, std::string_view marker);
 
 }  // namespace sortie::io
