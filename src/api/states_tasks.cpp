@@ -121,6 +121,9 @@ void StatesApi::describe_activity(const AwsCall& call, AwsReply reply) {
   const std::string arn = text_of(call.input, "activityArn");
   const Result<StatesArn> parsed = parse_states_arn(arn, {"activity"});
   if (!parsed) return reply(parsed.error());
+  if (parsed->account != call.caller.account) {
+    return reply(access_denied(call.caller, "states:DescribeActivity", arn));
+  }
   const Result<json::Value> activity = load_activity(arn);
   if (!activity) return reply(activity.error());
   reply(json::Value::object({{"activityArn", arn},
