@@ -47,10 +47,10 @@ const char* const kListByMachineAndStatus = SORTIE_EXECUTION_COLUMNS
     "0 FROM execution INDEXED BY execution_by_machine WHERE machine=?3 AND status=?2 AND no < ?1"
     " ORDER BY no DESC";
 // One ordered range of the index for each status; SQLite merges them without a sort.
-#define SORTIE_ONE_STATUS(n)                                              \
-  SORTIE_EXECUTION_COLUMNS                                                \
-      "0 FROM execution INDEXED BY execution_by_machine WHERE machine=?3" \
-      " AND status=" n " AND no < ?1"
+#define SORTIE_ONE_STATUS(n)                                          \
+  SORTIE_EXECUTION_COLUMNS                                            \
+  "0 FROM execution INDEXED BY execution_by_machine WHERE machine=?3" \
+  " AND status=" n " AND no < ?1"
 const char* const kListByMachine =
     SORTIE_ONE_STATUS("0") " UNION ALL " SORTIE_ONE_STATUS("1") " UNION ALL " SORTIE_ONE_STATUS(
         "2") " UNION ALL " SORTIE_ONE_STATUS("3") " UNION ALL " SORTIE_ONE_STATUS("4") " ORDER BY no DESC";

@@ -39,6 +39,11 @@ Status Writer::open_connection() {
   SORTIE_TRY(db_, Connection::open(file_, OpenMode::kReadWrite));
   SORTIE_TRY_STATUS(prepare_schema(*db_));
   SORTIE_TRY_STATUS(db_->execute("PRAGMA wal_autocheckpoint=0; PRAGMA cache_size=-65536"));
+  if (options_.file_bytes_max > 0) {
+    std::string limit =
+        "PRAGMA max_page_count=" + std::to_string(options_.file_bytes_max / writer::kPageBytes);
+    SORTIE_TRY_STATUS(db_->execute(limit.c_str()));
+  }
   sqlite3_wal_hook(db_->handle(), writer::on_wal, &figures_);
   return {};
 }

@@ -1,0 +1,341 @@
+// What only the SQLite store promises: its folder and file, damage, failing disks, and death at any instant.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sqlite3.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <fstream>
+#include <thread>
+
+#include "base/hash.h"
+#include "store/testing/store_harness.h"
+
+namespace sortie::store {
+
+namespace sqlite_test {
+
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using namespace store::testing;
+
+void run_sql(const std::string& file, const std::string& sql) {
+  sqlite3* db = nullptr;
+  ASSERT_EQ(sqlite3_open(file.c_str(), &db), SQLITE_OK);
+  EXPECT_EQ(sqlite3_exec(db, sql.c_str(), nullptr, nullptr, nullptr), SQLITE_OK) << sqlite3_errmsg(db);
+  sqlite3_close(db);
+}
+
+mode_t mode_of(const std::string& path) {
+  struct stat found {};
+  return stat(path.c_str(), &found) == 0 ? found.st_mode & 07777 : 0;
+}
+
+struct Opened {
+  TemporaryFolder folder;
+  ManualLoop loop;
+  SqliteOptions options;
+
+  Opened() {
+    options.folder = folder.path() + "/data";
+    options.loop = &loop;
+    options.idle_ms = 0;
+  }
+  std::string file() const { return options.folder + "/sortie.db"; }
+  Result<std::unique_ptr<Store>> open() { return open_sqlite_store(options); }
+  Status commit(Store& store, Batch batch) {
+    std::optional<Status> answer;
+    store.append(std::move(batch), [&](Status status) { answer = std::move(status); });
+    loop.run_until([&] { return answer.has_value(); });
+    return *answer;
+  }
+};
+
+Batch starting(Epoch epoch, ExecutionNo no) {
+  Batch batch;
+  batch.epoch = epoch;
+  batch.executions.push_back(execution(no));
+  batch.frames.push_back(frame(no, 0, "top"));
+  batch.history.push_back({no, 1, 1, "h1"});
+  return batch;
+}
+
+TEST(SqliteStore, KeepsItsFolderAndFilesPrivate) {
+  Opened at;
+  auto store = at.open();
+  ASSERT_TRUE(store.ok()) << to_text(store.error());
+  ASSERT_TRUE((*store)->acquire(0).ok());
+  EXPECT_EQ(mode_of(at.options.folder), 0700u);
+  for (const char* suffix : {"", "-wal", "-shm"}) EXPECT_EQ(mode_of(at.file() + suffix), 0600u) << suffix;
+}
+
+TEST(SqliteStore, ASecondOneOnTheSameFolderIsToldWhoHasIt) {
+  Opened at;
+  auto first = at.open();
+  ASSERT_TRUE(first.ok());
+  auto second = at.open();
+  ASSERT_FALSE(second.ok());
+  EXPECT_EQ(second.error().code, "StoreUnavailable");
+  EXPECT_THAT(second.error().message, HasSubstr("in use by process " + std::to_string(getpid())));
+  first.value().reset();
+  EXPECT_TRUE(at.open().ok());
+}
+
+TEST(SqliteStore, AFolderThatCannotBeMadeIsUnavailable) {
+  Opened at;
+  std::ofstream(at.folder.path() + "/file") << "x";
+  at.options.folder = at.folder.path() + "/file/data";
+  auto store = at.open();
+  ASSERT_FALSE(store.ok());
+  EXPECT_EQ(store.error().code, "StoreUnavailable");
+  EXPECT_THAT(store.error().message, HasSubstr(at.options.folder));
+}
+
+TEST(SqliteStore, RefusesAFileOfALaterVersion) {
+  Opened at;
+  at.open().value().reset();
+  run_sql(at.file(), "PRAGMA user_version=99");
+  auto store = at.open();
+  ASSERT_FALSE(store.ok());
+  EXPECT_EQ(store.error().code, "StoreTooNew");
+  EXPECT_THAT(store.error().message, HasSubstr("99"));
+}
+
+TEST(SqliteStore, RefusesTheDatabaseOfAnotherProgram) {
+  Opened at;
+  ASSERT_EQ(mkdir(at.options.folder.c_str(), 0700), 0);
+  run_sql(at.file(), "CREATE TABLE theirs(a)");
+  auto store = at.open();
+  ASSERT_FALSE(store.ok());
+  EXPECT_EQ(store.error().code, "StoreCorrupt");
+}
+
+TEST(SqliteStore, RefusesAFileThatIsNoDatabaseAndNamesTheWayBack) {
+  Opened at;
+  ASSERT_EQ(mkdir(at.options.folder.c_str(), 0700), 0);
+  std::ofstream(at.file()) << std::string(40'000, 'x');
+  auto store = at.open();
+  ASSERT_FALSE(store.ok());
+  EXPECT_EQ(store.error().code, "StoreCorrupt");
+  EXPECT_EQ(store.error().place, at.file());
+  EXPECT_THAT(store.error().hint, HasSubstr("sortie restore"));
+}
+
+TEST(SqliteStore, RefusesADamagedJournalRow) {
+  Opened at;
+  {
+    auto store = at.open();
+    Epoch epoch = *(*store)->acquire(0);
+    for (ExecutionNo no = 1; no <= 3; ++no) ASSERT_TRUE(at.commit(**store, starting(epoch, no)).ok());
+  }
+  run_sql(at.file(),
+          "UPDATE journal SET body = CAST(substr(body, 1, 20) || x'00' || substr(body, 22) AS BLOB) WHERE no "
+          "= 2");
+  auto store = at.open();
+  ASSERT_FALSE(store.ok());
+  EXPECT_EQ(store.error().code, "StoreCorrupt");
+  EXPECT_THAT(store.error().message, HasSubstr("journal row 2"));
+}
+
+TEST(SqliteStore, RefusesAJournalWithAGap) {
+  Opened at;
+  {
+    auto store = at.open();
+    Epoch epoch = *(*store)->acquire(0);
+    for (ExecutionNo no = 1; no <= 3; ++no) ASSERT_TRUE(at.commit(**store, starting(epoch, no)).ok());
+  }
+  run_sql(at.file(), "DELETE FROM journal WHERE no = 2");
+  auto store = at.open();
+  ASSERT_FALSE(store.ok());
+  EXPECT_EQ(store.error().code, "StoreCorrupt");
+}
+
+TEST(SqliteStore, CheckFindsWhatWasChangedBehindItsBack) {
+  for (const char* sql : {"DELETE FROM execution_hash", "UPDATE execution_count SET n = n + 1",
+                          "UPDATE segment SET live_bytes = 5", "DELETE FROM execution WHERE no = 1",
+                          "DELETE FROM journal WHERE no = 1", "DELETE FROM history_part",
+                          "INSERT INTO frame VALUES(77, 0, 0, x'00')"}) {
+    Opened at;
+    at.options.overlay_bytes_max = 2;
+    {
+      auto store = at.open();
+      Epoch epoch = *(*store)->acquire(0);
+      for (ExecutionNo no = 1; no <= 5; ++no) ASSERT_TRUE(at.commit(**store, starting(epoch, no)).ok());
+      EXPECT_THAT(*(*store)->check(), IsEmpty());
+    }
+    run_sql(at.file(), sql);
+    auto store = at.open();
+    ASSERT_TRUE(store.ok()) << to_text(store.error());
+    EXPECT_FALSE((*store)->check()->empty()) << sql;
+  }
+}
+
+TEST(SqliteStore, DropsJournalSegmentsThatNothingNeeds) {
+  Opened at;
+  at.options.overlay_bytes_max = 2;
+  at.options.segment_bytes = 1;
+  auto store = at.open();
+  Epoch epoch = *(*store)->acquire(0);
+  auto journal_rows = [&] {
+    sqlite3* db = nullptr;
+    sqlite3_stmt* count = nullptr;
+    sqlite3_open(at.file().c_str(), &db);
+    sqlite3_prepare_v2(db, "SELECT count(*) FROM journal", -1, &count, nullptr);
+    sqlite3_step(count);
+    int rows = sqlite3_column_int(count, 0);
+    sqlite3_finalize(count);
+    sqlite3_close(db);
+    return rows;
+  };
+  for (ExecutionNo no = 1; no <= 40; ++no) ASSERT_TRUE(at.commit(**store, starting(epoch, no)).ok());
+  EXPECT_GE(journal_rows(), 40) << "open executions keep their history there";
+  for (ExecutionNo no = 1; no <= 40; ++no) {
+    Batch batch;
+    batch.epoch = epoch;
+    batch.executions.push_back(execution(no, ExecutionStatus::kSucceeded));
+    batch.history.push_back({no, 2, 1, "end"});
+    batch.ended.push_back(no);
+    ASSERT_TRUE(at.commit(**store, batch).ok());
+  }
+  for (ExecutionNo no = 100; no <= 103; ++no) ASSERT_TRUE(at.commit(**store, starting(epoch, no)).ok());
+  EXPECT_LE(journal_rows(), 10) << "what ended is gathered";
+  EXPECT_EQ((*store)->load_history(7, 1, 10)->size(), 2u);
+  EXPECT_THAT(*(*store)->check(), IsEmpty());
+}
+
+TEST(SqliteStore, FoldsWhatIsLeftWhenNobodyAsksForAnything) {
+  Opened at;
+  at.options.idle_ms = 1;
+  auto store = at.open();
+  Epoch epoch = *(*store)->acquire(0);
+  for (ExecutionNo no = 1; no <= 5; ++no) ASSERT_TRUE(at.commit(**store, starting(epoch, no)).ok());
+  while ((*store)->figures().overlay_bytes > 0) std::this_thread::yield();
+  EXPECT_EQ((*store)->find_frame({3, 0})->value().image, "top");
+  EXPECT_THAT(*(*store)->check(), IsEmpty());
+}
+
+TEST(SqliteStore, ABatchBeyondTheLimitIsRefusedAndHarmsNobody) {
+  Opened at;
+  at.options.batch_bytes_max = 10'000;
+  auto store = at.open();
+  Epoch epoch = *(*store)->acquire(0);
+  Batch large = starting(epoch, 1);
+  large.executions[0].image.assign(20'000, 'x');
+  EXPECT_EQ(at.commit(**store, large).error().code, "LimitExceeded");
+  EXPECT_TRUE(at.commit(**store, starting(epoch, 2)).ok());
+}
+
+TEST(SqliteStore, WaitingForTheDiskIsBounded) {
+  Opened at;
+  at.options.queue_bytes_max = 1;
+  auto store = at.open();
+  Epoch epoch = *(*store)->acquire(0);
+  EXPECT_EQ(at.commit(**store, starting(epoch, 1)).error().code, "LimitExceeded");
+}
+
+// Appends a change that cannot be written and others behind it.
+void expect_all_fail(Opened& at, Store& store, Epoch epoch, Batch impossible, const std::string& code) {
+  std::vector<std::string> told;
+  auto note = [&](const char* who) {
+    return [&told, who](Status status) {
+      told.push_back(who + std::string(" ") + (status ? "ok" : status.error().code));
+    };
+  };
+  store.append(std::move(impossible), note("first"));
+  // The writer has taken it; whether it has failed already or not, what comes before the loop is told fails,
+  // too.
+  while (store.figures().queued_batches > 0) std::this_thread::yield();
+  store.append(starting(epoch, 901), note("second"));
+  store.append(starting(epoch, 902), note("third"));
+  at.loop.run_until([&] { return told.size() == 3; });
+  EXPECT_EQ(told, (std::vector<std::string>{"first " + code, "second " + code, "third " + code}));
+  for (ExecutionNo no : {900u, 901u, 902u}) EXPECT_FALSE(store.find_execution(no)->has_value());
+}
+
+TEST(SqliteStore, AFullDiskFailsAllThatIsQueuedAndThenItGoesOn) {
+  Opened at;
+  at.options.file_bytes_max = 2 * 1024 * 1024;
+  at.options.overlay_bytes_max = 2;
+  auto store = at.open();
+  Epoch epoch = *(*store)->acquire(0);
+  ASSERT_TRUE(at.commit(**store, starting(epoch, 1)).ok());
+  for (int round = 0; round < 3; ++round) {
+    Batch large = starting(epoch, 900);
+    large.documents.push_back({"k", "large", std::string(3 * 1024 * 1024, 'x')});
+    large.log.push_back({"event", {1}, "s", "t", "", "lost", 0});
+    expect_all_fail(at, **store, epoch, std::move(large), "StoreFull");
+    ASSERT_TRUE(at.commit(**store, starting(epoch, static_cast<ExecutionNo>(round) + 2)).ok());
+  }
+  EXPECT_THAT(*(*store)->search_log({.stream = "event"}), IsEmpty());
+  EXPECT_THAT(*(*store)->check(), IsEmpty());
+  store.value().reset();
+  store = at.open();
+  ASSERT_TRUE(store.ok());
+  for (ExecutionNo no = 1; no <= 4; ++no) EXPECT_EQ((*store)->find_frame({no, 0})->value().image, "top");
+  EXPECT_THAT(*(*store)->check(), IsEmpty());
+}
+
+TEST(SqliteStore, AnInputOutputErrorFailsAllThatIsQueuedAndThenItGoesOn) {
+  Opened at;
+  auto store = at.open();
+  Epoch epoch = *(*store)->acquire(0);
+  ASSERT_TRUE(at.commit(**store, starting(epoch, 1)).ok());
+  // No file of this process may grow beyond 1 MiB: the write-ahead log cannot take the change.
+  signal(SIGXFSZ, SIG_IGN);
+  rlimit before{};
+  ASSERT_EQ(getrlimit(RLIMIT_FSIZE, &before), 0);
+  rlimit small{1024 * 1024, before.rlim_max};
+  ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &small), 0);
+  Batch large = starting(epoch, 900);
+  large.executions[0].image.assign(3 * 1024 * 1024, 'x');
+  expect_all_fail(at, **store, epoch, std::move(large), "StoreUnavailable");
+  ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &before), 0);
+  ASSERT_TRUE(at.commit(**store, starting(epoch, 2)).ok());
+  EXPECT_THAT(*(*store)->check(), IsEmpty());
+  store.value().reset();
+  store = at.open();
+  ASSERT_TRUE(store.ok());
+  EXPECT_TRUE((*store)->find_execution(ExecutionNo{2})->has_value());
+  EXPECT_FALSE((*store)->find_execution(ExecutionNo{900})->has_value());
+}
+
+TEST(SqliteStore, ManyThreadsReadWhileOneWrites) {
+  Opened at;
+  at.options.overlay_bytes_max = 8'000;
+  at.options.readers_max = 2;
+  auto store = at.open();
+  Epoch epoch = *(*store)->acquire(0);
+  std::atomic<ExecutionNo> durable{0};
+  std::atomic<int> wrong{0};
+  std::vector<std::thread> readers;
+  for (int i = 0; i < 3; ++i) {
+    readers.emplace_back([&, i] {
+      SeededRandom random(static_cast<std::uint64_t>(i));
+      while (durable < 300) {
+        ExecutionNo known = durable;
+        if (known == 0) continue;
+        ExecutionNo no = 1 + random.next() % known;
+        auto row = (*store)->find_execution(execution(no).arn);
+        auto frames = (*store)->list_frames(no);
+        auto history = (*store)->load_history(no, 1, 10);
+        auto listed = (*store)->list_executions({.before = no + 1, .limit = 1});
+        bool right = row.ok() && *row && frames.ok() && frames->size() == 1 && history.ok() &&
+                     history->size() == 1 && listed.ok() && listed->size() == 1 && listed->front().no == no;
+        if (!right) ++wrong;
+      }
+    });
+  }
+  for (ExecutionNo no = 1; no <= 300; ++no) {
+    ASSERT_TRUE(at.commit(**store, starting(epoch, no)).ok());
+    durable = no;
+  }
+  for (std::thread& reader : readers) reader.join();
+  EXPECT_EQ(wrong, 0);
+}
+
+}  // namespace sqlite_test
+
+}  // namespace sortie::store
