@@ -33,7 +33,4 @@ void handle_lambda_request(FunctionService& service, const io::HttpRequest& requ
 
 // An error in the shape of the Lambda API; the status follows from the code.
 io::HttpResponse lambda_error(std::string_view code, std::string_view message);
-// What GetFunctionConfiguration answers.
-json::Value function_configuration(const FunctionConfig& config);
-
 }  // namespace sortie::functions
