@@ -74,14 +74,14 @@ void Approvals::reconcile(const std::string& id) {
       runtime_->describe_execution(approval.execution_arn);
   const bool gone = !execution.ok() && execution.error().code == "ExecutionDoesNotExist";
   if (gone || (execution.ok() && execution->status != store::ExecutionStatus::kRunning)) {
-    return close_as(id, ApprovalStatus::kCancelled, "The execution had ended");
+    return close_as_gone(id, "The execution had ended");
   }
   const Result<std::vector<runtime::WaitingReason>> reasons = runtime_->explain(approval.execution_arn);
   const bool waits =
       !reasons.ok() || std::any_of(reasons->begin(), reasons->end(), [&approval](const auto& reason) {
         return reason.frame == approval.key.frame && reason.state_name == approval.state_name;
       });
-  if (!waits) return close_as(id, ApprovalStatus::kCancelled, "The execution went on without it");
+  if (!waits) return close_as_gone(id, "The execution went on without it");
   arm(id, approval.expires_at);
 }
 
@@ -230,10 +230,14 @@ void Approvals::opened(const Approval& approval, const std::vector<Approval>& su
 void Approvals::close(const runtime::AttemptKey& key) {
   const auto found = ids_by_key_.find(key);
   if (found == ids_by_key_.end()) return;
-  const Approval& approval = find_open(found->second)->approval;
+  close_as_gone(found->second, "The execution no longer waits for it");
+}
+
+void Approvals::close_as_gone(const std::string& id, std::string note) {
+  const Approval& approval = find_open(id)->approval;
   const bool late = loop_.now() >= std::min(approval.deadline, approval.expires_at);
-  if (late) return close_as(found->second, ApprovalStatus::kExpired, "Nobody decided in time");
-  close_as(found->second, ApprovalStatus::kCancelled, "The execution no longer waits for it");
+  if (late) return close_as(id, ApprovalStatus::kExpired, "Nobody decided in time");
+  close_as(id, ApprovalStatus::kCancelled, std::move(note));
 }
 
 void Approvals::close_as(const std::string& id, ApprovalStatus status, std::string note) {

@@ -138,6 +138,8 @@ class Approvals final : public integrations::ApprovalDesk {
   void answer_expired(Approval expired, AuditEntry entry, Outcome done);
   // Closes what nobody waits for with a batch of its own, again and again until the store takes it.
   void close_as(const std::string& id, ApprovalStatus status, std::string note);
+  // Nobody waits for it: EXPIRED after its time, CANCELLED before.
+  void close_as_gone(const std::string& id, std::string note);
   void settled(const std::string& id, Approval closed, const Status& status, const Callback<Approval>& done);
   void reconcile(const std::string& id);
   AuditEntry entry_for(const Approval& approval, std::string action, std::string outcome) const;

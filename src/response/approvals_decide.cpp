@@ -210,11 +210,10 @@ void Approvals::settled(const std::string& id, Approval closed, const Status& st
                "Try again in a moment"});
     return leave(id);
   }
-  const Open* open = find_open(id);
-  const bool late = loop_.now() >= std::min(open->approval.deadline, open->approval.expires_at);
+  const bool late = loop_.now() >= std::min(closed.deadline, closed.expires_at);
   const std::string note = late ? "Nobody decided in time" : "The execution no longer waits for it";
   find_open(id)->busy = false;
-  close_as(id, late ? ApprovalStatus::kExpired : ApprovalStatus::kCancelled, note);
+  close_as_gone(id, note);
   done(Error{"AlreadyDecided", note});
 }
 

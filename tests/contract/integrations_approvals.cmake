@@ -1,0 +1,4 @@
+add_executable(integrations_approvals_test ${CMAKE_CURRENT_LIST_DIR}/integrations_approvals_test.cpp)
+target_link_libraries(integrations_approvals_test PRIVATE sortie_runtime sortie_integrations sortie_response GTest::gtest_main)
+add_test(NAME integrations_approvals_test COMMAND integrations_approvals_test)
+set_property(GLOBAL APPEND PROPERTY SORTIE_TEST_PROGRAMS integrations_approvals_test)
