@@ -7,7 +7,7 @@
 #include "cli/commands.h"
 #include "cli/completion.h"
 #include "cli/exit_code.h"
-#include "cli/playbook_test.h"
+#include "cli/playbook_tests.h"
 #include "cli/server_app.h"
 
 namespace sortie::cli {

@@ -1,4 +1,4 @@
-#include "cli/playbook_test.h"
+#include "cli/playbook_tests.h"
 
 #include <cstdio>
 #include <map>
