@@ -7,7 +7,9 @@
 // durable in the order they were appended. Nothing may leave the process (a reply, a command) before `done`.
 // Every batch names its shard and the epoch under which the shard was acquired; a stale epoch is refused
 // (code "StaleEpoch"), so a node that lost its lease cannot write. If a commit fails for a reason of the
-// disk, every batch that was queued behind it fails too, in order: the caller reloads what it held in memory.
+// disk, every batch that was appended before the loop is told fails too, all in order in one callback of the
+// loop: they may rest on what was not written. The caller reloads what it held in memory; what it appends
+// then is tried.
 //
 // Reading. Reads are synchronous, may be called from any thread, and see every batch reported durable,
 // wherever the store keeps it meanwhile. A read that cannot be answered is an error, never "not found".
@@ -97,6 +99,8 @@ struct LogLine {
   std::uint64_t sequence = 0;  // Given by the store: ascending over all streams, from 1; 0 when appending.
 };
 
+// The members apply in the order in which they stand here: a frame that is in `frames` and in `frames_gone`
+// is gone, whatever an execution that is in `ended` has in `frames` goes with the others.
 struct Batch {
   ShardNo shard = 0;
   Epoch epoch = 0;

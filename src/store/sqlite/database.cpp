@@ -4,6 +4,8 @@
 
 namespace sortie::store::sqlite {
 
+constexpr int kCopyPages = 256;  // A step of copy_database: 4 MiB.
+
 Query::~Query() {
   if (statement_ == nullptr) return;
   sqlite3_reset(statement_);
@@ -155,6 +157,16 @@ Error Connection::error(int code) const {
       return Error{"StoreUnavailable", file_ + ": " + detail + " (SQLite code " + std::to_string(code) + ")",
                    file_, ""};
   }
+}
+
+Status copy_database(Connection& from, Connection& to) {
+  sqlite3_backup* backup = sqlite3_backup_init(to.handle(), "main", from.handle(), "main");
+  if (backup == nullptr) return to.error(sqlite3_errcode(to.handle()));
+  int code = SQLITE_OK;
+  while (code == SQLITE_OK) code = sqlite3_backup_step(backup, kCopyPages);
+  sqlite3_backup_finish(backup);
+  if (code != SQLITE_DONE) return to.error(code);
+  return {};
 }
 
 Transaction::~Transaction() {

@@ -102,4 +102,8 @@ class Transaction {
   bool open_ = false;
 };
 
+// Copies the whole database in steps. A `from` that is inside a read transaction is copied as of that
+// snapshot, whatever is written meanwhile.
+Status copy_database(Connection& from, Connection& to);
+
 }  // namespace sortie::store::sqlite

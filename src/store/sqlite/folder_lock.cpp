@@ -68,6 +68,17 @@ Status make_private_file(const std::string& file) {
   return {};
 }
 
+Status sync_file(const std::string& file) {
+  int descriptor = ::open(file.c_str(), O_RDONLY | O_CLOEXEC);
+  bool synced = descriptor >= 0 && ::fsync(descriptor) == 0;
+  int code = errno;
+  if (descriptor >= 0) ::close(descriptor);
+  if (synced) return {};
+  return Error{"StoreUnavailable",
+               "cannot write " + file + ": " + std::error_code(code, std::generic_category()).message(), file,
+               ""};
+}
+
 std::uint64_t file_size(const std::string& file) {
   struct stat found {};
   return stat(file.c_str(), &found) == 0 ? static_cast<std::uint64_t>(found.st_size) : 0;

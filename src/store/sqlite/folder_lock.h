@@ -23,6 +23,7 @@ class FolderLock {
 
 // Makes an empty file with mode 0600 unless it is there: SQLite's own files take its mode.
 Status make_private_file(const std::string& file);
+Status sync_file(const std::string& file);
 std::uint64_t file_size(const std::string& file);  // 0 when it is not there.
 
 }  // namespace sortie::store::sqlite

@@ -1,8 +1,4 @@
 // Reader's other half: payloads, and what lies in plain tables (documents, log lines), and backups.
-#include <fcntl.h>
-#include <sqlite3.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
@@ -15,8 +11,6 @@
 namespace sortie::store::sqlite {
 
 namespace reader_tables {
-
-constexpr int kBackupPages = 256;  // A step of a backup: 4 MiB.
 
 #define SORTIE_LOG_COLUMNS "SELECT sequence, stream, time, source, type, subject, body FROM log INDEXED BY "
 #define SORTIE_LOG_RANGE " AND sequence > ?2 AND sequence < ?3 ORDER BY sequence "
@@ -44,27 +38,6 @@ LogPlan plan_of(const LogQuery& query) {
     return {SORTIE_LOG_PLAN("log_by_time", " AND time >= ?4 AND time < ?5"), {}, true};
   }
   return {SORTIE_LOG_PLAN("log_by_stream", ""), {}};
-}
-
-Status sync_file(const std::string& file) {
-  int descriptor = ::open(file.c_str(), O_RDONLY | O_CLOEXEC);
-  bool synced = descriptor >= 0 && ::fsync(descriptor) == 0;
-  int code = errno;
-  if (descriptor >= 0) ::close(descriptor);
-  if (synced) return {};
-  return Error{"StoreUnavailable",
-               "cannot write " + file + ": " + std::error_code(code, std::generic_category()).message(), file,
-               ""};
-}
-
-Status copy_database(Connection& from, Connection& to) {
-  sqlite3_backup* backup = sqlite3_backup_init(to.handle(), "main", from.handle(), "main");
-  if (backup == nullptr) return to.error(sqlite3_errcode(to.handle()));
-  int code = SQLITE_OK;
-  while (code == SQLITE_OK) code = sqlite3_backup_step(backup, kBackupPages);
-  sqlite3_backup_finish(backup);
-  if (code != SQLITE_DONE) return to.error(code);
-  return {};
 }
 
 }  // namespace reader_tables
@@ -161,9 +134,9 @@ Status Reader::backup(const std::string& file) {
   SORTIE_TRY_STATUS(make_private_file(part));
   Status copied = [&]() -> Status {
     SORTIE_TRY(auto to, Connection::open(part, OpenMode::kReadWrite));
-    return reader_tables::copy_database(*db, *to);
+    return copy_database(*db, *to);
   }();
-  if (copied) copied = reader_tables::sync_file(part);
+  if (copied) copied = sync_file(part);
   if (copied && std::rename(part.c_str(), file.c_str()) != 0) {
     copied = Error{
         "StoreUnavailable",

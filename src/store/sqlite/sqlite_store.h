@@ -22,6 +22,7 @@
 // queued. `Done` callbacks of one group come in one Loop::post; they may still come after the store is gone.
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "base/clock.h"
 #include "base/result.h"
@@ -49,5 +50,14 @@ struct SqliteOptions {
 
 // Error codes as in store.h.
 Result<std::unique_ptr<Store>> open_sqlite_store(SqliteOptions options);
+
+// What Store::check() answers, for a folder that another process may have open: it takes no lock and reads
+// one snapshot of the file.
+Result<std::vector<std::string>> check_sqlite_folder(const std::string& folder);
+
+// Puts a backup (Store::backup) into the folder, whose store must not be open. The backup is checked first;
+// one that does not hold its invariants is "StoreCorrupt". What was there before is kept as
+// sortie.db.before-restore (replacing an earlier one of that name).
+Status restore_sqlite_folder(const std::string& backup_file, const std::string& folder);
 
 }  // namespace sortie::store

@@ -302,6 +302,44 @@ TEST(SqliteStore, AnInputOutputErrorFailsAllThatIsQueuedAndThenItGoesOn) {
   EXPECT_FALSE((*store)->find_execution(ExecutionNo{900})->has_value());
 }
 
+TEST(SqliteStore, AFolderIsCheckedWhileItsStoreIsOpenAndAfterwards) {
+  Opened at;
+  at.options.overlay_bytes_max = 2'000;
+  auto store = at.open();
+  Epoch epoch = *(*store)->acquire(0);
+  for (ExecutionNo no = 1; no <= 9; ++no) ASSERT_TRUE(at.commit(**store, starting(epoch, no)).ok());
+  EXPECT_THAT(*check_sqlite_folder(at.options.folder), IsEmpty());
+  store.value().reset();
+  EXPECT_THAT(*check_sqlite_folder(at.options.folder), IsEmpty());
+  run_sql(at.file(), "UPDATE segment SET live_bytes = 5");
+  EXPECT_FALSE(check_sqlite_folder(at.options.folder)->empty());
+  EXPECT_EQ(check_sqlite_folder(at.folder.path()).error().code, "StoreUnavailable");
+}
+
+TEST(SqliteStore, ABackupIsRestoredAndWhatWasThereIsKept) {
+  Opened at;
+  std::string backup = at.folder.path() + "/backup.db";
+  auto store = at.open();
+  Epoch epoch = *(*store)->acquire(0);
+  ASSERT_TRUE(at.commit(**store, starting(epoch, 1)).ok());
+  ASSERT_TRUE((*store)->backup(backup).ok());
+  EXPECT_EQ(mode_of(backup), 0600u);
+  ASSERT_TRUE(at.commit(**store, starting(epoch, 2)).ok());
+  Status refused = restore_sqlite_folder(backup, at.options.folder);
+  ASSERT_FALSE(refused.ok());
+  EXPECT_THAT(refused.error().message, HasSubstr("in use by process"));
+  store.value().reset();
+  Status restored = restore_sqlite_folder(backup, at.options.folder);
+  ASSERT_TRUE(restored.ok()) << to_text(restored.error());
+  store = at.open();
+  ASSERT_TRUE(store.ok()) << to_text(store.error());
+  EXPECT_TRUE((*store)->find_execution(ExecutionNo{1})->has_value());
+  EXPECT_FALSE((*store)->find_execution(ExecutionNo{2})->has_value());
+  EXPECT_TRUE(std::filesystem::exists(at.file() + ".before-restore"));
+  std::ofstream(backup, std::ios::trunc) << "no database";
+  EXPECT_EQ(restore_sqlite_folder(backup, at.folder.path() + "/other").error().code, "StoreCorrupt");
+}
+
 TEST(SqliteStore, ManyThreadsReadWhileOneWrites) {
   Opened at;
   at.options.overlay_bytes_max = 8'000;
