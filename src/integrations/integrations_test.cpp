@@ -370,6 +370,17 @@ TEST_F(StatesTest, ARefusedStartHasTheNameThatStepFunctionsGivesIt) {
             0u);
 }
 
+TEST_F(StatesTest, AStartThatTheStoreRefusesIsTriedAgain) {
+  runtime.start_error = Error{"ServiceUnavailable", "disk"};
+  dispatch("", named);
+  loop.advance_ms(3'500);
+  EXPECT_EQ(runtime.starts.size(), 3u);
+  EXPECT_TRUE(runtime.answers.empty()) << "our trouble is not the task's";
+  runtime.start_error.reset();
+  loop.advance_ms(30'000);
+  EXPECT_EQ(answer().kind, "succeeded");
+}
+
 // What a new process does when the runtime dispatches the attempt again.
 class StatesAfterRestart : public StatesTest {
  protected:
@@ -409,6 +420,34 @@ TEST_F(StatesAfterRestart, ANamedChildIsRememberedWithItsStart) {
   runtime.end_execution(kParent, store::ExecutionStatus::kSucceeded);
   loop.run();
   EXPECT_TRUE(store.documents.empty()) << "forgotten with its parent";
+}
+
+// The runtime does not dispatch a task again that was submitted: the waiting goes on from the document.
+TEST_F(StatesAfterRestart, TheWaitingForASubmittedChildGoesOn) {
+  dispatch(".sync:2", named);
+  runtime.answers.clear();
+  dispatcher.stop();
+  StatesIntegration fresh(loop, store);
+  runtime.executions[kParent].arn = kParent;
+  fresh.attach(runtime, [this](store::Batch batch) { store.append(std::move(batch), [](const Status&) {}); });
+  loop.run();
+  runtime.executions[child_arn].output_text = "{\"n\":1}";
+  end(child_arn, store::ExecutionStatus::kSucceeded);
+  ASSERT_EQ(runtime.answers.size(), 1u);
+  EXPECT_EQ(runtime.answers[0].key, (runtime::AttemptKey{4, 0, 2, 1}));
+  EXPECT_EQ(runtime.answers[0].output.get("Output"), parsed("{\"n\":1}"));
+}
+
+TEST_F(StatesAfterRestart, AChildWhoseParentEndedMeanwhileIsStoppedAndForgotten) {
+  dispatch(".sync", named);
+  dispatcher.stop();
+  runtime.executions[kParent].arn = kParent;
+  runtime.executions[kParent].status = store::ExecutionStatus::kAborted;
+  StatesIntegration fresh(loop, store);
+  fresh.attach(runtime, [this](store::Batch batch) { store.append(std::move(batch), [](const Status&) {}); });
+  loop.run();
+  EXPECT_EQ(runtime.stops, std::vector<std::string>{child_arn});
+  EXPECT_TRUE(store.documents.empty());
 }
 
 TEST_F(StatesTest, ANameThatAnotherAttemptTookIsTaken) {

@@ -1,5 +1,8 @@
 #include "integrations/states.h"
 
+#include <algorithm>
+#include <optional>
+
 #include "integrations/results.h"
 #include "json/text.h"
 
@@ -87,18 +90,75 @@ std::string execution_arn(const std::string& state_machine_arn, const std::strin
   return arn + ":" + name;
 }
 
+constexpr std::int64_t kAgainMsMin = 1'000;
+constexpr std::int64_t kAgainMsMax = 30'000;
+constexpr std::size_t kPageSize = 500;
+
+bool is_our_trouble(const Error& error) {
+  return error.code == "ServiceUnavailable" || error.code == "ThrottlingException";
+}
+
+// What is remembered of a child.
+store::Document document_of(const runtime::TaskOrder& order, const std::string& child) {
+  const asl::TaskPattern pattern = order.resource.pattern;
+  const json::Value value = json::Value::object({{"child", child},
+                                                 {"parent", order.execution_arn},
+                                                 {"execution_no", order.key.execution},
+                                                 {"frame", static_cast<std::int64_t>(order.key.frame)},
+                                                 {"entry", static_cast<std::int64_t>(order.key.entry)},
+                                                 {"attempt", static_cast<std::int64_t>(order.key.attempt)},
+                                                 {"waits", is_sync(pattern)},
+                                                 {"parsed", pattern == asl::TaskPattern::kSync2}});
+  return {kKind, order.idempotency_key, json::to_text(value)};
+}
+
+struct Remembered {
+  std::string child, parent;
+  runtime::AttemptKey key;
+  bool waits = false, parsed = false;
+};
+
+std::optional<Remembered> read_document(std::string_view text) {
+  const Result<json::Value> value = json::parse(text);
+  if (!value || !value->get("child").is_string() || !value->get("parent").is_string()) return std::nullopt;
+  const auto number = [&value](std::string_view name) {
+    return value->get(name).is_integer() ? value->get(name).as_integer() : 0;
+  };
+  Remembered found;
+  found.child = value->get("child").to_std_string();
+  found.parent = value->get("parent").to_std_string();
+  found.key = {static_cast<store::ExecutionNo>(number("execution_no")),
+               static_cast<store::FrameNo>(number("frame")), static_cast<std::uint32_t>(number("entry")),
+               static_cast<std::uint32_t>(number("attempt"))};
+  found.waits = value->get("waits") == json::Value(true);
+  found.parsed = value->get("parsed") == json::Value(true);
+  return found;
+}
+
 }  // namespace states_task
+
+struct StatesIntegration::Attempt {
+  runtime::TaskOrder order;
+  Report report;
+  runtime::StartRequest request;
+  std::string child;  // The ARN it gets.
+  bool is_named = false;
+  std::int64_t again_ms = states_task::kAgainMsMin;
+};
 
 StatesIntegration::StatesIntegration(Loop& loop, store::Store& store) : loop_(loop), store_(store) {}
 
-void StatesIntegration::attach(runtime::Runtime& runtime, std::function<void(store::Batch)> forget) {
+void StatesIntegration::attach(runtime::Runtime& runtime, std::function<void(store::Batch)> write) {
   runtime_ = &runtime;
-  forget_ = std::move(forget);
+  write_ = std::move(write);
   subscription_ =
       runtime.observe([this, alive = std::weak_ptr<int>(alive_)](const runtime::ExecutionChange& change) {
         if (alive.expired() || change.status == store::ExecutionStatus::kRunning) return;
         parent_ended(change.execution_arn);
       });
+  loop_.post([this, alive = std::weak_ptr<int>(alive_)] {
+    if (!alive.expired()) resume();
+  });
 }
 
 void StatesIntegration::start(const runtime::TaskOrder& order, Report report) {
@@ -112,43 +172,74 @@ void StatesIntegration::start(const runtime::TaskOrder& order, Report report) {
                                                "' could not be used to start the Task: StateMachineArn and "
                                                "Name must be text");
   }
-  runtime::StartRequest request;
+  auto attempt = std::make_shared<Attempt>(Attempt{order, report, {}, "", name.is_string()});
+  runtime::StartRequest& request = attempt->request;
   request.state_machine_arn = arn.to_std_string();
   request.input_text = states_task::input_text(order.parameters.get("Input"));
   request.actor = acting_execution(order);
   const json::Value& trace = order.parameters.get("TraceHeader");
   if (trace.is_string()) request.trace_header = trace.to_std_string();
-  const bool is_named = name.is_string();
-  request.name = is_named ? name.to_std_string() : derived_uuid(order.idempotency_key);
-  const std::string child = states_task::execution_arn(request.state_machine_arn, request.name);
-  if (is_named) {
-    remember(order);
-    const Result<std::optional<std::string>> before =
-        store_.find_document(states_task::kKind, order.idempotency_key);
-    if (before.ok() && *before) return started(order, report, **before, {});
-    request.with.documents.push_back({states_task::kKind, order.idempotency_key, child});
+  request.name = attempt->is_named ? name.to_std_string() : derived_uuid(order.idempotency_key);
+  attempt->child = states_task::execution_arn(request.state_machine_arn, request.name);
+  begin(std::move(attempt));
+}
+
+void StatesIntegration::begin(std::shared_ptr<Attempt> attempt) {
+  const runtime::TaskOrder& order = attempt->order;
+  if (!attempt->report.is_wanted()) return;
+  const bool is_sync = states_task::is_sync(order.resource.pattern);
+  const auto before = store_.find_document(states_task::kKind, order.idempotency_key);
+  if (!before.ok()) return answered(attempt, Error{"ServiceUnavailable", before.error().message});
+  if (is_sync || attempt->is_named) remembered_[order.execution_arn].insert(order.idempotency_key);
+  if (*before) {
+    const auto child = states_task::read_document(**before);
+    return started(order, attempt->report, child ? child->child : attempt->child, {});
   }
-  runtime_->start_execution(
-      std::move(request), [this, order, report, child, is_named,
-                           alive = std::weak_ptr<int>(alive_)](const Result<runtime::StartReply>& reply) {
-        if (alive.expired()) return;
-        if (reply.ok()) return started(order, report, reply->execution_arn, reply->started_at);
-        const Error& error = reply.error();
-        // A name made from the key can only be taken by this very attempt.
-        if (!is_named && error.code == "ExecutionAlreadyExists") return started(order, report, child, {});
-        const std::string cause = service_cause(error.message, "AWSStepFunctions", 400, error.code,
-                                                derived_uuid("request " + order.idempotency_key));
-        report.failed(states_task::exception_name(error.code), cause);
-      });
+  runtime::StartRequest request = attempt->request;
+  // A plain start without a name needs no memory: its name says whose it is.
+  if (is_sync || attempt->is_named) {
+    request.with.documents.push_back(states_task::document_of(order, attempt->child));
+  }
+  runtime_->start_execution(std::move(request), [this, attempt, alive = std::weak_ptr<int>(alive_)](
+                                                    const Result<runtime::StartReply>& reply) {
+    if (!alive.expired()) answered(attempt, reply);
+  });
+}
+
+void StatesIntegration::answered(const std::shared_ptr<Attempt>& attempt,
+                                 const Result<runtime::StartReply>& reply) {
+  const runtime::TaskOrder& order = attempt->order;
+  // A name made from the key can only be taken by this very attempt.
+  const bool is_ours = !reply.ok() && !attempt->is_named && reply.error().code == "ExecutionAlreadyExists";
+  if (reply.ok() || is_ours) {
+    const bool has_memory = reply.ok() && !reply->existed;
+    if (!has_memory && write_ && remembered_.count(order.execution_arn) != 0) {
+      // Nothing was started, so nothing was written with it; this goes ahead of what the runtime writes next.
+      store::Batch batch;
+      batch.documents.push_back(states_task::document_of(order, attempt->child));
+      write_(std::move(batch));
+    }
+    return started(order, attempt->report, attempt->child, reply.ok() ? reply->started_at : Timestamp{});
+  }
+  if (states_task::is_our_trouble(reply.error())) {
+    const std::int64_t wait_ms = attempt->again_ms;
+    attempt->again_ms = std::min(wait_ms * 2, states_task::kAgainMsMax);
+    loop_.call_at(loop_.now().plus_ms(wait_ms), [this, attempt, alive = std::weak_ptr<int>(alive_)] {
+      if (!alive.expired()) begin(attempt);
+    });
+    return;
+  }
+  const Error& error = reply.error();
+  attempt->report.failed(states_task::exception_name(error.code),
+                         service_cause(error.message, "AWSStepFunctions", 400, error.code,
+                                       derived_uuid("request " + order.idempotency_key)));
 }
 
 void StatesIntegration::started(const runtime::TaskOrder& order, const Report& report, const std::string& arn,
                                 Timestamp at) {
+  const bool is_sync = states_task::is_sync(order.resource.pattern);
   if (!report.is_wanted()) {
-    // Cancelled while it was being started.
-    if (states_task::is_sync(order.resource.pattern)) {
-      runtime_->stop_execution(arn, "", "", acting_execution(order), [](const Result<Timestamp>&) {});
-    }
+    if (is_sync) stop_child(arn);  // Cancelled while it was being started.
     return;
   }
   if (at.ms == 0) {
@@ -157,48 +248,91 @@ void StatesIntegration::started(const runtime::TaskOrder& order, const Report& r
   }
   const std::string request_id = derived_uuid("request " + order.idempotency_key);
   json::Value answer = states_task::start_answer(arn, at, loop_.now(), request_id);
-  if (!states_task::is_sync(order.resource.pattern)) return report.answered(std::move(answer));
+  if (!is_sync) return report.answered(std::move(answer));
   report.submitted(std::move(answer));
-  wait_for(order, report, arn);
+  const bool parsed = order.resource.pattern == asl::TaskPattern::kSync2;
+  wait_for(order.key, arn, [report, parsed](const runtime::ExecutionDescription& ended) {
+    if (ended.status == store::ExecutionStatus::kSucceeded) {
+      return report.succeeded(states_task::description(ended, parsed));
+    }
+    report.failed("States.TaskFailed", json::to_text(states_task::description(ended, false)));
+  });
 }
 
-void StatesIntegration::wait_for(const runtime::TaskOrder& order, const Report& report,
-                                 const std::string& arn) {
-  const bool parsed = order.resource.pattern == asl::TaskPattern::kSync2;
-  Child& child = children_[order.key];
+void StatesIntegration::wait_for(const runtime::AttemptKey& key, const std::string& arn, Ended ended) {
+  Child& child = children_[key];
   child.arn = arn;
   child.waiting =
-      runtime_->when_ended(arn, [this, key = order.key, report, parsed, alive = std::weak_ptr<int>(alive_)](
-                                    const runtime::ExecutionDescription& ended) {
+      runtime_->when_ended(arn, [this, key, ended = std::move(ended), alive = std::weak_ptr<int>(alive_)](
+                                    const runtime::ExecutionDescription& description) {
         if (alive.expired()) return;
         // Not inside its own callback: the handle may hold what runs here.
         if (auto node = children_.extract(key)) loop_.post([handle = std::move(node.mapped().waiting)] {});
-        if (ended.status == store::ExecutionStatus::kSucceeded) {
-          return report.succeeded(states_task::description(ended, parsed));
-        }
-        report.failed("States.TaskFailed", json::to_text(states_task::description(ended, false)));
+        ended(description);
       });
 }
 
-void StatesIntegration::cancel(const runtime::AttemptKey& key) {
-  auto node = children_.extract(key);
-  if (!node) return;
+void StatesIntegration::resume() {
+  store::Batch gone;
+  std::string after;
+  while (true) {
+    const auto page = store_.list_documents(states_task::kKind, after, states_task::kPageSize);
+    if (!page.ok()) {
+      loop_.call_at(loop_.now().plus_ms(states_task::kAgainMsMin),
+                    [this, alive = std::weak_ptr<int>(alive_)] {
+                      if (!alive.expired()) resume();
+                    });
+      return;
+    }
+    for (const store::Document& document : *page) resume_one(document, gone);
+    if (page->size() < states_task::kPageSize) break;
+    after = page->back().key;
+  }
+  if (!gone.empty() && write_) write_(std::move(gone));
+}
+
+void StatesIntegration::resume_one(const store::Document& document, store::Batch& gone) {
+  const auto memory = states_task::read_document(document.value);
+  const auto parent =
+      memory ? runtime_->describe_execution(memory->parent) : Error{"ExecutionDoesNotExist", ""};
+  const bool open = parent.ok() ? parent->status == store::ExecutionStatus::kRunning
+                                : parent.error().code != "ExecutionDoesNotExist";
+  if (!open) {
+    // Its end may have come before the child was told.
+    if (memory && memory->waits) stop_child(memory->child);
+    gone.documents_gone.emplace_back(states_task::kKind, document.key);
+    return;
+  }
+  remembered_[memory->parent].insert(document.key);
+  // An order that was dispatched again has found its child already.
+  if (!memory->waits || children_.count(memory->key) != 0) return;
+  wait_for(memory->key, memory->child,
+           [this, key = memory->key, parsed = memory->parsed](const runtime::ExecutionDescription& ended) {
+             if (ended.status == store::ExecutionStatus::kSucceeded) {
+               return runtime_->task_succeeded(key, states_task::description(ended, parsed));
+             }
+             const std::string cause = json::to_text(states_task::description(ended, false));
+             runtime_->task_failed(key, "States.TaskFailed", cause);
+           });
+}
+
+void StatesIntegration::stop_child(const std::string& arn) {
   Actor actor;
   actor.kind = Actor::Kind::kSystem;
   actor.channel = "execution";
-  runtime_->stop_execution(node.mapped().arn, "", "", actor, [](const Result<Timestamp>&) {});
+  runtime_->stop_execution(arn, "", "", actor, [](const Result<Timestamp>&) {});
 }
 
-void StatesIntegration::remember(const runtime::TaskOrder& order) {
-  remembered_[order.execution_arn].insert(order.idempotency_key);
+void StatesIntegration::cancel(const runtime::AttemptKey& key) {
+  if (auto node = children_.extract(key)) stop_child(node.mapped().arn);
 }
 
 void StatesIntegration::parent_ended(const std::string& arn) {
   const auto node = remembered_.extract(arn);
-  if (!node || !forget_) return;
+  if (!node || !write_) return;
   store::Batch batch;
   for (const std::string& key : node.mapped()) batch.documents_gone.emplace_back(states_task::kKind, key);
-  forget_(std::move(batch));
+  write_(std::move(batch));
 }
 
 }  // namespace sortie::integrations

@@ -5,10 +5,14 @@
 //   .sync                                 then the child's end: Input and Output as JSON text
 //   .sync:2                               the same, with Input and Output as JSON
 //
-// A repeated dispatch of the same attempt attaches to the child that it started before: a child that was
-// given no Name gets one made from the idempotency key; one with a Name is remembered in a document
-// ("started_child", by idempotency key) that is written in the transaction that starts it, and forgotten when
-// the parent has ended. A .sync parent that is cancelled stops its child.
+// What was started for whom is remembered in a document ("started_child", by idempotency key) that is written
+// in the transaction that starts the child. A repeated dispatch of the same attempt finds its child there (or
+// by the name that is made from the key, where none is given), and after a restart the waiting of .sync goes
+// on from there: the runtime does not dispatch a submitted task again. The document goes when the parent has
+// ended. A .sync parent that is cancelled stops its child.
+//
+// A store or runtime that cannot take the start this moment is our own trouble, not the task's: it is tried
+// again until the task is cancelled.
 //
 // A child that does not succeed fails the task with States.TaskFailed and what DescribeExecution says as
 // cause.
@@ -25,9 +29,9 @@ namespace sortie::integrations {
 class StatesIntegration final : public Integration {
  public:
   StatesIntegration(Loop& loop, store::Store& store);
-  // `forget` appends a batch under the epoch that the runtime holds: it removes what is remembered of
-  // children that nobody will ask for again. Without it they stay.
-  void attach(runtime::Runtime& runtime, std::function<void(store::Batch)> forget = {});
+  // `write` appends a batch of documents under the epoch that the runtime holds. Goes on with what waited
+  // before a restart as soon as the loop turns, which has to be after the runtime has recovered.
+  void attach(runtime::Runtime& runtime, std::function<void(store::Batch)> write = {});
 
   void start(const runtime::TaskOrder& order, Report report) override;
   void cancel(const runtime::AttemptKey& key) override;
@@ -37,16 +41,23 @@ class StatesIntegration final : public Integration {
     std::string arn;
     std::shared_ptr<void> waiting;  // Ends the waiting for its end.
   };
+  // One child that is to be started, however often the store refuses.
+  struct Attempt;
+  using Ended = std::function<void(const runtime::ExecutionDescription&)>;
 
+  void begin(std::shared_ptr<Attempt> attempt);
+  void answered(const std::shared_ptr<Attempt>& attempt, const Result<runtime::StartReply>& reply);
   void started(const runtime::TaskOrder& order, const Report& report, const std::string& arn, Timestamp at);
-  void wait_for(const runtime::TaskOrder& order, const Report& report, const std::string& arn);
-  void remember(const runtime::TaskOrder& order);
+  void wait_for(const runtime::AttemptKey& key, const std::string& arn, Ended ended);
+  void resume();
+  void resume_one(const store::Document& document, store::Batch& gone);
+  void stop_child(const std::string& arn);
   void parent_ended(const std::string& arn);
 
   Loop& loop_;
   store::Store& store_;
   runtime::Runtime* runtime_ = nullptr;
-  std::function<void(store::Batch)> forget_;
+  std::function<void(store::Batch)> write_;
   std::map<runtime::AttemptKey, Child> children_;
   std::map<std::string, std::set<std::string>, std::less<>> remembered_;  // Parent's ARN -> document keys.
   std::shared_ptr<void> subscription_;

@@ -1,0 +1,4 @@
+add_executable(integrations_states_test ${CMAKE_CURRENT_LIST_DIR}/integrations_states_test.cpp)
+target_link_libraries(integrations_states_test PRIVATE sortie_runtime sortie_integrations GTest::gtest_main)
+add_test(NAME integrations_states_test COMMAND integrations_states_test)
+set_property(GLOBAL APPEND PROPERTY SORTIE_TEST_PROGRAMS integrations_states_test)
