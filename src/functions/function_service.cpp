@@ -1,5 +1,3 @@
-#include "functions/function_service.h"
-
 #include <time.h>
 
 #include <algorithm>
@@ -7,16 +5,8 @@
 
 #include "base/hash.h"
 #include "base/text.h"
-#include "functions/async_queue.h"
-#include "functions/code_package.h"
 #include "functions/function_folder.h"
-#include "functions/function_store.h"
-#include "functions/invocation_log.h"
-#include "functions/memory_limit.h"
-#include "functions/sandbox.h"
-#include "functions/worker_identity.h"
-#include "functions/worker_pool.h"
-#include "io/file.h"
+#include "functions/function_service_impl.h"
 #include "json/text.h"
 
 namespace sortie::functions {
@@ -24,26 +14,6 @@ namespace sortie::functions {
 namespace {
 
 constexpr const char* kMarkerName = "SORTIE_WORKER";
-
-// Unpacked code, removed when the last configuration and worker that use it are gone and it was replaced.
-class CodeFolder {
- public:
-  CodeFolder(io::EventLoop& loop, std::string path) : loop_(loop), path_(std::move(path)) {}
-  ~CodeFolder() {
-    if (is_obsolete) loop_.run_in_background([path = path_] { (void)io::remove_tree(path).ok(); }, [] {});
-  }
-  CodeFolder(const CodeFolder&) = delete;
-  CodeFolder& operator=(const CodeFolder&) = delete;
-  bool is_obsolete = false;
-
- private:
-  io::EventLoop& loop_;
-  std::string path_;
-};
-
-std::string key_of(std::string_view account, std::string_view name) {
-  return std::string(account) + "/" + std::string(name);
-}
 
 // The same text gives the same id: a repeated attempt is the same request to the handler.
 std::string derived_uuid(std::string_view text) {
@@ -62,134 +32,7 @@ InvokeResult api_error(std::string code, std::string message, int status) {
   return result;
 }
 
-Error conflict(const std::string& arn) {
-  return {"ResourceConflictException",
-          "The operation cannot be performed at this time. An update is in progress for resource: " + arn, "",
-          ""};
-}
-
-class Service final : public FunctionService, public WorkerHost {
- public:
-  Service(io::EventLoop& loop, Random& random, FunctionServiceOptions options,
-          std::unique_ptr<CredentialSource> credentials, Sandbox sandbox)
-      : loop_(loop),
-        random_(random),
-        options_(std::move(options)),
-        credentials_(std::move(credentials)),
-        sandbox_(std::move(sandbox)),
-        limits_(options_.cgroup_folder),
-        root_(options_.data_folder.empty() ? "" : options_.data_folder + "/functions"),
-        store_(root_),
-        logs_(root_.empty() ? "" : root_ + "/logs"),
-        identities_(random),
-        tokens_(root_.empty() ? "" : root_ + "/handed-tokens") {}
-
-  ~Service() override {
-    *alive_ = false;
-    loop_.cancel(watch_timer_);
-  }
-
-  Status open();
-
-  void invoke(InvokeRequest request, InvokeCallback done) override;
-  std::vector<std::string> sandbox_report() const override {
-    std::vector<std::string> report = sandbox_.report();
-    report.push_back(limits_.report());
-    return report;
-  }
-  bool sandbox_is_complete() const override { return sandbox_.is_complete(); }
-  void set_server_url(std::string url) override { options_.server_url = std::move(url); }
-  std::vector<Error> load_folder(const std::string& folder) override;
-  void watch_folder(const std::string& folder, std::int64_t interval_ms,
-                    std::function<void(std::vector<std::string>, std::vector<Error>)> changed) override;
-
-  void create_function(FunctionConfig config, std::string zip, ConfigCallback done) override;
-  void update_code(std::string account, std::string function, CodeUpdate update,
-                   ConfigCallback done) override;
-  void update_configuration(std::string account, std::string function, std::string expected_revision_id,
-                            std::function<void(FunctionConfig&)> change, ConfigCallback done) override;
-  Status delete_function(std::string_view account, std::string_view function) override;
-  Result<FunctionConfig> get_function(std::string_view account, std::string_view function) const override;
-  std::vector<FunctionConfig> list_functions(std::string_view account) const override;
-  std::vector<InvocationLog> logs(std::string_view account, std::string_view function, Timestamp since,
-                                  std::string_view request_id) const override;
-  std::optional<WorkerIdentity> find_worker(std::string_view access_key_id) const override {
-    return identities_.find(access_key_id);
-  }
-  bool was_handed(std::string_view account, std::string_view function,
-                  std::string_view task_token) const override {
-    return tokens_.has(key_of(account.empty() ? options_.account : account, function), task_token);
-  }
-  Figures figures() const override;
-  void drain(std::int64_t deadline_ms, std::function<void()> done) override {
-    if (async_) async_->stop();
-    loop_.cancel(std::exchange(watch_timer_, 0));
-    pool_->drain(deadline_ms, std::move(done));
-  }
-
-  void prepare_worker(std::shared_ptr<const FunctionConfig> config, std::uint64_t worker,
-                      std::function<void(Result<WorkerOptions>, Timestamp)> done) override;
-  void worker_gone(std::uint64_t worker) override {
-    identities_.remove(worker);
-    limits_.remove(worker);
-  }
-  void invocation_ended(const std::string& key, InvocationLog log) override {
-    logs_.add(key, std::move(log));
-  }
-
- private:
-  struct Entry {
-    std::shared_ptr<const FunctionConfig> config;
-    std::shared_ptr<CodeFolder> code;  // Empty for the project's own folders.
-    std::string fingerprint;           // Of a project folder.
-    bool is_changing = false;          // An update is on its way.
-  };
-  using Functions = std::map<std::string, Entry>;
-
-  // Account and name of what a reference names; checks region, account and qualifier.
-  Result<FunctionReference> locate(std::string_view account, std::string_view function) const;
-  Result<Functions::const_iterator> find(std::string_view account, std::string_view function) const;
-  Error not_found(std::string_view account, std::string_view name, std::string_view qualifier = "") const;
-  void install(const std::string& key, FunctionConfig config, std::shared_ptr<CodeFolder> code,
-               std::string fingerprint);
-  void finish_change(FunctionConfig& config);
-  void run(const std::shared_ptr<const FunctionConfig>& config, InvokeRequest request,
-           const std::string& request_id, InvokeCallback done);
-  void answer(InvokeCallback done, InvokeResult result) {
-    loop_.post([done = std::move(done), result = std::move(result)]() mutable { done(std::move(result)); });
-  }
-  void answer(ConfigCallback done, Result<FunctionConfig> result) {
-    loop_.post([done = std::move(done), result = std::move(result)]() mutable { done(std::move(result)); });
-  }
-  void store_code(const std::string& key, FunctionConfig config, std::string zip, bool is_new,
-                  ConfigCallback done);
-  std::vector<Error> scan(const std::string& folder, std::vector<std::string>& changed);
-  void watch_again(std::string folder, std::int64_t interval_ms,
-                   std::function<void(std::vector<std::string>, std::vector<Error>)> changed);
-  std::map<std::string, std::string> worker_environment(const FunctionConfig& config,
-                                                        const Credentials& credentials);
-  std::string trace_id();
-  bool is_account(std::string_view account) const {
-    return account == options_.account || options_.further_accounts.contains(std::string(account));
-  }
-
-  io::EventLoop& loop_;
-  Random& random_;
-  FunctionServiceOptions options_;
-  std::unique_ptr<CredentialSource> credentials_;
-  Sandbox sandbox_;
-  MemoryLimits limits_;
-  std::string root_, marker_;
-  FunctionStore store_;
-  LogStore logs_;
-  WorkerIdentities identities_;
-  HandedTokens tokens_;
-  Functions functions_;
-  std::unique_ptr<WorkerPool> pool_;
-  std::unique_ptr<AsyncQueue> async_;
-  Loop::TimerId watch_timer_ = 0;
-  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
-};
+}  // namespace
 
 Status Service::open() {
   std::string instance = random_hex(random_, 16);
@@ -209,7 +52,7 @@ Status Service::open() {
       auto code = std::make_shared<CodeFolder>(loop_, config.code_folder);
       install(key, std::move(config), std::move(code), "");
     }
-    if (!loaded.problems.empty()) return loaded.problems.front();
+    problems_ = std::move(loaded.problems);
   }
   marker_ = std::string(kMarkerName) + "=" + instance + "-" + random_hex(random_, 4) + "-";
   pool_ = std::make_unique<WorkerPool>(
@@ -330,207 +173,6 @@ std::string Service::trace_id() {
          ";Parent=" + random_hex(random_, 8) + ";Sampled=0";
 }
 
-void Service::install(const std::string& key, FunctionConfig config, std::shared_ptr<CodeFolder> code,
-                      std::string fingerprint) {
-  Entry& entry = functions_[key];
-  if (entry.code && entry.code != code) entry.code->is_obsolete = true;
-  entry.code = code;
-  entry.fingerprint = std::move(fingerprint);
-  // Whoever holds the configuration holds the code it runs.
-  entry.config = std::shared_ptr<const FunctionConfig>(
-      new FunctionConfig(std::move(config)),
-      [code = std::move(code)](const FunctionConfig* each) { delete each; });
-  if (pool_) pool_->replace(key, entry.config);
-}
-
-void Service::finish_change(FunctionConfig& config) {
-  config.arn = function_arn(options_.region, config.account, config.name);
-  config.revision_id = make_uuid(random_);
-  config.last_modified = loop_.now();
-}
-
-void Service::create_function(FunctionConfig config, std::string zip, ConfigCallback done) {
-  const auto reference = parse_function_reference(config.name);
-  if (!reference) return answer(std::move(done), reference.error());
-  config.name = reference->name;
-  if (!reference->account.empty()) config.account = reference->account;
-  if (config.account.empty()) config.account = options_.account;
-  if (Status status = check_config(config); !status) return answer(std::move(done), status.error());
-  if (!is_account(config.account)) {
-    return answer(std::move(done),
-                  Error{"AccessDeniedException", "this server has no account " + config.account, "", ""});
-  }
-  if (!config.layers.empty()) {
-    return answer(std::move(done), Error{"InvalidParameterValueException",
-                                         "layers are not supported yet for functions made by the API; a "
-                                         "project folder's function.yaml may name them",
-                                         "", ""});
-  }
-  const std::string key = key_of(config.account, config.name);
-  if (functions_.contains(key)) {
-    return answer(std::move(done),
-                  Error{"ResourceConflictException", "Function already exist: " + config.name, "", ""});
-  }
-  functions_[key].is_changing = true;
-  config.origin = "api";
-  store_code(key, std::move(config), std::move(zip), true, std::move(done));
-}
-
-// Unpacks beside the loop, then makes the change durable and visible in one step.
-void Service::store_code(const std::string& key, FunctionConfig config, std::string zip, bool is_new,
-                         ConfigCallback done) {
-  struct Job {
-    FunctionConfig config;
-    std::string zip;
-    std::string folder;
-    std::optional<Result<CodePackage>> package;
-  };
-  auto job = std::make_shared<Job>();
-  finish_change(config);
-  job->config = std::move(config);
-  job->zip = std::move(zip);
-  const auto give_up = [this, key, is_new](const ConfigCallback& callback, const Error& error) {
-    const auto found = functions_.find(key);
-    if (found != functions_.end()) {
-      found->second.is_changing = false;
-      if (is_new) functions_.erase(found);
-    }
-    callback(error);
-  };
-  if (root_.empty()) {
-    job->folder = "/tmp/sortie-code-" + job->config.revision_id;
-  } else {
-    auto folder = store_.new_code_folder(job->config.account, job->config.name, job->config.revision_id);
-    if (!folder) {
-      loop_.post([give_up, done = std::move(done), error = folder.error()] { give_up(done, error); });
-      return;
-    }
-    job->folder = *folder;
-  }
-  loop_.run_in_background(
-      [job] { job->package.emplace(unpack_code(job->zip, job->folder)); },
-      [this, alive = alive_, key, job, give_up, done = std::move(done)] {
-        if (!*alive) return;
-        if (!job->package->ok()) return give_up(done, job->package->error());
-        const CodePackage& package = **job->package;
-        job->config.code_sha256 = package.sha256_base64;
-        job->config.code_size = package.zip_bytes;
-        job->config.code_folder = job->folder;
-        if (!root_.empty()) {
-          if (Status status = store_.save(job->config); !status) {
-            (void)io::remove_tree(job->folder).ok();
-            return give_up(done, Error{"ServiceException", status.error().message, "", status.error().hint});
-          }
-        }
-        install(key, job->config, std::make_shared<CodeFolder>(loop_, job->folder), "");
-        functions_[key].is_changing = false;
-        done(job->config);
-      });
-}
-
-void Service::update_code(std::string account, std::string function, CodeUpdate update, ConfigCallback done) {
-  const auto found = find(account, function);
-  if (!found) return answer(std::move(done), found.error());
-  const auto& [key, entry] = **found;
-  const FunctionConfig& config = *entry.config;
-  if (entry.is_changing) return answer(std::move(done), conflict(config.arn));
-  if (config.origin == "project") {
-    return answer(std::move(done), Error{"InvalidParameterValueException",
-                                         "the function " + config.name + " comes from the project folder " +
-                                             config.code_folder + ": change it there",
-                                         "", ""});
-  }
-  if (!update.expected_revision_id.empty() && update.expected_revision_id != config.revision_id) {
-    return answer(std::move(done),
-                  Error{"PreconditionFailedException",
-                        "The Revision Id provided does not match the latest Revision Id. Call the "
-                        "GetFunction/GetAlias API to retrieve the latest Revision Id",
-                        "", ""});
-  }
-  if (update.dry_run) {
-    auto package = inspect_code(update.zip);
-    if (!package) return answer(std::move(done), package.error());
-    FunctionConfig shown = config;
-    shown.code_sha256 = package->sha256_base64;
-    shown.code_size = package->zip_bytes;
-    return answer(std::move(done), std::move(shown));
-  }
-  functions_[key].is_changing = true;
-  store_code(std::string(key), config, std::move(update.zip), false, std::move(done));
-}
-
-void Service::update_configuration(std::string account, std::string function,
-                                   std::string expected_revision_id,
-                                   std::function<void(FunctionConfig&)> change, ConfigCallback done) {
-  const auto found = find(account, function);
-  if (!found) return answer(std::move(done), found.error());
-  const std::string key = (*found)->first;
-  Entry& entry = functions_[key];
-  if (entry.is_changing) return answer(std::move(done), conflict(entry.config->arn));
-  if (entry.config->origin == "project") {
-    return answer(std::move(done),
-                  Error{"InvalidParameterValueException",
-                        "the function " + entry.config->name + " comes from the project folder " +
-                            entry.config->code_folder + ": change its function.yaml",
-                        "", ""});
-  }
-  if (!expected_revision_id.empty() && expected_revision_id != entry.config->revision_id) {
-    return answer(std::move(done),
-                  Error{"PreconditionFailedException",
-                        "The Revision Id provided does not match the latest Revision Id. Call the "
-                        "GetFunction/GetAlias API to retrieve the latest Revision Id",
-                        "", ""});
-  }
-  FunctionConfig changed = *entry.config;
-  change(changed);
-  changed.name = entry.config->name;
-  changed.account = entry.config->account;
-  if (Status status = check_config(changed); !status) return answer(std::move(done), status.error());
-  finish_change(changed);
-  if (!root_.empty()) {
-    if (Status status = store_.save(changed); !status) {
-      return answer(std::move(done),
-                    Error{"ServiceException", status.error().message, "", status.error().hint});
-    }
-  }
-  install(key, changed, entry.code, "");
-  answer(std::move(done), std::move(changed));
-}
-
-Status Service::delete_function(std::string_view account, std::string_view function) {
-  SORTIE_TRY(const auto found, find(account, function));
-  const std::string key = found->first;
-  Entry& entry = functions_[key];
-  if (entry.is_changing) return conflict(entry.config->arn);
-  if (entry.config->origin == "project") {
-    return Error{"InvalidParameterValueException",
-                 "the function " + entry.config->name + " comes from the project folder " +
-                     entry.config->code_folder + ": remove it there",
-                 "", ""};
-  }
-  if (!root_.empty()) SORTIE_TRY_STATUS(store_.remove(entry.config->account, entry.config->name));
-  if (entry.code) entry.code->is_obsolete = true;
-  functions_.erase(key);
-  pool_->replace(key, nullptr);
-  logs_.remove(key);
-  return {};
-}
-
-Result<FunctionConfig> Service::get_function(std::string_view account, std::string_view function) const {
-  SORTIE_TRY(const auto found, find(account, function));
-  return *found->second.config;
-}
-
-std::vector<FunctionConfig> Service::list_functions(std::string_view account) const {
-  const std::string prefix = std::string(account.empty() ? options_.account : account) + "/";
-  std::vector<FunctionConfig> list;
-  for (auto at = functions_.lower_bound(prefix); at != functions_.end() && at->first.starts_with(prefix);
-       ++at) {
-    if (at->second.config) list.push_back(*at->second.config);
-  }
-  return list;
-}
-
 std::vector<InvocationLog> Service::logs(std::string_view account, std::string_view function, Timestamp since,
                                          std::string_view request_id) const {
   const auto reference = locate(account, function);
@@ -543,79 +185,6 @@ FunctionService::Figures Service::figures() const {
   figures.functions = functions_.size();
   figures.async_waiting = async_->size();
   return figures;
-}
-
-std::vector<Error> Service::scan(const std::string& folder, std::vector<std::string>& changed) {
-  std::vector<Error> problems;
-  std::set<std::string> seen;
-  const auto entries = io::list_directory(folder);
-  if (!entries && entries.error().code != "NotFound") return {entries.error()};
-  for (const io::DirectoryEntry& each : entries ? *entries : std::vector<io::DirectoryEntry>()) {
-    if (each.name.starts_with('.') || each.name.starts_with("__") ||
-        !io::is_directory(folder + "/" + each.name))
-      continue;
-    const std::string key = key_of(options_.account, each.name);
-    const std::string path = folder + "/" + each.name;
-    seen.insert(key);
-    const auto known = functions_.find(key);
-    const std::string fingerprint = folder_fingerprint(path);
-    if (known != functions_.end() && known->second.config && known->second.config->origin == "api") {
-      problems.push_back({"InvalidFunction", "a function " + each.name + " was already made by the API", path,
-                          "delete it there, or rename the folder"});
-      continue;
-    }
-    if (known != functions_.end() && known->second.fingerprint == fingerprint) continue;
-    auto config = read_function_folder(path, each.name);
-    if (!config) {
-      problems.push_back(config.error());
-      FunctionConfig broken;
-      broken.name = each.name;
-      broken.origin = "project";
-      broken.problem = to_text(config.error());
-      broken.code_folder = path;
-      config = std::move(broken);
-    }
-    config->account = options_.account;
-    config->code_sha256 = folder_code_sha256(path, config->code_size);
-    finish_change(*config);
-    install(key, std::move(*config), nullptr, fingerprint);
-    changed.push_back(each.name);
-  }
-  for (auto at = functions_.begin(); at != functions_.end();) {
-    const bool gone =
-        at->second.config && at->second.config->origin == "project" && !seen.contains(at->first);
-    if (!gone) {
-      ++at;
-      continue;
-    }
-    changed.push_back(at->second.config->name);
-    const std::string key = at->first;
-    at = functions_.erase(at);
-    pool_->replace(key, nullptr);
-  }
-  return problems;
-}
-
-std::vector<Error> Service::load_folder(const std::string& folder) {
-  std::vector<std::string> changed;
-  return scan(folder, changed);
-}
-
-void Service::watch_folder(const std::string& folder, std::int64_t interval_ms,
-                           std::function<void(std::vector<std::string>, std::vector<Error>)> changed) {
-  loop_.cancel(watch_timer_);
-  watch_again(folder, interval_ms, std::move(changed));
-}
-
-void Service::watch_again(std::string folder, std::int64_t interval_ms,
-                          std::function<void(std::vector<std::string>, std::vector<Error>)> changed) {
-  watch_timer_ = loop_.call_after(
-      interval_ms, [this, folder = std::move(folder), interval_ms, changed = std::move(changed)]() mutable {
-        std::vector<std::string> names;
-        std::vector<Error> problems = scan(folder, names);
-        if (!names.empty()) changed(std::move(names), std::move(problems));
-        watch_again(std::move(folder), interval_ms, std::move(changed));
-      });
 }
 
 std::map<std::string, std::string> Service::worker_environment(const FunctionConfig& config,
@@ -692,8 +261,6 @@ void Service::prepare_worker(std::shared_ptr<const FunctionConfig> config, std::
     if (*alive) loop_.post([finish, given = std::move(given)] { finish(given); });
   });
 }
-
-}  // namespace
 
 Result<std::unique_ptr<FunctionService>> FunctionService::make(
     io::EventLoop& loop, Random& random, FunctionServiceOptions options,

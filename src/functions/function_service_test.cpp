@@ -3,6 +3,7 @@
 
 #include <gmock/gmock.h>
 #include <signal.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cstdlib>
@@ -12,6 +13,7 @@
 #include "io/child_process.h"
 #include "io/file.h"
 #include "io/http_client.h"
+#include "io/process_table.h"
 #include "json/text.h"
 
 namespace sortie::functions {
@@ -644,6 +646,49 @@ TEST_F(FunctionServiceTest, LeavesNothingBehindWhenItEnds) {
   EXPECT_TRUE(loop_.run_until([&] { return drained; }, 20'000));
   EXPECT_EQ(service_->figures().workers, 0u);
   EXPECT_EQ(io::kill_processes_marked(marker), 0u);
+}
+
+// kill -9 gives us no chance to clean up: the kernel has to end the workers.
+TEST_F(FunctionServiceTest, WorkersDieWhenTheServerIsKilled) {
+  python("Sleeper",
+         "import subprocess, time\ndef lambda_handler(e, c):\n    subprocess.Popen(['sleep', '1000'])\n    "
+         "time.sleep(1000)\n",
+         [](FunctionConfig& config) { config.timeout_s = 900; });
+  service_ = nullptr;
+  const std::string marker =
+      "SORTIE_WORKER=" + io::read_file(options_.data_folder + "/functions/instance").value();
+  int ready[2];
+  ASSERT_EQ(::pipe(ready), 0);
+  const pid_t server = ::fork();
+  if (server == 0) {
+    io::EventLoop loop;
+    auto service = FunctionService::make(loop, random_, options_, nullptr);
+    if (!service) ::_exit(1);
+    InvokeRequest request;
+    request.function = "Sleeper";
+    (*service)->invoke(std::move(request), [](const InvokeResult&) {});
+    loop.run_until([&] { return (*service)->figures().busy_workers == 1; }, 20'000);
+    loop.run_until([] { return false; }, 500);
+    if (::write(ready[1], "x", 1) != 1) ::_exit(1);
+    loop.run();
+  }
+  ::close(ready[1]);
+  char mark = 0;
+  EXPECT_EQ(::read(ready[0], &mark, 1), 1);
+  ::close(ready[0]);
+  const auto alive = [&] {
+    std::size_t count = 0;
+    for (const auto& process : io::list_processes())
+      count += !process.is_zombie && io::has_in_environment(process.pid, marker) ? 1 : 0;
+    return count;
+  };
+  EXPECT_GE(alive(), 1u);
+  ::kill(server, SIGKILL);
+  ::waitpid(server, nullptr, 0);
+  for (int i = 0; i < 1'000 && alive() > 0; ++i) ::usleep(10'000);
+  EXPECT_EQ(alive(), 0u);
+  start();
+  EXPECT_EQ(service_->list_functions("").size(), 1u);
 }
 
 TEST_F(FunctionServiceTest, RunsWithoutASandboxWhereToldTo) {
