@@ -1,0 +1,1 @@
+"""Shared code of the action library: see core.py for what an action is."""
