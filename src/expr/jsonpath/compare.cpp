@@ -106,6 +106,8 @@ Order order_of(const Side& expected, const Side& model) {
   const auto expected_text = text_of(expected);
   const auto model_text = text_of(model);
   if (expected_text && model_text) {
+    if (expected.literal != nullptr)
+      return comparable(compare_text(expected.literal->compared_text, *model_text));
     if (expected_text->find('\'') == std::string_view::npos) {
       return comparable(compare_text(*expected_text, *model_text));
     }
@@ -121,6 +123,10 @@ Order order_of(const Side& expected, const Side& model) {
     return comparable(compare_bools(expected.value->as_bool(), model.value->as_bool()));
   }
   return kIncomparable;
+}
+
+Verdict verdict_of(Comparison comparison, int sign) {
+  return is_true(comparison, sign) ? Verdict::kTrue : Verdict::kFalse;
 }
 
 Verdict match(const Side& left, const Side& right) {
@@ -159,26 +165,28 @@ Verdict compare(Comparison comparison, const Side& left, const Side& right) {
   const Order order = order_of(right, left);
   if (order.kind == Order::Kind::kNotANumber) return Verdict::kNotANumber;
   if (order.kind == Order::Kind::kIncomparable) return Verdict::kFalse;
-  // The sign is that of the right side against the left.
-  const auto truth = [&] {
-    switch (comparison) {
-      case Comparison::kEq:
-        return order.sign == 0;
-      case Comparison::kNe:
-        return order.sign != 0;
-      case Comparison::kLt:
-        return order.sign > 0;
-      case Comparison::kLe:
-        return order.sign >= 0;
-      case Comparison::kGt:
-        return order.sign < 0;
-      case Comparison::kGe:
-        return order.sign <= 0;
-      default:
-        return false;
+  return verdict_of(comparison, order.sign);
+}
+
+Verdict compare_with_text(Comparison comparison, const json::Value& left, json::Kind kind,
+                          const Operand& right) {
+  std::optional<int> sign;
+  switch (kind) {
+    case json::Kind::kInteger:
+    case json::Kind::kDouble:
+    case json::Kind::kBigInteger:
+      if (right.text == "null") break;
+      sign = compare_literal_number(right, left);
+      return sign ? verdict_of(comparison, *sign) : Verdict::kNotANumber;
+    case json::Kind::kString: {
+      const std::string_view text = left.as_string();
+      if (text == "null" || right.text == "null") break;
+      return verdict_of(comparison, compare_text(right.compared_text, text));
     }
-  };
-  return truth() ? Verdict::kTrue : Verdict::kFalse;
+    default:
+      break;
+  }
+  return compare(comparison, {nullptr, &left}, {&right, nullptr});
 }
 
 }  // namespace sortie::jsonpath

@@ -23,5 +23,28 @@ enum class Verdict : std::uint8_t {
 };
 
 Verdict compare(Comparison comparison, const Side& left, const Side& right);
+// The same for a value of the document on the left and literal text on the right, without ceremony.
+Verdict compare_with_text(Comparison comparison, const json::Value& left, json::Kind kind,
+                          const Operand& right);
+
+// `sign` is that of the right side against the left: -1 where the right is less.
+inline bool is_true(Comparison comparison, int sign) {
+  switch (comparison) {
+    case Comparison::kEq:
+      return sign == 0;
+    case Comparison::kNe:
+      return sign != 0;
+    case Comparison::kLt:
+      return sign > 0;
+    case Comparison::kLe:
+      return sign >= 0;
+    case Comparison::kGt:
+      return sign < 0;
+    case Comparison::kGe:
+      return sign <= 0;
+    default:
+      return false;
+  }
+}
 
 }  // namespace sortie::jsonpath

@@ -2,6 +2,7 @@
 // the text is cut into fragments first (a dotted name becomes a bracket with a quoted name), and each
 // fragment is then searched for the first character that tells what it is. What looks like sloppiness here
 // is what existing paths rely on.
+#include <algorithm>
 #include <charconv>
 
 #include "base/text.h"
@@ -15,6 +16,14 @@ constexpr std::size_t kFragmentShown = 200;
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 bool is_regex_space(char c) {
   return c == ' ' || c == '\t' || c == '\n' || c == '\v' || c == '\f' || c == '\r';
+}
+
+Step name_step(std::string name) {
+  Step step;
+  step.kind = StepKind::kName;
+  step.slot = slot_of(name);
+  step.name = std::move(name);
+  return step;
 }
 
 // Reads one bracket fragment, "[...]" as it was cut out (the closing bracket may be missing).
@@ -100,7 +109,8 @@ class FragmentReader {
       }
     }
     if (at_ == text_.size()) return unclosed();
-    step.kind = step.names.size() == 1 ? StepKind::kName : StepKind::kNames;
+    if (step.names.size() == 1) return name_step(std::move(step.names[0]));
+    step.kind = StepKind::kNames;
     return step;
   }
 
@@ -124,6 +134,7 @@ class FragmentReader {
     Step step;
     step.kind = StepKind::kFromEnd;
     SORTIE_TRY_STATUS(push_number(digits, step));
+    step.index = step.numbers[0];
     return step;
   }
 
@@ -164,6 +175,7 @@ class FragmentReader {
     if (!digits.empty()) SORTIE_TRY_STATUS(push_number(digits, step));
     if (step.numbers.size() == 1 && !to && !from) {
       step.kind = StepKind::kIndex;
+      step.index = step.numbers[0];
     } else if (list) {
       step.kind = StepKind::kIndices;
     } else {
@@ -193,6 +205,10 @@ class PathReader {
   PathReader(std::string_view text, bool operand) : text_(text), operand_(operand) {}
 
   Result<std::vector<Step>> read() {
+    steps_.reserve(
+        std::min<std::size_t>(static_cast<std::size_t>(std::count_if(
+                                  text_.begin(), text_.end(), [](char c) { return c == '.' || c == '['; })),
+                              kStepCountMax));
     // at_ 0 is the '$'.
     for (at_ = 1; at_ < text_.size();) {
       const std::size_t first = at_;
@@ -246,8 +262,11 @@ class PathReader {
 
   Result<bool> read_dotted_name() {
     const std::size_t end = name_end();
-    const std::string fragment = "['" + std::string(text_.substr(at_, end - at_)) + "']";
+    const std::string_view name = text_.substr(at_, end - at_);
     at_ = end;
+    if (name.find('\'') == std::string_view::npos && name.find(']') == std::string_view::npos)
+      return add(name_step(std::string(name)));
+    const std::string fragment = "['" + std::string(name) + "']";
     SORTIE_TRY(Step step, FragmentReader(fragment).read(operand_));
     return add(std::move(step));
   }
@@ -275,8 +294,9 @@ class PathReader {
   }
 
   std::size_t name_end() const {
-    const std::size_t end = text_.find_first_of(".[ ", at_);
-    return end == std::string_view::npos ? text_.size() : end;
+    std::size_t end = at_;
+    while (end < text_.size() && text_[end] != '.' && text_[end] != '[' && text_[end] != ' ') ++end;
+    return end;
   }
 
   bool add_wildcard() {
@@ -317,15 +337,17 @@ void settle_definiteness(Program& program) {
   program.definite = definite_from;
 }
 
-// Odd characters in a dotted name mean something else to the two grammars; such a path is no reference path.
-bool same_steps(const std::vector<ReferenceStep>& reference, const std::vector<Step>& steps) {
-  if (reference.size() != steps.size()) return false;
-  for (std::size_t i = 0; i < steps.size(); ++i) {
-    const auto* name = std::get_if<std::string>(&reference[i]);
-    if (name != nullptr && (steps[i].kind != StepKind::kName || steps[i].names[0] != *name)) return false;
-    if (name == nullptr && steps[i].kind != StepKind::kIndex) return false;
+std::vector<ReferenceStep> reference_steps_of(const std::vector<Step>& steps) {
+  std::vector<ReferenceStep> out;
+  out.reserve(steps.size());
+  for (const Step& step : steps) {
+    if (step.kind == StepKind::kName) {
+      out.emplace_back(step.name);
+    } else {
+      out.emplace_back(static_cast<std::uint32_t>(step.index));
+    }
   }
-  return true;
+  return out;
 }
 
 std::string joined(const std::vector<std::string>& names) {
@@ -348,6 +370,12 @@ std::string joined(const std::vector<std::int32_t>& numbers) {
 }
 
 }  // namespace
+
+std::uint8_t slot_of(std::string_view name) {
+  std::size_t hash = name.size();
+  for (const char c : name) hash = hash * 31 + static_cast<unsigned char>(c);
+  return static_cast<std::uint8_t>(hash % kSlotCount);
+}
 
 Error invalid_path(std::string message, std::optional<std::size_t> offset) {
   return {std::string(kInvalidPath), std::move(message),
@@ -373,14 +401,14 @@ Result<std::shared_ptr<const Program>> compile_path(std::string_view text, bool 
   auto program = std::make_shared<Program>();
   program->text = text;
   program->begins_at = text[0] == '@';
-  std::string rooted(text);
-  if (program->begins_at) {
-    rooted[0] = '$';
-  } else if (text[0] != '$') {
-    rooted.insert(0, "$.");
+  std::string made;
+  std::string_view rooted = text;
+  if (text[0] != '$') {
+    made = program->begins_at ? "$" + std::string(text.substr(1)) : "$." + std::string(text);
+    rooted = made;
   }
   if (rooted.size() > 1 && rooted[1] != '.' && rooted[1] != '[') {
-    return invalid_path("Invalid path " + rooted.substr(0, kFragmentShown), 1);
+    return invalid_path("Invalid path " + std::string(truncate_utf8(rooted, kFragmentShown)), 1);
   }
   SORTIE_TRY(program->steps, PathReader(rooted, operand).read());
   if (!program->steps.empty() && program->steps.back().kind == StepKind::kScan) {
@@ -390,12 +418,9 @@ Result<std::shared_ptr<const Program>> compile_path(std::string_view text, bool 
   if (operand && !program->definite) {
     return invalid_path("the predicate path: " + program->text + " is not definite");
   }
-  if (!operand && program->linear) {
-    auto steps = parse_reference(text, false);
-    if (steps && same_steps(*steps, program->steps)) {
-      program->reference = true;
-      program->reference_steps = *std::move(steps);
-    }
+  if (!operand && program->linear && is_reference_text(text)) {
+    program->reference = true;
+    program->reference_steps = reference_steps_of(program->steps);
   }
   return std::shared_ptr<const Program>(std::move(program));
 }
@@ -405,6 +430,7 @@ std::string step_text(const Step& step) {
     case StepKind::kRoot:
       return "$";
     case StepKind::kName:
+      return "['" + step.name + "']";
     case StepKind::kNames:
       return "[" + joined(step.names) + "]";
     case StepKind::kIndex:

@@ -4,6 +4,8 @@
 // so the call depth is bounded by the number of such steps, which the compiler bounds. `..` walks the
 // document with a list of its own. Nothing is remembered about the way until something has failed for good:
 // then the same evaluation runs a second time with `tracing_` on and words the error.
+#include <array>
+
 #include "base/text.h"
 #include "expr/jsonpath/compare.h"
 #include "expr/jsonpath/java_text.h"
@@ -30,6 +32,33 @@ const json::Value* element(const json::Value& array, std::int64_t index) {
   const auto items = array.items();
   if (index < 0 || index >= static_cast<std::int64_t>(items.size())) return nullptr;
   return &items[static_cast<std::size_t>(index)];
+}
+
+// Follows a linear path; `find` looks a member up.
+template <typename Find>
+const json::Value* follow(const Program& program, const json::Value& root, Outcome& out, const Find& find) {
+  const json::Value* value = &root;
+  for (const Step& step : program.steps) {
+    const json::Value* next = nullptr;
+    if (step.kind == StepKind::kName) {
+      next = find(*value, step);
+    } else if (step.kind == StepKind::kRoot) {
+      next = value;
+    } else if (value->is_array()) {
+      std::int64_t index = step.index;
+      if (step.kind == StepKind::kFromEnd) index += static_cast<std::int64_t>(value->size());
+      next = element(*value, index);
+    } else if (!value->is_null()) {
+      out = Outcome::kInvalid;
+      return nullptr;
+    }
+    if (next == nullptr) {
+      out = Outcome::kNotFound;
+      return nullptr;
+    }
+    value = next;
+  }
+  return value;
 }
 
 class Evaluation {
@@ -80,9 +109,9 @@ class Evaluation {
           base_ = segments_.size();
           continue;
         case StepKind::kName: {
-          const json::Value* member = value->find(step.names[0]);
+          const json::Value* member = find_member(*value, step);
           if (member == nullptr) return missing(at, *value);
-          push(step.names[0]);
+          push(step.name);
           value = member;
           continue;
         }
@@ -91,7 +120,7 @@ class Evaluation {
         case StepKind::kIndex:
         case StepKind::kFromEnd: {
           if (!value->is_array()) return no_array(at, *value);
-          std::int64_t index = step.numbers[0];
+          std::int64_t index = step.index;
           if (step.kind == StepKind::kFromEnd) index += static_cast<std::int64_t>(value->size());
           const json::Value* item = element(*value, index);
           push(index);
@@ -103,7 +132,23 @@ class Evaluation {
           return fan_out(at, *value);
       }
     }
-    return add_result(*value);
+    if (results_.size() == kResultsMax) return Outcome::kLimit;
+    results_.push_back(*value);
+    return Outcome::kOk;
+  }
+
+  // A member by name, looked for first where the name was found last time.
+  const json::Value* find_member(const json::Value& object, const Step& step) {
+    const auto members = object.members();
+    std::uint32_t& place = places_[step.slot];
+    if (place < members.size() && members[place].key.as_string() == step.name) return &members[place].value;
+    const json::Value* found = object.find(step.name);
+    if (found != nullptr) {
+      const auto distance =
+          reinterpret_cast<const char*>(found) - reinterpret_cast<const char*>(&members[0].value);
+      place = static_cast<std::uint32_t>(static_cast<std::size_t>(distance) / sizeof(json::Member));
+    }
+    return found;
   }
 
   Outcome fan_out(std::size_t at, const json::Value& value) {
@@ -148,7 +193,7 @@ class Evaluation {
   Outcome each_child(std::size_t at, const json::Value& value) {
     const auto items = value.items();
     for (std::size_t i = 0; i < items.size(); ++i) {
-      const Outcome out = run_element(at, value, static_cast<std::int64_t>(i));
+      const Outcome out = run_item(at, items, i);
       if (out != Outcome::kOk && out != Outcome::kNotFound) return out;
     }
     for (const json::Member& member : value.members()) {
@@ -167,6 +212,15 @@ class Evaluation {
     return out;
   }
 
+  Outcome run_item(std::size_t at, std::span<const json::Value> items, std::size_t index) {
+    if (!tracing_) return run(at + 1, &items[index]);
+    const Mark before = mark();
+    push(static_cast<std::int64_t>(index));
+    const Outcome out = run(at + 1, &items[index]);
+    reset(before);
+    return out;
+  }
+
   Outcome run_member(std::size_t at, const json::Member& member) {
     const Mark before = mark();
     push_key(member.key.as_string());
@@ -179,65 +233,67 @@ class Evaluation {
   // hold it; on an array, when more steps follow, it is skipped and they are applied to every element.
   Outcome scan(std::size_t at, const json::Value& root) {
     struct Frame {
-      const json::Value* container;
+      std::span<const json::Value> items;
+      std::span<const json::Member> members;
       std::size_t next;
       Mark mark;
     };
     std::vector<Frame> frames;
     const auto enter = [&](const json::Value& value) {
-      if (!value.is_array() && !value.is_object()) return Outcome::kOk;
+      const json::Kind kind = value.kind();
+      if (kind != json::Kind::kArray && kind != json::Kind::kObject) return Outcome::kOk;
       if (!spend(1)) return Outcome::kLimit;
-      const Outcome out = scan_node(at + 1, value);
-      frames.push_back({&value, 0, mark()});
+      const Outcome out = scan_node(at + 1, value, kind);
+      if (kind == json::Kind::kArray) {
+        frames.push_back({value.items(), {}, 0, mark()});
+      } else {
+        frames.push_back({{}, value.members(), 0, mark()});
+      }
       return out;
     };
     Outcome out = enter(root);
     while (out == Outcome::kOk && !frames.empty()) {
       Frame& frame = frames.back();
-      reset(frame.mark);
-      const json::Value& container = *frame.container;
-      if (frame.next == container.size()) {
-        frames.pop_back();
-        continue;
-      }
+      if (tracing_) reset(frame.mark);
       const std::size_t index = frame.next++;
-      if (container.is_array()) {
+      if (index < frame.items.size()) {
         push(static_cast<std::int64_t>(index));
-        out = enter(container.items()[index]);
-      } else {
-        const json::Member& member = container.members()[index];
-        push_key(member.key.as_string());
+        out = enter(frame.items[index]);
+      } else if (index < frame.members.size()) {
+        const json::Member& member = frame.members[index];
+        if (tracing_) push_key(member.key.as_string());
         out = enter(member.value);
+      } else {
+        frames.pop_back();
       }
     }
     return out;
   }
 
-  Outcome scan_node(std::size_t at, const json::Value& value) {
+  Outcome scan_node(std::size_t at, const json::Value& value, json::Kind kind) {
     bool wanted = false;
-    if (const Outcome out = scan_wants(step_at(at), value, wanted); out != Outcome::kOk || !wanted)
-      return out;
-    const Mark before = mark();
-    if (value.is_object() || is_last(at)) {
+    const Outcome known = scan_wants(step_at(at), value, kind, wanted);
+    if (known != Outcome::kOk || !wanted) return known;
+    if (kind == json::Kind::kObject || is_last(at)) {
+      const Mark before = mark();
       const Outcome out = run(at, &value);
       reset(before);
       return out;
     }
-    for (std::size_t i = 0; i < value.size(); ++i) {
-      if (const Outcome out = run_element(at, value, static_cast<std::int64_t>(i)); out != Outcome::kOk) {
-        return out;
-      }
+    const auto items = value.items();
+    for (std::size_t i = 0; i < items.size(); ++i) {
+      if (const Outcome out = run_item(at, items, i); out != Outcome::kOk) return out;
     }
     return Outcome::kOk;
   }
 
-  Outcome scan_wants(const Step& step, const json::Value& value, bool& wanted) {
+  Outcome scan_wants(const Step& step, const json::Value& value, json::Kind kind, bool& wanted) {
     switch (step.kind) {
       case StepKind::kName:
-        wanted = value.find(step.names[0]) != nullptr;
+        wanted = kind == json::Kind::kObject && value.find(step.name) != nullptr;
         return Outcome::kOk;
       case StepKind::kNames:
-        wanted = value.is_object();
+        wanted = kind == json::Kind::kObject;
         for (const std::string& name : step.names) wanted = wanted && value.has(name);
         return spend(step.names.size()) ? Outcome::kOk : Outcome::kLimit;
       case StepKind::kWildcard:
@@ -249,7 +305,7 @@ class Evaluation {
       case StepKind::kScan:
         return Outcome::kOk;
       default:
-        wanted = value.is_array();
+        wanted = kind == json::Kind::kArray;
         return Outcome::kOk;
     }
   }
@@ -271,9 +327,7 @@ class Evaluation {
     for (std::size_t i = 0; i < items.size(); ++i) {
       if (const Outcome out = accepts(step, items[i], accepted); out != Outcome::kOk) return out;
       if (!accepted) continue;
-      if (const Outcome out = run_element(at, value, static_cast<std::int64_t>(i)); out != Outcome::kOk) {
-        return out;
-      }
+      if (const Outcome out = run_item(at, items, i); out != Outcome::kOk) return out;
     }
     return Outcome::kOk;
   }
@@ -282,6 +336,9 @@ class Evaluation {
     accepted = false;
     if (step.filter == nullptr) {
       return fail(Outcome::kInvalid, [] { return std::string("the filter [?] has no predicate"); });
+    }
+    if (step.filter->single != nullptr && !tracing_) {
+      return spend(1) ? holds_plainly(*step.filter->single, item, accepted) : Outcome::kLimit;
     }
     for (const auto& group : step.filter->groups) {
       bool all = true;
@@ -325,6 +382,7 @@ class Evaluation {
   }
 
   Outcome holds(const Criterion& criterion, const json::Value& item, bool& truth) {
+    if (criterion.plain && !tracing_) return holds_plainly(criterion, item, truth);
     json::Value made_left;
     Side left;
     if (criterion.comparison <= Comparison::kAbsent) {
@@ -346,7 +404,34 @@ class Evaluation {
       if (out != Outcome::kOk) return out;
     }
     if (!spend(work_of(left) + work_of(right))) return Outcome::kLimit;
-    const Verdict verdict = compare(criterion.comparison, left, right);
+    return settle(compare(criterion.comparison, left, right), truth);
+  }
+
+  Outcome holds_plainly(const Criterion& criterion, const json::Value& item, bool& truth) {
+    truth = false;
+    Outcome out = Outcome::kOk;
+    const json::Value& start = criterion.left.from_root ? document_ : item;
+    const json::Value* left = walk(*criterion.left.path, start, out);
+    if (left == nullptr) return out == Outcome::kNotFound ? Outcome::kOk : out;
+    const json::Kind kind = left->kind();
+    if (kind == json::Kind::kDouble && criterion.right.plain_number) {
+      const double number = left->as_double();
+      const double literal = *criterion.right.plain_number;
+      truth = is_true(criterion.comparison, literal < number ? -1 : literal > number ? 1 : 0);
+      return Outcome::kOk;
+    }
+    if (kind == json::Kind::kString) {
+      const std::string_view text = left->as_string();
+      if (!spend(text.size() / kWorkBytesPerStep)) return Outcome::kLimit;
+      if (criterion.comparison == Comparison::kEq && criterion.right.text != "null") {
+        truth = text == criterion.right.compared_text && text != "null";
+        return Outcome::kOk;
+      }
+    }
+    return settle(compare_with_text(criterion.comparison, *left, kind, criterion.right), truth);
+  }
+
+  Outcome settle(Verdict verdict, bool& truth) {
     truth = verdict == Verdict::kTrue;
     if (verdict == Verdict::kNotANumber) {
       return fail(Outcome::kInvalid,
@@ -365,34 +450,12 @@ class Evaluation {
     return side.value->size();
   }
 
- public:
   // Follows a linear path without remembering the way.
-  static const json::Value* walk(const Program& program, const json::Value& root, Outcome& out) {
-    const json::Value* value = &root;
-    for (const Step& step : program.steps) {
-      const json::Value* next = nullptr;
-      if (step.kind == StepKind::kName) {
-        next = value->find(step.names[0]);
-      } else if (step.kind == StepKind::kRoot) {
-        next = value;
-      } else if (value->is_array()) {
-        std::int64_t index = step.numbers[0];
-        if (step.kind == StepKind::kFromEnd) index += static_cast<std::int64_t>(value->size());
-        next = element(*value, index);
-      } else if (!value->is_null()) {
-        out = Outcome::kInvalid;
-        return nullptr;
-      }
-      if (next == nullptr) {
-        out = Outcome::kNotFound;
-        return nullptr;
-      }
-      value = next;
-    }
-    return value;
+  const json::Value* walk(const Program& program, const json::Value& root, Outcome& out) {
+    return follow(program, root, out,
+                  [this](const json::Value& value, const Step& step) { return find_member(value, step); });
   }
 
- private:
   Outcome add_selection(std::size_t at, const json::Value& value) {
     const Step& step = step_at(at);
     if (!value.is_object()) return missing(at, value);
@@ -495,6 +558,7 @@ class Evaluation {
   bool tracing_;
   bool all_names_ = false;  // In an existence test every listed name has to be there.
   std::size_t steps_left_ = kStepsMax;
+  std::array<std::uint32_t, kSlotCount> places_{};
   std::vector<json::Value> results_;
   std::vector<Segment> segments_;
   std::size_t base_ = 0;  // Where the path for messages begins: a `$` inside a path starts it anew.
@@ -506,7 +570,8 @@ class Evaluation {
 const json::Value* find_in(const Program& program, const json::Value& root) {
   if (!program.linear) return nullptr;
   Outcome out = Outcome::kOk;
-  return Evaluation::walk(program, root, out);
+  return follow(program, root, out,
+                [](const json::Value& value, const Step& step) { return value.find(step.name); });
 }
 
 Result<json::Value> evaluate_program(const Program& program, const json::Value& root) {

@@ -76,6 +76,7 @@ Result<Operand> compile_operand(std::string_view text) {
     return operand;
   }
   operand.text = text;
+  operand.compared_text = replace_all(text, "\\'", "'");
   operand.number = Decimal::parse(text);
   operand.plain_number = plain_number_of(text);
   return operand;
@@ -102,6 +103,8 @@ Result<Criterion> compile_criterion(std::string_view text) {
     criterion.comparison = comparison;
     SORTIE_TRY(criterion.left, compile_operand(trim_controls(text.substr(0, at))));
     SORTIE_TRY(criterion.right, compile_operand(right));
+    criterion.plain = comparison != Comparison::kRegex && criterion.left.kind == Operand::Kind::kPath &&
+                      criterion.left.path->linear && criterion.right.kind == Operand::Kind::kText;
     return criterion;
   }
   text = trim_controls(text);
@@ -186,6 +189,8 @@ Result<std::shared_ptr<const Filter>> compile_filter(std::string_view text) {
     if (!conjunctions[i]) filter->groups.emplace_back();
     filter->groups.back().push_back(std::move(criteria[i]));
   }
+  const Criterion& first = filter->groups[0][0];
+  if (conjunctions.empty() && first.plain) filter->single = &first;
   return std::shared_ptr<const Filter>(std::move(filter));
 }
 

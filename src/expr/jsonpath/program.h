@@ -41,6 +41,7 @@ struct Operand {
   enum class Kind : std::uint8_t { kText, kPath, kPattern };
   Kind kind = Kind::kText;
   std::string text;                     // The literal; a pattern's source.
+  std::string compared_text;            // The literal without the backslashes of its quotes.
   std::optional<Decimal> number;        // The literal as a number, where it is one.
   std::optional<double> plain_number;   // The same, where comparing doubles cannot lose a digit.
   std::shared_ptr<const Program> path;  // Always definite.
@@ -50,6 +51,7 @@ struct Operand {
 
 struct Criterion {
   Comparison comparison = Comparison::kExists;
+  bool plain = false;  // A linear path against literal text: by far the most common, so it has a short cut.
   Operand left;
   Operand right;
 };
@@ -58,15 +60,24 @@ struct Criterion {
 // evaluated, which is from the right end of the text to its left: an error in one hides those behind it.
 struct Filter {
   std::vector<std::vector<Criterion>> groups;
+  const Criterion* single = nullptr;  // The only criterion, where there is one and it is plain.
 };
 
 struct Step {
   StepKind kind = StepKind::kRoot;
-  bool drop_missing = false;  // An absent member here drops the branch instead of failing.
-  std::vector<std::string> names;
-  std::vector<std::int32_t> numbers;
+  bool drop_missing = false;             // An absent member here drops the branch instead of failing.
+  std::uint8_t slot = 0;                 // Of a name: where an evaluation notes at which place it was found.
+  std::int32_t index = 0;                // kIndex, kFromEnd
+  std::string name;                      // kName
+  std::vector<std::string> names;        // kNames
+  std::vector<std::int32_t> numbers;     // Slices and lists
   std::shared_ptr<const Filter> filter;  // Null in `[?]`, which fails when it is applied.
 };
+
+// Elements of an array mostly have the same members in the same places. An evaluation remembers the place at
+// which it last found a name and looks there first; names share the slots by their hash.
+inline constexpr std::size_t kSlotCount = 16;
+std::uint8_t slot_of(std::string_view name);
 
 struct Program {
   std::string text;
@@ -86,8 +97,9 @@ std::string steps_text(const Program& program, std::size_t first);
 Result<std::shared_ptr<const Program>> compile_path(std::string_view text, bool operand);
 // `text` is the whole bracket: [?( ... )].
 Result<std::shared_ptr<const Filter>> compile_filter(std::string_view text);
-// The steps of a reference path, or nothing where `text` is none. `escapes` allows backslashes in names.
-std::optional<std::vector<ReferenceStep>> parse_reference(std::string_view text, bool escapes);
+// Whether the text of a full path reads the same as a reference path: no reserved characters in dotted names,
+// no brackets or quotes inside quoted ones.
+bool is_reference_text(std::string_view text);
 
 Error invalid_path(std::string message, std::optional<std::size_t> offset = std::nullopt);
 // Java's trim: everything up to the blank, control characters included, at both ends.
