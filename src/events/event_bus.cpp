@@ -10,6 +10,12 @@
 
 namespace sortie::events {
 
+namespace event_bus_detail {
+constexpr std::size_t kSearchableBytesMax = 256;  // Of source and type, as searches see them.
+}
+
+using event_bus_detail::kSearchableBytesMax;
+
 EventBus::EventBus(Loop& loop, Random& random, store::Store& store, TargetInvoker& invoker,
                    BusOptions options)
     : loop_(loop),
@@ -199,8 +205,8 @@ void EventBus::add_event(const Event& event, std::vector<RuleMatch> matches, std
   store::LogLine line;
   line.stream = std::string(kEventStream);
   line.time = accepted.accepted_at;
-  line.source = event.source();
-  line.type = event.detail_type();
+  line.source = std::string(truncate_utf8(event.source(), kSearchableBytesMax));
+  line.type = std::string(truncate_utf8(event.detail_type(), kSearchableBytesMax));
   line.subject = event.id;
   line.body = json::to_text(accepted.record);
   acceptance.batch.log.push_back(std::move(line));

@@ -10,7 +10,7 @@ namespace sortie::events {
 
 namespace event_bus_ticks_detail {
 constexpr std::int64_t kTickRetryMs = 1'000;
-constexpr std::int64_t kSweepMs = 60'000;
+constexpr std::int64_t kSweepMs = 600'000;
 constexpr std::size_t kSweepRowsMax = 500;
 const schedule::Utc kUtc;
 }  // namespace event_bus_ticks_detail

@@ -28,7 +28,7 @@ std::string payload_of(const CompiledTarget& target, const Event& event, const R
   if (target.path) return json::to_text(target.path->find(event.envelope).value_or(json::Value()));
   if (!target.transformer) return json::to_text(event.envelope);
   const auto text =
-      target.transformer->render(event.envelope, pattern::RuleContext{rule.arn, rule.name, to_iso8601(now)});
+      target.transformer->render(event.envelope, pattern::RuleContext{rule.arn, rule.name, event_time(now)});
   deliverable = text.has_value();
   return text.value_or("");
 }

@@ -11,6 +11,14 @@ namespace sortie::pattern {
 
 namespace pattern_detail {
 
+// "line 1, column 17", from the place at the end of EventBridge's message; empty where it has none.
+std::string place_in(const std::string& message) {
+  const std::size_t line = message.rfind("; line: ");
+  if (line == std::string::npos || !message.ends_with(']')) return "";
+  const std::string place = message.substr(line + 8, message.size() - line - 9);
+  return "line " + replace_all(place, "column: ", "column ");
+}
+
 bool in_range(const ValueTest& test, double number) {
   if (test.low && (test.low_open ? number <= *test.low : number < *test.low)) return false;
   if (test.high && (test.high_open ? number >= *test.high : number > *test.high)) return false;
@@ -247,7 +255,9 @@ Result<Pattern> Pattern::compile(std::string_view pattern_text, Mode mode) {
     return Error{std::string(kCode), prefix + "The pattern is no valid UTF-8"};
   }
   auto rules = compile_rules(pattern_text, mode);
-  if (!rules) return Error{std::string(kCode), prefix + rules.error().message};
+  if (!rules) {
+    return Error{std::string(kCode), prefix + rules.error().message, place_in(rules.error().message)};
+  }
   return Pattern(std::make_shared<const PatternRules>(std::move(rules).value()));
 }
 

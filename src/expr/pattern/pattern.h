@@ -43,7 +43,7 @@ struct PatternRules;  // compiler.h
 class Pattern {
  public:
   // Errors: code "InvalidEventPatternException", message "Event pattern is not valid. Reason: ..." with the
-  // place in the text, as EventBridge words it.
+  // place in the text, as EventBridge words it; the same place as "line L, column C" where there is one.
   static Result<Pattern> compile(std::string_view pattern_text, Mode mode);
 
   bool matches(const FlatEvent& event) const;

@@ -57,6 +57,13 @@ TEST(Pattern, AddressesMatchHoweverTheyAreSpelled) {
   EXPECT_EQ(reason(R"({"a":[{"cidr":"10.0.0.256/8"}]})"), "Invalid IP address: 10.0.0.256");
 }
 
+TEST(Pattern, ErrorsTellTheirPlace) {
+  const auto place = [](std::string_view text) { return Pattern::compile(text, Mode::kAws).error().place; };
+  EXPECT_EQ(place(R"({"resources": []})"), "line 1, column 17");
+  EXPECT_EQ(place("{\n  \"a\": 1\n}"), "line 2, column 9");
+  EXPECT_EQ(place(R"({"a":[{"cidr":"x"}]})"), "");
+}
+
 TEST(Pattern, CaseIsFoldedByThePatternsCharacters) {
   EXPECT_EQ(answer(R"({"a":[{"equals-ignore-case":"straße"}]})", R"({"a":"STRASSE"})"), "match");
   EXPECT_EQ(answer(R"({"a":[{"equals-ignore-case":"STRASSE"}]})", R"({"a":"straße"})"), "no match");
