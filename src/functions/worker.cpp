@@ -124,7 +124,8 @@ void Worker::start() {
   options.accept_peer = [this](const std::string& address, std::uint16_t port) {
     if (!child_ || !server_) return false;
     const std::uint64_t socket = find_loopback_socket(address, port, server_->port());
-    return socket != 0 && holds_socket(child_->tree(), socket);
+    return socket != 0 &&
+           (holds_socket(child_->tree(), socket) || holds_socket(child_->complete_tree(), socket));
   };
   auto server = io::HttpServer::listen(
       loop_, std::move(options), [this](io::HttpRequest request, std::shared_ptr<io::Responder> responder) {

@@ -321,19 +321,23 @@ void ChildProcess::Impl::finish() {
   if (callback) callback(exit);
 }
 
+// Only the readiness is waited for: what was written stays in the pipe until somebody takes it, so that
+// read_pending_output() finds it there and nothing lies in a callback that has not run yet.
 void ChildProcess::Impl::read(std::size_t index) {
-  Output& output = outputs[index];
-  output.descriptor.async_read_some(
-      asio::buffer(output.buffer),
-      [self = shared_from_this(), index](const error_code& error, std::size_t bytes) {
+  outputs[index].descriptor.async_wait(
+      asio::posix::stream_descriptor::wait_read, [self = shared_from_this(), index](const error_code& error) {
         if (error == asio::error::operation_aborted || !self->outputs[index].open) return;
-        if (error) {
+        Output& output = self->outputs[index];
+        const ssize_t got =
+            ::read(output.descriptor.native_handle(), output.buffer.data(), output.buffer.size());
+        if (got > 0) {
+          self->take(index, {output.buffer.data(), static_cast<std::size_t>(got)});
+        } else if (got == 0 || (errno != EAGAIN && errno != EINTR)) {
           self->end_output(index);
           if (!self->outputs[1 - index].open) self->finish();
           return;
         }
-        self->take(index, {self->outputs[index].buffer.data(), bytes});
-        self->read(index);
+        if (output.open) self->read(index);
       });
 }
 
@@ -476,6 +480,11 @@ void ChildProcess::read_pending_output() {
 }
 
 std::vector<pid_t> ChildProcess::tree() const {
+  if (!impl_->running) return {};
+  return descendants(impl_->pid);
+}
+
+std::vector<pid_t> ChildProcess::complete_tree() const {
   if (!impl_->running) return {};
   return process_tree(impl_->pid, ::getpid(), impl_->marker);
 }

@@ -41,8 +41,8 @@ struct ChildOptions {
   std::vector<std::pair<std::string, int>> texts;
   std::vector<ChildLimit> limits;
   bool no_new_privileges = false;
-  LandlockRules landlock;         // Implies no_new_privileges.
-  std::string seccomp_program;    // Raw struct sock_filter[]; implies no_new_privileges.
+  LandlockRules landlock;       // Implies no_new_privileges.
+  std::string seccomp_program;  // Raw struct sock_filter[]; implies no_new_privileges.
   // "NAME=value", added to the environment and different for each child: finds what left the session.
   std::string marker;
   std::string cgroup_procs_file;  // Where set, the child joins this cgroup before it runs.
@@ -76,8 +76,10 @@ class ChildProcess {
   void kill_tree();            // SIGKILL to all of it.
   void signal(int number);     // To the child alone.
   void read_pending_output();  // Hands over now what already lies in the pipes.
-  // The pids of the child and its living descendants, as far as they can be seen.
+  // The pids of the child and its living descendants; cheap.
   std::vector<pid_t> tree() const;
+  // Those, and what left the session or was orphaned, as far as it can be seen; looks at every process.
+  std::vector<pid_t> complete_tree() const;
 
   struct Impl;
 

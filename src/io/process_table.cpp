@@ -10,6 +10,8 @@ namespace sortie::io {
 
 namespace {
 
+constexpr std::size_t kTreeMax = 10'000;
+
 pid_t to_pid(std::string_view text) {
   pid_t pid = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), pid);
@@ -53,6 +55,25 @@ bool has_in_environment(pid_t pid, std::string_view marker) {
     if (variable.starts_with(marker)) return true;
   }
   return false;
+}
+
+std::vector<pid_t> descendants(pid_t root) {
+  static const bool has_lists = path_exists("/proc/thread-self/children");
+  if (!has_lists) return process_tree(root, 0, "");
+  std::vector<pid_t> found = {root};
+  for (std::size_t at = 0; at < found.size() && found.size() < kTreeMax; ++at) {
+    const std::string tasks = "/proc/" + std::to_string(found[at]) + "/task";
+    const auto threads = list_directory(tasks);
+    if (!threads) continue;
+    for (const DirectoryEntry& thread : *threads) {
+      const auto children = read_file(tasks + "/" + thread.name + "/children", 1024 * 1024);
+      if (!children) continue;
+      for (const std::string_view text : split(*children, ' ')) {
+        if (const pid_t pid = to_pid(text); pid > 0) found.push_back(pid);
+      }
+    }
+  }
+  return found;
 }
 
 std::vector<pid_t> process_tree(pid_t root, pid_t orphans_of, std::string_view marker) {
