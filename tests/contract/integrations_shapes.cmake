@@ -1,0 +1,5 @@
+add_executable(integrations_shapes_test ${CMAKE_CURRENT_LIST_DIR}/integrations_shapes_test.cpp)
+target_link_libraries(integrations_shapes_test PRIVATE sortie_asl sortie_integrations GTest::gtest_main)
+target_compile_definitions(integrations_shapes_test PRIVATE SORTIE_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
+add_test(NAME integrations_shapes_test COMMAND integrations_shapes_test)
+set_property(GLOBAL APPEND PROPERTY SORTIE_TEST_PROGRAMS integrations_shapes_test)
