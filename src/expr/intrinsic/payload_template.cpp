@@ -215,7 +215,9 @@ Result<PayloadTemplate> PayloadTemplate::compile(const json::Value& tree) {
   return PayloadTemplate(std::move(program));
 }
 
-bool PayloadTemplate::is_constant() const { return program_->root.kind == payload_detail::Piece::Kind::kLiteral; }
+bool PayloadTemplate::is_constant() const {
+  return program_->root.kind == payload_detail::Piece::Kind::kLiteral;
+}
 
 std::span<const std::string> PayloadTemplate::variable_names() const { return program_->variables; }
 
