@@ -26,11 +26,11 @@ void append_detail(json::ObjectBuilder& out, const engine::Detail& detail, bool 
     case engine::Field::kInput:
     case engine::Field::kOutput:
       if (!include_execution_data) return;
-      out.append(name, json::to_text(detail.value));
+      out.append(name, engine::payload_text(detail));
       out.append(std::string(name) + "Details", not_truncated());
       return;
     case engine::Field::kParameters:
-      if (include_execution_data) out.append(name, json::to_text(detail.value));
+      if (include_execution_data) out.append(name, engine::payload_text(detail));
       return;
     case engine::Field::kAssignedVariables:
       if (!include_execution_data) return;

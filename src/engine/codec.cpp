@@ -43,6 +43,16 @@ class Writer {
     byte(1);
     text(text_form);
   }
+  void detail(const Detail& detail, PayloadSink& payloads) {
+    if (detail.text.empty()) return value(detail.value, payloads);
+    if (detail.text.size() <= kInlineBytesMax) {
+      byte(3);
+      return text(detail.text);
+    }
+    byte(4);
+    const auto known = payloads.find(detail.value);
+    number(known ? *known : payloads.keep(detail.value, detail.text));
+  }
   std::string take() { return std::move(out_); }
 
  private:
@@ -94,6 +104,17 @@ class Reader {
   std::optional<std::string> optional_text() {
     if (byte() == 0) return std::nullopt;
     return text();
+  }
+  void detail(Detail& detail) {
+    if (at_ >= in_.size() || (in_[at_] != 3 && in_[at_] != 4)) {
+      detail.value = value();
+      return;
+    }
+    Result<std::string> shown = byte() == 3 ? Result<std::string>(text()) : payloads_->load_text(small());
+    const Result<json::Value> read = shown ? json::parse(*shown) : Result<json::Value>(shown.error());
+    if (!read) return fail();
+    detail.value = *read;
+    detail.text = std::move(shown).value();
   }
   json::Value value() {
     const std::uint8_t tag = byte();
@@ -329,7 +350,7 @@ std::string encode_events(const std::vector<HistoryEvent>& events, PayloadSink& 
     out.number(event.details.size());
     for (const Detail& detail : event.details) {
       out.byte(static_cast<std::uint8_t>(detail.field));
-      out.value(detail.value, payloads);
+      out.detail(detail, payloads);
     }
   }
   return out.take();
@@ -353,7 +374,9 @@ Result<std::vector<HistoryEvent>> decode_events(std::string_view bytes, PayloadS
     for (std::size_t k = 0; k < details && in.ok(); ++k) {
       const std::uint8_t field = in.byte();
       if (field > static_cast<std::uint8_t>(Field::kAssignedVariables)) return in.error("history");
-      event.details.push_back({static_cast<Field>(field), in.value()});
+      Detail detail{static_cast<Field>(field), {}};
+      in.detail(detail);
+      event.details.push_back(std::move(detail));
     }
     events.push_back(std::move(event));
   }

@@ -32,6 +32,7 @@ class PayloadSource {
  public:
   virtual ~PayloadSource() = default;
   virtual Result<json::Value> load(std::uint32_t number) = 0;
+  virtual Result<std::string> load_text(std::uint32_t number) = 0;
 };
 
 // A frame's image also carries last_event_id and next_frame as they were when it was written: the highest

@@ -98,6 +98,7 @@ struct Execution {
   std::string arn, name, state_machine_arn, role_arn, region;
   Timestamp started_at;
   json::Value input;
+  std::string input_text;  // As it was given, where that is not the compact form; else empty.
 
   Outcome outcome = Outcome::kRunning;
   Timestamp stopped_at;

@@ -158,6 +158,12 @@ void Step::stop(const Stop& request) {
 }
 
 std::int64_t Step::emit_beside(std::int64_t previous, EventType type, std::vector<Detail> details) {
+  if (!x_.input_text.empty() && x_.input.identity() != nullptr) {
+    for (Detail& detail : details) {
+      if (is_payload(detail.field) && detail.value.identity() == x_.input.identity())
+        detail.text = x_.input_text;
+    }
+  }
   out_.events.push_back({++x_.last_event_id, previous, context_.now, type, std::move(details)});
   return x_.last_event_id;
 }

@@ -3,6 +3,7 @@
 #include <array>
 
 #include "base/result.h"
+#include "json/text.h"
 
 namespace sortie::engine {
 namespace {
@@ -105,6 +106,10 @@ constexpr std::array<std::string_view, 24> kFields = {"input",
                                                       "assignedVariables"};
 
 }  // namespace
+
+std::string payload_text(const Detail& detail) {
+  return detail.text.empty() ? json::to_text(detail.value) : detail.text;
+}
 
 std::string_view event_type_name(EventType type) { return kTypes.at(static_cast<std::size_t>(type)).type; }
 std::string_view event_details_name(EventType type) {

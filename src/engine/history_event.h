@@ -4,6 +4,7 @@
 // here a detail is a field and a value. Payload fields (input, output, parameters, ...) hold the JSON value
 // itself; the codec prints it as text.
 #include <cstdint>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -120,7 +121,13 @@ std::string_view field_name(Field field);
 struct Detail {
   Field field;
   json::Value value;
+  // A payload's own text, where it is not the compact form of `value`: an execution's input is shown as it
+  // was given wherever it was passed on unchanged. Empty: the compact form.
+  std::string text = {};
 };
+
+// What the wire shows of a payload field.
+std::string payload_text(const Detail& detail);
 
 struct HistoryEvent {
   std::int64_t id = 0;

@@ -3,6 +3,7 @@
 #include <atomic>
 #include <charconv>
 #include <functional>
+#include <unordered_map>
 #include <utility>
 
 #include "base/result.h"
@@ -167,19 +168,18 @@ Value Value::object(std::vector<Member> members) {
     repeated = repeated || made->find(member.key.as_string()) != &member.value;
   }
   if (repeated) {
-    ObjectBlock unique;
+    std::vector<Member> unique;
+    std::unordered_map<std::string, std::size_t> place;
+    unique.reserve(list.size());
     for (Member& member : list) {
-      const Value* known = nullptr;
-      for (const Member& kept : unique.members) {
-        if (kept.key.as_string() == member.key.as_string()) known = &kept.value;
-      }
-      if (known != nullptr) {
-        *const_cast<Value*>(known) = std::move(member.value);
+      const auto [known, is_new] = place.try_emplace(member.key.to_std_string(), unique.size());
+      if (is_new) {
+        unique.push_back(std::move(member));
       } else {
-        unique.members.push_back(std::move(member));
+        unique[known->second].value = std::move(member.value);
       }
     }
-    list = std::move(unique.members);
+    list = std::move(unique);
     made->slots.clear();
     made->build_index();
   }

@@ -59,7 +59,8 @@ StateMachineRecord read_record(const json::Value& v) {
 Status Definitions::load() {
   std::string after;
   while (true) {
-    SORTIE_TRY(const std::vector<store::Document> page, store_.list_documents(kRecordKind, after, kRecordsPage));
+    SORTIE_TRY(const std::vector<store::Document> page,
+               store_.list_documents(kRecordKind, after, kRecordsPage));
     for (const store::Document& document : page) {
       SORTIE_TRY(const json::Value value, json::parse(document.value));
       Entry entry{read_record(value), text_member(value, "definition_key")};

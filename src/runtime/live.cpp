@@ -4,17 +4,20 @@
 
 namespace sortie::runtime {
 
+Result<std::string> StoredPayloads::load_text(std::uint32_t number) {
+  SORTIE_TRY(std::optional<store::PayloadRow> row, store_.find_payload(execution_, number));
+  if (row) return std::move(row->body);
+  return Error{
+      "StoreCorrupt",
+      "payload " + std::to_string(number) + " of execution " + std::to_string(execution_) + " is missing", "",
+      "restore a backup of the data folder"};
+}
+
 Result<json::Value> StoredPayloads::load(std::uint32_t number) {
   const auto seen = seen_.find(number);
   if (seen != seen_.end()) return seen->second;
-  SORTIE_TRY(const std::optional<store::PayloadRow> row, store_.find_payload(execution_, number));
-  if (!row) {
-    return Error{
-        "StoreCorrupt",
-        "payload " + std::to_string(number) + " of execution " + std::to_string(execution_) + " is missing",
-        "", "restore a backup of the data folder"};
-  }
-  SORTIE_TRY(json::Value value, json::parse(row->body));
+  SORTIE_TRY(const std::string text, load_text(number));
+  SORTIE_TRY(json::Value value, json::parse(text));
   seen_.emplace(number, value);
   if (table_ != nullptr) table_->remember(value, number);
   return value;

@@ -72,6 +72,7 @@ class StoredPayloads final : public engine::PayloadSource {
   StoredPayloads(store::Store& store, store::ExecutionNo execution, PayloadTable* table)
       : store_(store), execution_(execution), table_(table) {}
   Result<json::Value> load(std::uint32_t number) override;
+  Result<std::string> load_text(std::uint32_t number) override;
 
  private:
   store::Store& store_;

@@ -48,8 +48,10 @@ class RuntimeImpl final : public Runtime {
     if (options_.epoch == 0) {
       SORTIE_TRY(options_.epoch, store_.acquire(0));
     }
-    SORTIE_TRY(const std::string key, make_once(store_, options_.epoch, "token_key", random_hex(random_, 32)));
-    SORTIE_TRY(const std::string store_id, make_once(store_, options_.epoch, "store_id", random_hex(random_, 6)));
+    SORTIE_TRY(const std::string key,
+               make_once(store_, options_.epoch, "token_key", random_hex(random_, 32)));
+    SORTIE_TRY(const std::string store_id,
+               make_once(store_, options_.epoch, "store_id", random_hex(random_, 6)));
     tokens_.emplace(key);
     SORTIE_TRY_STATUS(definitions_.load());
     shard_.emplace(Shard::Wiring{loop_, random_, store_, dispatcher_, definitions_, *tokens_, store_id,
@@ -323,6 +325,7 @@ class RuntimeImpl final : public Runtime {
     state.region = options_.region;
     state.started_at = loop_.now();
     state.input = std::move(input).value();
+    if (json::to_text(state.input) != request.input_text) state.input_text = request.input_text;
     live->image.definition_key = current.definition_key;
     live->image.role_arn = state.role_arn;
     live->image.input_text = request.input_text;

@@ -172,7 +172,11 @@ void Shard::write_row(LiveExecution& live, store::Batch& batch) {
   live.image.last_event_id = state.last_event_id;
   live.image.error = state.error;
   live.image.cause = state.cause;
-  if (state.outcome == engine::Outcome::kSucceeded) live.image.output_text = json::to_text(state.output);
+  if (state.outcome == engine::Outcome::kSucceeded) {
+    const bool as_given = !state.input_text.empty() && state.output.identity() != nullptr &&
+                          state.output.identity() == state.input.identity();
+    live.image.output_text = as_given ? state.input_text : json::to_text(state.output);
+  }
   batch.executions.push_back({live.no, state.arn, state.state_machine_arn, state.name,
                               status_of(state.outcome), state.started_at, state.stopped_at,
                               engine::encode_execution(live.image)});
