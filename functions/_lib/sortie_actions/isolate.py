@@ -74,7 +74,7 @@ class IsolateEC2Instance(Action):
                 undo[eni_id] = {"groups": _previous(eni), "isolation_group": group}
                 continue
             undo[eni_id] = {"groups": have, "isolation_group": group}
-            ec2.create_tags(Resources=[eni_id], Tags=_previous_tags(have) + [{"Key": CASE, "Value": case}])
+            ec2.create_tags(Resources=[eni_id], Tags=[*_previous_tags(have), {"Key": CASE, "Value": case}])
             ec2.modify_network_interface_attribute(NetworkInterfaceId=eni_id, Groups=[group])
             moved += 1
         ec2.create_tags(Resources=[identifier], Tags=[{"Key": STATUS, "Value": "isolated"}, {"Key": CASE, "Value": case}])
