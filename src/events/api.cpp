@@ -134,8 +134,8 @@ void EventsApi::answer(const Done& done, Result<json::Value> result) {
   bus_.loop().post([done, result = std::move(result)] { done(result); });
 }
 
-void EventsApi::handle(std::string_view operation, const json::Value& request, const Actor& actor,
-                       Done done) {
+void EventsApi::handle(std::string_view operation, const json::Value& request, const Actor& actor, Done done,
+                       std::string idempotency_key) {
   static const std::map<std::string_view, Operation> kReads = {
       {"DescribeRule", &EventsApi::describe_rule},
       {"ListRules", &EventsApi::list_rules},
@@ -151,7 +151,8 @@ void EventsApi::handle(std::string_view operation, const json::Value& request, c
   if (const auto read = kReads.find(operation); read != kReads.end()) {
     return answer(done, (this->*read->second)(request, actor));
   }
-  if (operation == "PutEvents") return put_events(request, actor, std::move(done));
+  if (operation == "PutEvents")
+    return put_events(request, actor, std::move(done), std::move(idempotency_key));
   if (operation == "PutRule") return put_rule(request, actor, std::move(done));
   if (operation == "PutTargets") return put_targets(request, actor, std::move(done));
   if (operation == "RemoveTargets") return remove_targets(request, actor, std::move(done));
@@ -205,7 +206,8 @@ Result<std::shared_ptr<const CompiledRule>> EventsApi::rule_of(const json::Value
                                                 key.substr(first + 1, last - first - 1) + "."};
 }
 
-void EventsApi::put_events(const json::Value& request, const Actor& actor, Done done) {
+void EventsApi::put_events(const json::Value& request, const Actor& actor, Done done,
+                           std::string idempotency_key) {
   const json::Value& given = request.get("Entries");
   if (!given.is_array() || given.empty() || given.size() > kEntriesMax) {
     const bool many = given.size() > kEntriesMax;
@@ -227,23 +229,27 @@ void EventsApi::put_events(const json::Value& request, const Actor& actor, Done 
   if (bytes > kEntryBytesMax) {
     return answer(done, invalid("Total size of the entries in the request is over the limit."));
   }
-  bus_.put_events(std::move(entries), actor,
-                  [done = std::move(done)](Result<std::vector<PutResult>> results) {
-                    if (!results) return done(results.error());
-                    std::vector<json::Value> told;
-                    int failed = 0;
-                    for (const PutResult& result : *results) {
-                      if (result.event_id.empty()) {
-                        ++failed;
-                        told.push_back(json::Value::object(
-                            {{"ErrorCode", result.error_code}, {"ErrorMessage", result.error_message}}));
-                      } else {
-                        told.push_back(json::Value::object({{"EventId", result.event_id}}));
-                      }
-                    }
-                    done(json::Value::object(
-                        {{"FailedEntryCount", failed}, {"Entries", json::Value::array(std::move(told))}}));
-                  });
+  std::optional<SourceDedup> dedup;
+  if (!idempotency_key.empty()) dedup = SourceDedup{"call", std::move(idempotency_key)};
+  bus_.put_events(
+      std::move(entries), actor,
+      [done = std::move(done)](Result<std::vector<PutResult>> results) {
+        if (!results) return done(results.error());
+        std::vector<json::Value> told;
+        int failed = 0;
+        for (const PutResult& result : *results) {
+          if (result.event_id.empty()) {
+            ++failed;
+            told.push_back(json::Value::object(
+                {{"ErrorCode", result.error_code}, {"ErrorMessage", result.error_message}}));
+          } else {
+            told.push_back(json::Value::object({{"EventId", result.event_id}}));
+          }
+        }
+        done(json::Value::object(
+            {{"FailedEntryCount", failed}, {"Entries", json::Value::array(std::move(told))}}));
+      },
+      std::move(dedup));
 }
 
 void EventsApi::put_rule(const json::Value& request, const Actor& actor, Done done) {

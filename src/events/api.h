@@ -19,13 +19,16 @@ class EventsApi {
 
   explicit EventsApi(EventBus& bus) : bus_(bus) {}
 
-  // `done` runs on the loop, never inside this call. `operation` is the part after "AWSEvents.".
-  void handle(std::string_view operation, const json::Value& request, const Actor& actor, Done done);
+  // `done` runs on the loop, never inside this call. `operation` is the part after "AWSEvents.". PutEvents
+  // with an idempotency key that was seen less than a day ago answers what it answered then, and starts
+  // nothing again: a task that is dispatched twice sends its events once.
+  void handle(std::string_view operation, const json::Value& request, const Actor& actor, Done done,
+              std::string idempotency_key = "");
 
  private:
   using Operation = Result<json::Value> (EventsApi::*)(const json::Value&, const Actor&);
 
-  void put_events(const json::Value& request, const Actor& actor, Done done);
+  void put_events(const json::Value& request, const Actor& actor, Done done, std::string idempotency_key);
   void put_rule(const json::Value& request, const Actor& actor, Done done);
   void put_targets(const json::Value& request, const Actor& actor, Done done);
   void remove_targets(const json::Value& request, const Actor& actor, Done done);

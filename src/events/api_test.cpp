@@ -139,6 +139,25 @@ TEST(EventsApi, EachRefusedEntryIsToldInItsPlace) {
       "ValidationException: Total size of the entries in the request is over the limit.");
 }
 
+TEST(EventsApi, ACallThatIsMadeAgainAnswersTheSameAndSendsNothingTwice) {
+  World world;
+  world.call("PutRule", kPutRule);
+  world.call("PutTargets", R"({"Rule":"r","Targets":[{"Id":"a","Arn":"arn:aws:sqs:us-east-1:1:q"}]})");
+  const json::Value request = *json::parse(R"({"Entries":[{"Source":"app","DetailType":"T","Detail":"{}"},
+    {"Source":"app","DetailType":"T","Detail":"{}"}]})");
+  std::vector<std::string> answers;
+  for (int i = 0; i < 2; ++i) {
+    world.api->handle(
+        "PutEvents", request, World::person(),
+        [&](Result<json::Value> answer) { answers.push_back(json::to_text(*answer)); }, "attempt-1");
+    world.loop.run_until_idle();
+    world.restart();
+  }
+  ASSERT_EQ(answers.size(), 2u);
+  EXPECT_EQ(answers[0], answers[1]);
+  EXPECT_EQ(world.invoker.attempts.size(), 2u);
+}
+
 TEST(EventsApi, TagsAreKept) {
   World world;
   world.call("PutRule",

@@ -48,7 +48,7 @@ std::string short_error(const Error& error) {
 using namespace delivery_detail;
 
 bool is_final_failure(std::string_view code) {
-  static constexpr std::array<std::string_view, 18> kFinal = {"ResourceNotFoundException",
+  static constexpr std::array<std::string_view, 19> kFinal = {"ResourceNotFoundException",
                                                               "StateMachineDoesNotExist",
                                                               "InvalidArn",
                                                               "InvalidName",
@@ -65,7 +65,8 @@ bool is_final_failure(std::string_view code) {
                                                               "QueueDoesNotExist",
                                                               "AWS.SimpleQueueService.NonExistentQueue",
                                                               "InvalidMessageContents",
-                                                              "TargetNotSupported"};
+                                                              "TargetNotSupported",
+                                                              "UnsupportedTarget"};
   return std::find(kFinal.begin(), kFinal.end(), code) != kFinal.end();
 }
 

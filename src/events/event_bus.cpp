@@ -95,7 +95,11 @@ void EventBus::put_events(std::vector<PutEntry> entries, const Actor& actor,
   Acceptance acceptance;
   acceptance.batch = lease_.batch();
   std::vector<PutResult> results;
-  for (const PutEntry& entry : entries) results.push_back(accept_entry(entry, actor, dedup, acceptance));
+  const std::string key = dedup ? dedup->key : "";
+  for (std::size_t i = 0; i < entries.size(); ++i) {
+    if (dedup && i > 0) dedup->key = key + "#" + std::to_string(i);  // Each entry has a key of its own.
+    results.push_back(accept_entry(entries[i], actor, dedup, acceptance));
+  }
   if (acceptance.batch.empty()) return answer<std::vector<PutResult>>(done, std::move(results));
   commit(std::move(acceptance), [done = std::move(done), results = std::move(results)](Status status) {
     if (!done) return;

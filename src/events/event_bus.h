@@ -73,7 +73,8 @@ struct PutResult {
   std::string error_message;
 };
 
-// For sources whose messages have an id of their own (hooks, queues); one entry at a time.
+// For sources whose messages have an id of their own (hooks, queues, a playbook's own calls). The entries of
+// one call are told apart by their place.
 struct SourceDedup {
   std::string scope;  // "hook/NAME"
   std::string key;
