@@ -69,6 +69,27 @@ std::string signal_name(int number) {
   }
 }
 
+// bubblewrap reports a signal as 128 + its number; a program may also exit with such a number (Node does with
+// 129), so only the signals that end programs count.
+bool is_signal_status(int code) {
+  switch (code - 128) {
+    case SIGINT:
+    case SIGQUIT:
+    case SIGILL:
+    case SIGABRT:
+    case SIGBUS:
+    case SIGFPE:
+    case SIGKILL:
+    case SIGSEGV:
+    case SIGPIPE:
+    case SIGTERM:
+    case SIGSYS:
+      return true;
+    default:
+      return false;
+  }
+}
+
 io::HttpResponse json_answer(int status, std::string body) {
   return {status, {{"Content-Type", "application/json"}}, std::move(body)};
 }
@@ -363,7 +384,7 @@ InvokeResult Worker::exit_result(const io::ChildExit& exit) const {
   }
   bool signalled = exit.signalled;
   int code = exit.code;
-  if (sandbox_.wraps() && !signalled && code > 128) {
+  if (sandbox_.wraps() && !signalled && is_signal_status(code)) {
     signalled = true;
     code -= 128;
   }
