@@ -252,7 +252,7 @@ void SqliteStore::run_writer() {
     if (finish_checkpoint_.exchange(false)) {
       lock.unlock();
       // The checkpoint thread has copied all but the last few pages: this empties the log.
-      static_cast<void>(writer_.checkpoint(false));
+      static_cast<void>(writer_.checkpoint());
       lock.lock();
       continue;
     }
@@ -310,7 +310,7 @@ bool SqliteStore::idle_step() {
   if (!writer_.has_frozen() && writer_.has_active()) writer_.freeze();
   Result<bool> more = writer_.fold_slice(kIdleSliceUnits);
   if (more.ok() && more.value()) return true;
-  if (more.ok()) static_cast<void>(writer_.checkpoint(true));
+  if (more.ok()) static_cast<void>(writer_.checkpoint());
   quiet_ = true;
   return false;
 }

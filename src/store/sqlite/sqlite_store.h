@@ -41,7 +41,8 @@ struct SqliteOptions {
   std::size_t overlay_bytes_max = 128 * 1024 * 1024;
   std::size_t segment_bytes = 8 * 1024 * 1024;      // Journal rows are dropped in runs of about this size.
   std::size_t checkpoint_bytes = 64 * 1024 * 1024;  // Of write-ahead log.
-  // After so long without an append the overlay is folded and the write-ahead log emptied. 0: never.
+  // After so long without an append the overlay is folded and the write-ahead log copied into the file. 0:
+  // never.
   std::int64_t idle_ms = 2000;
   // The file grows no further; then commits fail with "StoreFull". 0: as far as the disk has space.
   std::uint64_t file_bytes_max = 0;

@@ -311,12 +311,11 @@ Result<Epoch> Writer::acquire(ShardNo shard) {
   return next;
 }
 
-Status Writer::checkpoint(bool truncate) {
+Status Writer::checkpoint() {
   int log_pages = 0;
   int copied = 0;
-  int code = sqlite3_wal_checkpoint_v2(db_->handle(), nullptr,
-                                       truncate ? SQLITE_CHECKPOINT_TRUNCATE : SQLITE_CHECKPOINT_PASSIVE,
-                                       &log_pages, &copied);
+  int code =
+      sqlite3_wal_checkpoint_v2(db_->handle(), nullptr, SQLITE_CHECKPOINT_PASSIVE, &log_pages, &copied);
   if (code != SQLITE_OK && (code & 0xff) != SQLITE_BUSY) return db_->error(code);
   if (log_pages >= 0 && copied >= log_pages) figures_.wal_bytes = 0;
   return {};

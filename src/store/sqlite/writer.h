@@ -55,9 +55,10 @@ class Writer {
   Result<Epoch> acquire(ShardNo shard);
   Result<std::size_t> delete_ended_before(Timestamp time, std::size_t limit);
   Result<std::size_t> delete_log_before(std::string_view stream, Timestamp time, std::size_t limit);
-  // Copies the write-ahead log into the file; `truncate` also empties it. Not an error when readers are in
-  // the way.
-  Status checkpoint(bool truncate);
+  // Copies the write-ahead log into the file, so that the next commit begins the log again at its start. The
+  // log keeps its size: overwriting it costs an fsync, growing it costs the file system's journal as well.
+  // Not an error when readers are in the way.
+  Status checkpoint();
 
   const WriterFigures& figures() const { return figures_; }
 
