@@ -1,5 +1,7 @@
 #include "api/metrics.h"
 
+#include <cmath>
+
 #include "base/text.h"
 #include "json/text.h"
 
@@ -43,7 +45,10 @@ std::string Metrics::text() const {
     for (const Sample* sample : members) {
       out += name;
       if (!sample->labels.empty()) out += "{" + sample->labels + "}";
-      out += " " + json::number_text(sample->value) + "\n";
+      const double value = sample->value;
+      const bool is_whole = std::abs(value) < 1e15 && value == std::floor(value);
+      out += " " + (is_whole ? std::to_string(static_cast<std::int64_t>(value)) : json::number_text(value)) +
+             "\n";
     }
   }
   return out;

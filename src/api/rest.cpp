@@ -62,11 +62,13 @@ int rest_status(std::string_view code) {
   if (wire == "InternalFailure") return 500;
   if (ends_with_any(wire, {"DoesNotExist", "NotFound", "NotFoundException", "LoginLinkInvalid"})) return 404;
   if (ends_with_any(wire, {"AlreadyExists", "Exists", "Conflict", "ConflictException", "AlreadyDecided",
-                           "PlanChanged"})) {
+                           "AlreadyVoted", "PlanChanged"})) {
     return 409;
   }
-  if (wire.starts_with("AccessDenied") || wire.starts_with("Forbidden") || wire.starts_with("NotAllowed"))
+  if (wire.starts_with("AccessDenied") || wire.starts_with("Forbidden") || wire.starts_with("NotAllowed") ||
+      wire.starts_with("Initiator") || wire == "PersonRequired" || wire == "NotEligible") {
     return 403;
+  }
   if (wire.starts_with("Throttling") || wire.starts_with("TooManyRequests")) return 429;
   if (ends_with_any(wire, {"TooLarge", "TooLargeException"})) return 413;
   return 400;
@@ -109,6 +111,7 @@ Result<Actor> RestDoor::authenticate(const State& state, const io::HttpRequest& 
     }
     Actor actor = verified.key.actor;
     actor.account = verified.key.account;
+    actor.channel = "api";
     return actor;
   }
   const std::string_view header = trim(request.headers.get("authorization"));
@@ -121,6 +124,8 @@ Result<Actor> RestDoor::authenticate(const State& state, const io::HttpRequest& 
   if (state.auth.find_by_token) actor = state.auth.find_by_token(trim(header.substr(blank)));
   if (!actor) return unauthorized("the token is not valid");
   if (actor->account.empty()) actor->account = state.auth.account;
+  // A token may fix its channel; else the client says what it is. A signed request is a program's.
+  if (actor->channel.empty()) actor->channel = channel_of(request);
   return *actor;
 }
 
@@ -131,7 +136,6 @@ void RestDoor::add(std::string_view method, std::string_view pattern, RestHandle
     }
     Result<Actor> actor = authenticate(*state, route.request);
     if (!actor) return route.responder->send(rest_error(actor.error()));
-    actor->channel = channel_of(route.request);
     Result<json::Value> body = read_body(route.request);
     if (!body) return route.responder->send(rest_error(body.error()));
     handler({std::move(route.request), std::move(route.parameters), std::move(route.responder),

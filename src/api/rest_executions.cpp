@@ -56,9 +56,12 @@ Result<json::Value> list_executions(const RestServices& services, const RestCall
   }
   query.limit = limit + 1;
   SORTIE_TRY(const std::vector<store::ExecutionRow> rows, services.store.list_executions(query));
+  // A page may hold fewer than were asked for where several accounts share the store.
+  const std::string own = ":" + call.actor.account + ":";
   std::vector<json::Value> items;
-  for (std::size_t i = 0; i < std::min<std::size_t>(rows.size(), limit); ++i)
-    items.push_back(row_json(rows[i]));
+  for (std::size_t i = 0; i < std::min<std::size_t>(rows.size(), limit); ++i) {
+    if (rows[i].arn.find(own) != std::string::npos) items.push_back(row_json(rows[i]));
+  }
   json::Value next;
   if (rows.size() > limit) next = make_page_token(listing, std::to_string(rows[limit - 1].no));
   return json::Value::object({{"executions", json::Value::array(std::move(items))}, {"next", next}});
@@ -132,8 +135,17 @@ void wait_for_end(const RestServices& services, const RestCall& call, const std:
   });
 }
 
+// What another account has does not exist for this caller.
+Status check_own(const RestCall& call) {
+  const Result<StatesArn> parsed = parse_states_arn(call.parameter("arn"), {"execution", "express"});
+  if (!parsed) return parsed.error();
+  if (parsed->account == call.actor.account) return {};
+  return execution_does_not_exist(call.parameter("arn"));
+}
+
 void show_execution(const RestServices& services, const RestCall& call) {
   const std::string& arn = call.parameter("arn");
+  if (Status own = check_own(call); !own) return answer(call.responder, own.error());
   const Result<std::uint64_t> wait = query_number(call, "wait", 0, 0, kWaitSecondsMax);
   if (!wait) return answer(call.responder, wait.error());
   const Result<runtime::ExecutionDescription> execution = services.runtime.describe_execution(arn);
@@ -178,6 +190,7 @@ json::Value event_json(const engine::HistoryEvent& event) {
 }
 
 Result<json::Value> show_history(const RestServices& services, const RestCall& call) {
+  SORTIE_TRY_STATUS(check_own(call));
   const bool reverse = call.query("reverse") == "true";
   SORTIE_TRY(const std::uint64_t from, query_number(call, "from", reverse ? 0 : 1, 0, INT32_MAX));
   SORTIE_TRY(const std::uint64_t limit, query_number(call, "limit", 100, 1, 1000));
@@ -193,6 +206,7 @@ Result<json::Value> show_history(const RestServices& services, const RestCall& c
 
 Result<json::Value> explain(const RestServices& services, const RestCall& call) {
   const std::string& arn = call.parameter("arn");
+  SORTIE_TRY_STATUS(check_own(call));
   SORTIE_TRY(const runtime::ExecutionDescription execution, services.runtime.describe_execution(arn));
   std::vector<runtime::WaitingReason> reasons;
   if (execution.status == store::ExecutionStatus::kRunning) {
@@ -203,6 +217,7 @@ Result<json::Value> explain(const RestServices& services, const RestCall& call) 
 }
 
 void stop_execution(const RestServices& services, const RestCall& call) {
+  if (Status own = check_own(call); !own) return answer(call.responder, own.error());
   const Result<std::string> reason = body_text(call, "reason", false);
   const Result<std::string> error = body_text(call, "error", false);
   if (!reason || !error) return answer(call.responder, reason ? error.error() : reason.error());

@@ -138,7 +138,8 @@ class MapRuntime final : public runtime::Runtime {
   std::vector<runtime::StartRequest> starts;
   std::vector<std::string> calls;  // "stop ARN ERROR CAUSE", "success TOKEN OUTPUT", ...
   std::vector<runtime::WaitingReason> reasons;
-  std::optional<Error> fail;  // What every change answers.
+  std::optional<Error> fail;      // What every change answers.
+  store::Store* store = nullptr;  // Where what travels with an answer is written.
   std::set<std::string, std::less<>> tokens;
   std::function<void(runtime::ActivityTask)> poll;  // The activity poll under way.
   int polls_taken_back = 0;
@@ -215,8 +216,9 @@ class MapRuntime final : public runtime::Runtime {
   void task_submitted(const runtime::AttemptKey&, json::Value) override {}
   void task_succeeded(const runtime::AttemptKey&, json::Value) override {}
   void task_failed(const runtime::AttemptKey&, std::string, std::string) override {}
-  void send_task_success(std::string_view token, std::string_view output, const Actor&, store::Batch,
+  void send_task_success(std::string_view token, std::string_view output, const Actor&, store::Batch with,
                          Callback<Unit> done) override {
+    if (store != nullptr) store->append(std::move(with), [](const Status&) {});
     answer_token("success " + std::string(token) + " " + std::string(output), token, std::move(done));
   }
   void send_task_failure(std::string_view token, std::string error, std::string cause, const Actor&,
