@@ -48,26 +48,31 @@ std::string short_error(const Error& error) {
 using namespace delivery_detail;
 
 bool is_final_failure(std::string_view code) {
-  static constexpr std::array<std::string_view, 19> kFinal = {"ResourceNotFoundException",
+  static constexpr std::array<std::string_view, 20> kFinal = {"ResourceNotFound",
                                                               "StateMachineDoesNotExist",
                                                               "InvalidArn",
                                                               "InvalidName",
                                                               "InvalidExecutionInput",
-                                                              "ValidationException",
-                                                              "InvalidParameterValueException",
-                                                              "InvalidRequestContentException",
-                                                              "RequestTooLargeException",
-                                                              "AccessDeniedException",
+                                                              "Validation",
+                                                              "InvalidParameterValue",
+                                                              "InvalidParameter",
+                                                              "InvalidRequestContent",
+                                                              "RequestTooLarge",
                                                               "AccessDenied",
                                                               "AuthorizationError",
-                                                              "NotFoundException",
                                                               "NotFound",
                                                               "QueueDoesNotExist",
-                                                              "AWS.SimpleQueueService.NonExistentQueue",
+                                                              "NonExistentQueue",
                                                               "InvalidMessageContents",
-                                                              "TargetNotSupported",
-                                                              "UnsupportedTarget"};
-  return std::find(kFinal.begin(), kFinal.end(), code) != kFinal.end();
+                                                              "UnsupportedTarget",
+                                                              "InvalidTarget",
+                                                              "ValidationError",
+                                                              "TargetNotSupported"};
+  // The same error comes as "QueueDoesNotExist", "Sqs.QueueDoesNotExistException" and the like.
+  std::string_view name = code.substr(code.rfind('.') == std::string_view::npos ? 0 : code.rfind('.') + 1);
+  constexpr std::string_view kSuffix = "Exception";
+  if (name.ends_with(kSuffix)) name.remove_suffix(kSuffix.size());
+  return std::find(kFinal.begin(), kFinal.end(), name) != kFinal.end();
 }
 
 json::Value to_json(const DeliveryRow& row) {

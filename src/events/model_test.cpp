@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "events/route.h"
+#include "events/target_invoker.h"
 #include "json/text.h"
 #include "json/yaml.h"
 
@@ -83,6 +84,18 @@ TEST(Target, KindsComeFromTheArn) {
   for (const char* other :
        {"", "arn:", "arn:aws:ecs:us-east-1:1:cluster/x", "arn:aws:states:us-east-1:1:activity:x"}) {
     EXPECT_EQ(target_kind_of(other), TargetKind::kUnsupported) << other;
+  }
+}
+
+TEST(Target, ErrorsThatNoFurtherAttemptCuresAreKnownHoweverTheyAreSpelled) {
+  for (const char* code :
+       {"StateMachineDoesNotExist", "Sqs.QueueDoesNotExistException", "AccessDeniedException",
+        "AWS.SimpleQueueService.NonExistentQueue", "NotFound", "ValidationException"}) {
+    EXPECT_TRUE(is_final_failure(code)) << code;
+  }
+  for (const char* code :
+       {"", ".", "Exception", "ThrottlingException", "ServiceUnavailable", "Sns.InternalError"}) {
+    EXPECT_FALSE(is_final_failure(code)) << code;
   }
 }
 
