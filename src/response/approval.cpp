@@ -180,11 +180,6 @@ std::optional<ApprovalStatus> parse_status(std::string_view name) {
   return std::nullopt;
 }
 
-int Approval::count_votes(bool approve) const {
-  return static_cast<int>(std::count_if(votes.begin(), votes.end(),
-                                        [approve](const Vote& vote) { return vote.approve == approve; }));
-}
-
 std::string approval_id(const runtime::AttemptKey& key) {
   const std::string text = std::to_string(key.execution) + "." + std::to_string(key.frame) + "." +
                            std::to_string(key.entry) + "." + std::to_string(key.attempt);

@@ -62,8 +62,6 @@ struct Approval {
   ApprovalStatus status = ApprovalStatus::kPending;
   std::optional<Decision> decision;
   std::string note;  // Why it was cancelled or what superseded it.
-
-  int count_votes(bool approve) const;
 };
 
 // From the attempt alone, so that a repeated dispatch finds the approval that exists.

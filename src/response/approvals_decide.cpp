@@ -14,26 +14,26 @@ bool nobody_waits(const Error& error) {
   return error.code == "TaskTimedOut" || error.code == "TaskDoesNotExist" || error.code == "InvalidToken";
 }
 
-std::string names_of(const Approval& approval, bool approve) {
+std::string names_of(const std::vector<Vote>& votes, bool approve) {
   std::vector<std::string> names;
-  for (const Vote& vote : approval.votes) {
+  for (const Vote& vote : votes) {
     if (vote.approve != approve) continue;
     if (std::find(names.begin(), names.end(), vote.person) == names.end()) names.push_back(vote.person);
   }
   return join(names, ", ");
 }
 
-// What the votes amount to; nothing while more are needed.
-std::optional<bool> verdict(const Approval& approval) {
-  const int quorum = approval.policy.quorum;
-  const int rejections = approval.count_votes(false);
-  if (rejections > 0 && (approval.policy.veto || rejections >= quorum)) return false;
-  if (approval.count_votes(true) >= quorum) return true;
-  return std::nullopt;
+int count(const std::vector<Vote>& votes, bool approve) {
+  return static_cast<int>(std::count_if(votes.begin(), votes.end(),
+                                        [approve](const Vote& vote) { return vote.approve == approve; }));
 }
 
-std::string votes_text(const Approval& approval) {
-  return std::to_string(approval.count_votes(true)) + " of " + std::to_string(approval.policy.quorum);
+// What the votes amount to; nothing while more are needed.
+std::optional<bool> verdict(const Policy& policy, const std::vector<Vote>& votes) {
+  const int rejections = count(votes, false);
+  if (rejections > 0 && (policy.veto || rejections >= policy.quorum)) return false;
+  if (count(votes, true) >= policy.quorum) return true;
+  return std::nullopt;
 }
 
 }  // namespace deciding
@@ -154,19 +154,24 @@ void Approvals::count_vote(Open& open, const DecideRequest& request, Callback<Ap
   Approval voted = open.approval;
   const std::string reason(trim(request.reason));
   voted.votes.push_back({request.actor.name, request.approve, reason, loop_.now(), request.channel});
-  const std::optional<bool> verdict = deciding::verdict(voted);
+  // Who was removed meanwhile stays on record, and counts no more.
+  std::vector<Vote> votes = voted.votes;
+  std::erase_if(votes, [this](const Vote& vote) { return people_.find(vote.person) == nullptr; });
+  const std::optional<bool> verdict = deciding::verdict(voted.policy, votes);
   AuditEntry entry = entry_for(voted, verdict ? "approval.decide" : "approval.vote", "done");
   entry.actor = request.actor;
   entry.channel = request.channel;
   entry.reason = reason;
   json::ObjectBuilder details(entry.details);
-  details.set("vote", request.approve ? "approve" : "reject").set("approvals", deciding::votes_text(voted));
+  details.set("vote", request.approve ? "approve" : "reject")
+      .set("approvals",
+           std::to_string(deciding::count(votes, true)) + " of " + std::to_string(voted.policy.quorum));
   if (verdict) details.set("decision", *verdict ? "approved" : "rejected");
   entry.details = details.build();
   open.busy = true;
   if (verdict) {
     voted.status = *verdict ? ApprovalStatus::kApproved : ApprovalStatus::kRejected;
-    voted.decision = Decision{*verdict ? "approved" : "rejected", deciding::names_of(voted, *verdict), reason,
+    voted.decision = Decision{*verdict ? "approved" : "rejected", deciding::names_of(votes, *verdict), reason,
                               loop_.now(), request.channel};
     return settle(std::move(voted), std::move(entry), std::move(done));
   }

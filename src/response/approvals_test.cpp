@@ -240,6 +240,19 @@ TEST_F(ApprovalsTest, AQuorumNeedsDifferentPeople) {
   EXPECT_EQ(runtime.answers[0].output.get("by"), json::Value("alice, bob"));
 }
 
+TEST_F(ApprovalsTest, TheVoteOfAPersonWhoWasRemovedCountsNoMore) {
+  policy.quorum = 2;
+  approvals->configure(config());
+  const std::string id = ask();
+  EXPECT_EQ(decide(id, "alice", true), "PENDING");
+  people->remove("alice", Actor{}, [](const auto&) {});
+  loop.run();
+  EXPECT_EQ(decide(id, "bob", true), "PENDING");
+  EXPECT_EQ(decide(id, "carol", true), "APPROVED");
+  EXPECT_EQ(approvals->find(id)->votes.size(), 3u) << "but it stays on record";
+  EXPECT_EQ(runtime.answers[0].output.get("by"), json::Value("bob, carol"));
+}
+
 TEST_F(ApprovalsTest, AVetoDecidesAndWithoutOneRejectionsNeedTheQuorumToo) {
   policy.quorum = 2;
   approvals->configure(config());
