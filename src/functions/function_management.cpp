@@ -124,7 +124,7 @@ void Service::store_code(const std::string& key, FunctionConfig config, std::str
             return give_up(done, Error{"ServiceException", status.error().message, "", status.error().hint});
           }
         }
-        install(key, job->config, std::make_shared<CodeFolder>(loop_, job->folder), "");
+        install(key, job->config, std::make_shared<CodeFolder>(loop_, job->folder, root_.empty()), "");
         functions_[key].is_changing = false;
         done(job->config);
       });

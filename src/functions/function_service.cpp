@@ -49,7 +49,7 @@ Status Service::open() {
     }
     for (FunctionConfig& config : loaded.functions) {
       const std::string key = key_of(config.account, config.name);
-      auto code = std::make_shared<CodeFolder>(loop_, config.code_folder);
+      auto code = std::make_shared<CodeFolder>(loop_, config.code_folder, false);
       install(key, std::move(config), std::move(code), "");
     }
     problems_ = std::move(loaded.problems);

@@ -22,9 +22,15 @@ namespace sortie::functions {
 // Unpacked code, removed when the last configuration and worker that use it are gone and it was replaced.
 class CodeFolder {
  public:
-  CodeFolder(io::EventLoop& loop, std::string path) : loop_(loop), path_(std::move(path)) {}
+  // Temporary code (a service without a data folder) goes with its last user in any case.
+  CodeFolder(io::EventLoop& loop, std::string path, bool is_temporary)
+      : loop_(loop), path_(std::move(path)), is_temporary_(is_temporary) {}
   ~CodeFolder() {
-    if (is_obsolete) loop_.run_in_background([path = path_] { (void)io::remove_tree(path).ok(); }, [] {});
+    if (is_temporary_) {
+      (void)io::remove_tree(path_).ok();
+    } else if (is_obsolete) {
+      loop_.run_in_background([path = path_] { (void)io::remove_tree(path).ok(); }, [] {});
+    }
   }
   CodeFolder(const CodeFolder&) = delete;
   CodeFolder& operator=(const CodeFolder&) = delete;
@@ -33,6 +39,7 @@ class CodeFolder {
  private:
   io::EventLoop& loop_;
   std::string path_;
+  bool is_temporary_;
 };
 
 inline std::string key_of(std::string_view account, std::string_view name) {

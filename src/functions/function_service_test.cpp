@@ -265,6 +265,19 @@ done
   EXPECT_EQ(field(invoke("NoBootstrap"), "errorType"), "Runtime.InvalidEntrypoint");
 }
 
+TEST_F(FunctionServiceTest, RunsEveryPythonRuntimeOnTheInterpreterThatIsThere) {
+  for (const char* runtime : {"python3.9", "python3.12", "python3.13"}) {
+    const std::string name = replace_all(runtime, ".", "");
+    python(name, "def lambda_handler(e, c):\n    print('seen')\n    return {'text': '\xc3\xa4'}\n",
+           [&](FunctionConfig& config) { config.runtime = runtime; });
+    for (int i = 0; i < 3; ++i) {
+      const InvokeResult result = invoke(name);
+      EXPECT_EQ(field(result, "text"), "\xc3\xa4") << runtime << result.payload;
+      EXPECT_THAT(result.log_tail, HasSubstr("seen\n"));
+    }
+  }
+}
+
 TEST_F(FunctionServiceTest, RunsNodeHandlersThroughOurOwnClient) {
   options_.node_runtime = SORTIE_SOURCE_DIR "/src/functions/runtimes/node.mjs";
   if (std::system("command -v node >/dev/null") != 0) GTEST_SKIP() << "SKIP: no node here";

@@ -81,6 +81,12 @@ TEST_F(ChildProcessTest, FeedsStdin) {
   EXPECT_EQ(total, large.size() + 5);
 }
 
+TEST_F(ChildProcessTest, SurvivesAChildThatDoesNotReadItsStdin) {
+  spawn("exec 0<&-; sleep 0.1; exit 4", {.with_stdin = true});
+  child_->write_stdin(std::string(1'000'000, 'x'));
+  EXPECT_EQ(wait().code, 4);
+}
+
 TEST_F(ChildProcessTest, SaysWhyAProgramCannotBeStarted) {
   const auto missing = ChildProcess::spawn(loop_, {.argv = {"/no/such/program"}}, {});
   ASSERT_FALSE(missing.ok());

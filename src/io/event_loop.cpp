@@ -1,6 +1,7 @@
 #include "io/event_loop.h"
 
 #include <openssl/rand.h>
+#include <signal.h>
 #include <time.h>
 
 #include <algorithm>
@@ -24,7 +25,8 @@ Timestamp wall_clock() {
 
 }  // namespace
 
-EventLoop::EventLoop() : impl_(std::make_unique<Impl>()) {}
+// A peer or child that closes its end must be an error of the write, not our end.
+EventLoop::EventLoop() : impl_(std::make_unique<Impl>()) { ::signal(SIGPIPE, SIG_IGN); }
 
 EventLoop::~EventLoop() {
   if (impl_->worker.joinable()) {

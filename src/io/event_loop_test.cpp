@@ -11,10 +11,11 @@ namespace {
 TEST(EventLoop, RunsTimersInOrderOfTimeAndNeverInsideTheCall) {
   EventLoop loop;
   std::vector<int> order;
-  loop.call_after(2, [&] { order.push_back(2); });
-  loop.call_after(1, [&] { order.push_back(1); });
+  const Timestamp start = loop.now();
+  loop.call_at(start.plus_ms(2), [&] { order.push_back(2); });
+  loop.call_at(start.plus_ms(1), [&] { order.push_back(1); });
   loop.call_at({0}, [&] { order.push_back(0); });
-  const auto cancelled = loop.call_after(1, [&] { order.push_back(9); });
+  const auto cancelled = loop.call_at(start.plus_ms(1), [&] { order.push_back(9); });
   loop.cancel(cancelled);
   loop.cancel(12345);
   EXPECT_TRUE(order.empty());

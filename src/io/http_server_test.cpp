@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <thread>
 
+#include "io/file.h"
 #include "io/http_client.h"
 
 namespace sortie::io {
@@ -320,6 +321,7 @@ TEST_F(HttpServerTest, SpeaksTlsAndTheClientChecksTheCertificate) {
   ASSERT_TRUE(results[1].ok()) << to_text(results[1].error());
   EXPECT_EQ(results[1]->body, "GET /tls ");
   EXPECT_TRUE(requests_.at(0).is_tls);
+  EXPECT_TRUE(remove_tree(folder).ok());
 }
 
 }  // namespace
