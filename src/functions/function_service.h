@@ -157,7 +157,7 @@ class FunctionService : public FunctionInvoker {
   virtual std::vector<std::string> sandbox_report() const = 0;
   virtual bool sandbox_is_complete() const = 0;
   // Kept functions that could not be read at start; they are left on disk as they are.
-  virtual std::vector<Error> startup_problems() const = 0;
+  virtual std::vector<Error> startup_problems() const { return {}; }
   // Once the server knows its own address (port 0), before the first invocation.
   virtual void set_server_url(std::string url) = 0;
 
