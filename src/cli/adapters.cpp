@@ -49,14 +49,15 @@ void EventsService::handle(api::AwsCall call, api::AwsReply reply) {
   api_.handle(call.operation, call.input, call.caller.actor, std::move(reply));
 }
 
-void BusSink::put_events(json::Value entries, const Actor& actor, std::string,
+void BusSink::put_events(json::Value entries, const Actor& actor, std::string idempotency_key,
                          std::function<void(Result<json::Value>)> done) {
   if (!api_) {
     return loop_.post([done = std::move(done)] {
       done(Error{"ServiceUnavailable", "the event bus is not there yet", "", ""});
     });
   }
-  api_->handle("PutEvents", json::Value::object({{"Entries", std::move(entries)}}), actor, std::move(done));
+  api_->handle("PutEvents", json::Value::object({{"Entries", std::move(entries)}}), actor, std::move(done),
+               std::move(idempotency_key));
 }
 
 void Targets::deliver(events::TargetOrder order, Callback done) {

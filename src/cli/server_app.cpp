@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 
@@ -177,6 +178,10 @@ void ServerApp::make_integrations() {
     for (const std::string& account : all_accounts())
       bus.trusted_sources.push_back({"account:" + account, source});
   }
+  read_hooks();
+  for (const auto& [name, hook] : hooks_) {
+    if (auto trusted = events::trusted_source(hook)) bus.trusted_sources.push_back(std::move(*trusted));
+  }
   bus.audit_line = [this](const Actor& actor, std::string action, std::string subject) {
     return audit_->line({{}, actor, actor.channel, std::move(action), std::move(subject), "done", "", {}, 0});
   };
@@ -252,7 +257,6 @@ void ServerApp::start(std::function<void(Status)> ready) {
   if (Status status = read_durable(); !status) {
     return loop_.post([ready, error = status.error()] { ready(error); });
   }
-  read_hooks();
   people_->ensure_keys(all_accounts(), [this, ready](Result<std::vector<response::AccessKey>> keys) {
     if (!keys) return ready(keys.error());
     write_access_files(*keys);
@@ -324,6 +328,18 @@ void ServerApp::apply_project(Project project, std::function<void()> done) {
     steps->push_back([this, fresh, actor](std::function<void()> next) {
       bus_->replace_rule(fresh, actor, [name = fresh.name, next](const Result<std::string>& kept) {
         if (!kept) log(LogLevel::kError, "rule " + name, kept.error());
+        next();
+      });
+    });
+  }
+  // What a file declared and no file declares any more goes.
+  for (const auto& known : bus_->list_rules(config_.account, events::kDefaultBus)) {
+    const bool declared = std::any_of(project.rules.begin(), project.rules.end(),
+                                      [&](const events::Rule& rule) { return rule.key() == known->rule.key(); });
+    if (known->rule.origin != "project" || declared) continue;
+    steps->push_back([this, key = known->rule.key(), actor](std::function<void()> next) {
+      bus_->delete_rule(key, true, actor, [key, next](const Result<Unit>& gone) {
+        if (!gone) log(LogLevel::kError, "rule " + key, gone.error());
         next();
       });
     });
