@@ -115,9 +115,8 @@ class Story:
         self.show_plan(approval)
         command = f"sortie approve {approval['id']} --reason 'confirmed with the shop team' --data {self.data}"
         if self.interactive:
-            print(
-                f"\n    Your decision, in another terminal (or `sortie reject ...`):\n\n    cd {ROOT}\n    SORTIE_TOKEN={self.stage.token} build/{command}\n"
-            )
+            print("\n    Your decision, in another terminal (or `sortie reject ...`):\n")
+            print(f"    cd {ROOT}\n    SORTIE_TOKEN={self.stage.token} build/{command}\n", flush=True)
             return
         snapshots = [v for (_, what), v in self.scenario.read().items() if what.endswith(f"volume of {self.world['instance']}")]
         self.evidence_first = all(snapshots) and self.scenario.read()[self.isolation_row()] == self.before[self.isolation_row()]
@@ -214,7 +213,7 @@ class Story:
 
 
 def shown(value: object) -> str:
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    return ", ".join(map(str, value)) or "none" if isinstance(value, list) else str(value)
 
 
 def fill(value: object, words: dict[str, str]) -> object:
@@ -239,9 +238,8 @@ def print_report(report: dict) -> None:
     if report["ticket"]:
         print(f"  ticket           {report['ticket']['number']} ({report['ticket']['system']})")
     for row in report["changes"]:
-        print(
-            f"  changed          {row['resource']}, {row['what']}\n                     - {shown(row['before'])}\n                     + {shown(row['after'])}"
-        )
+        print(f"  changed          {row['resource']}, {row['what']}")
+        print(f"                     - {shown(row['before'])}\n                     + {shown(row['after'])}")
     for row in report["untouched"]:
         print(f"  untouched        {row}")
     for row in report["notifications"]:

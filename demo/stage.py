@@ -96,8 +96,9 @@ class Stage:
             "approvals:\n  queues: [{queue: approvals, policy: containment}]\n"
         )
         for source, target in (("playbooks", "playbooks"), ("functions", "functions"), ("playbooks/rules", "rules")):
-            keep = shutil.ignore_patterns("__pycache__", "rules")
-            shutil.copytree(ROOT / source, self.project / target, ignore=keep)
+            shutil.copytree(ROOT / source, self.project / target, ignore=shutil.ignore_patterns("__pycache__", "rules", "_*"))
+        # What the actions share is a layer: layers/NAME/python is on their path.
+        shutil.copytree(ROOT / "functions/_lib", self.project / "layers/_lib/python", ignore=shutil.ignore_patterns("__pycache__"))
         (self.project / "policies").mkdir()
         (self.project / "policies/containment.yaml").write_text(POLICY)
 
