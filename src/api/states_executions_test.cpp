@@ -191,6 +191,16 @@ TEST_F(ExecutionsApi, RendersHistoryEventsInWireForm) {
   EXPECT_EQ(ids, (std::vector<std::int64_t>{4, 3, 2, 1}));
 }
 
+TEST_F(ExecutionsApi, APayloadIsShownInItsOwnTextWhereItHasOne) {
+  using engine::EventType;
+  using engine::Field;
+  const std::string execution = make_execution(store::ExecutionStatus::kRunning);
+  runtime.events = {
+      event(1, EventType::kExecutionStarted, {{Field::kInput, parse_json("[1,2]"), "[ 1, 2 ]"}})};
+  const json::Value page = *call("GetExecutionHistory", R"({"executionArn":")" + execution + "\"}");
+  EXPECT_EQ(page.get("events")[0].get("executionStartedEventDetails").get("input"), json::Value("[ 1, 2 ]"));
+}
+
 TEST_F(ExecutionsApi, APageOfHistoryStaysWithinItsBytes) {
   const std::string execution = make_execution(store::ExecutionStatus::kRunning);
   for (int i = 1; i <= 40; ++i) {

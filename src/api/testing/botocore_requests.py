@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import time
 import urllib.parse
@@ -55,10 +56,8 @@ def client(service: str, session: bool):
 
 
 def attempt(call, **parameters):
-    try:
+    with contextlib.suppress(InterruptedError):
         call(**parameters)
-    except InterruptedError:
-        pass
 
 
 def service_calls(session: bool) -> None:
@@ -90,10 +89,8 @@ def odd_requests() -> None:
         url = "http://127.0.0.1:8420" + path + ("?" + query if query else "")
         request = botocore.awsrequest.AWSRequest(method="POST", url=url, data=b"payload", headers=headers)
         signer.add_auth(request)
-        try:
+        with contextlib.suppress(InterruptedError):
             catch(request.prepare())
-        except InterruptedError:
-            pass
 
 
 service_calls(session=False)
