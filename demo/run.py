@@ -14,6 +14,7 @@ import datetime
 import json
 import os
 import pathlib
+import re
 import sys
 import time
 import uuid
@@ -217,15 +218,14 @@ def shown(value: object) -> str:
 
 
 def fill(value: object, words: dict[str, str]) -> object:
-    """Puts the seeded ids in place of the capital words of an event file; longer words first, so that no word is part of another."""
+    """Puts the seeded ids in place of the capital words of an event file, in one pass: what was put in is not looked at again."""
     if isinstance(value, dict):
         return {key: fill(inner, words) for key, inner in value.items()}
     if isinstance(value, list):
         return [fill(inner, words) for inner in value]
     if isinstance(value, str):
-        for word in sorted(words, key=len, reverse=True):
-            value = value.replace(word, words[word])
-        return value.strip()
+        pattern = "|".join(sorted(words, key=len, reverse=True))
+        return re.sub(pattern, lambda match: words[match[0]], value).strip()
     return value
 
 

@@ -40,12 +40,12 @@ class Failed(Exception):
 class Stage:
     """Starts processes in groups of their own and ends exactly those."""
 
-    def __init__(self) -> None:
+    def __init__(self, folder: pathlib.Path = STAGE) -> None:
         self.binary = pathlib.Path(os.environ.get("SORTIE") or ROOT / "build/sortie").resolve()
         if not self.binary.exists():
             raise Failed(f"{self.binary} is missing; make build makes it")
-        shutil.rmtree(STAGE, ignore_errors=True)
-        self.project, self.data, self.logs = STAGE / "project", STAGE / "data", STAGE / "logs"
+        shutil.rmtree(folder, ignore_errors=True)
+        self.project, self.data, self.logs = folder / "project", folder / "data", folder / "logs"
         for folder in (self.project, self.logs):
             folder.mkdir(parents=True)
         self.processes: list[subprocess.Popen] = []
