@@ -226,7 +226,9 @@ Result<pid_t> ChildProcess::Impl::start_child(ChildOptions& options, std::array<
   const bool restricts = !options.landlock.readable.empty() || !options.landlock.writable.empty();
   plan.no_new_privileges = options.no_new_privileges || restricts || !options.seccomp_program.empty();
   std::vector<sock_filter> filter(options.seccomp_program.size() / sizeof(sock_filter));
-  memcpy(filter.data(), options.seccomp_program.data(), filter.size() * sizeof(sock_filter));
+  if (!filter.empty()) {
+    memcpy(filter.data(), options.seccomp_program.data(), filter.size() * sizeof(sock_filter));
+  }
   plan.seccomp = {static_cast<unsigned short>(filter.size()), filter.data()};
 
   HighCopies high;
