@@ -80,8 +80,8 @@ Result<Client> Client::connect(const ClientOptions& options) {
   return client;
 }
 
-Result<json::Value> Client::send(const std::string& method, const std::string& path,
-                                 const json::Value* body) const {
+Result<io::HttpResponse> Client::exchange(const std::string& method, const std::string& path,
+                                          const json::Value* body) const {
   io::HttpClientRequest request;
   request.method = method;
   request.url = url_ + path;
@@ -106,8 +106,25 @@ Result<json::Value> Client::send(const std::string& method, const std::string& p
     }
     return error;
   }
-  if (response->body.empty()) return json::Value();
-  return json::parse(response->body);
+  return response;
+}
+
+Result<json::Value> Client::send(const std::string& method, const std::string& path,
+                                 const json::Value* body) const {
+  SORTIE_TRY(const io::HttpResponse response, exchange(method, path, body));
+  if (response.body.empty()) return json::Value();
+  return json::parse(response.body);
+}
+
+Result<std::string> Client::get_text(const std::string& path, std::string* next) const {
+  io::HttpClientRequest request;
+  request.url = url_ + path;
+  if (!token_.empty()) request.headers.add("Authorization", "Bearer " + token_);
+  request.response_bytes_max = 64 * 1024 * 1024;
+  SORTIE_TRY(io::HttpResponse response, io::fetch_blocking(request));
+  if (response.status >= 400) return error_of_answer(response);
+  *next = std::string(response.headers.get("X-Sortie-Next"));
+  return std::move(response.body);
 }
 
 Status Client::stream(const std::string& path, const std::function<bool(std::string_view)>& on_line) const {

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "base/result.h"
+#include "io/http_message.h"
 #include "json/value.h"
 
 namespace sortie::cli {
@@ -31,6 +32,10 @@ class Client {
     return send("POST", path, &body);
   }
   Result<json::Value> remove(const std::string& path) const { return send("DELETE", path, nullptr); }
+  // Text as it is, e.g. JSON Lines; `next` gets the header X-Sortie-Next ("" where there is none).
+  Result<std::string> get_text(const std::string& path, std::string* next) const;
+  // An answer that is no JSON, as it is; status codes from 400 are errors, as with get().
+  Result<io::HttpResponse> get_raw(const std::string& path) const { return exchange("GET", path, nullptr); }
   // Lines of a stream until `on_line` answers false.
   Status stream(const std::string& path, const std::function<bool(std::string_view)>& on_line) const;
   const std::string& url() const { return url_; }
@@ -38,6 +43,8 @@ class Client {
 
  private:
   Result<json::Value> send(const std::string& method, const std::string& path, const json::Value* body) const;
+  Result<io::HttpResponse> exchange(const std::string& method, const std::string& path,
+                                    const json::Value* body) const;
 
   std::string url_;
   std::string token_;

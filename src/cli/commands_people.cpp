@@ -202,12 +202,12 @@ int audit_export(const Common& common) {
   if (!client) return report(client.error());
   std::string after = "0";
   while (true) {
-    const Result<json::Value> page = client->get("/v1/audit?limit=500&after=" + after);
+    const Result<io::HttpResponse> page = client->get_raw("/v1/audit/export?limit=1000&after=" + after);
     if (!page) return report(page.error());
-    for (const json::Value& line : page->get("lines").items()) print_line(json::to_text(line));
-    const json::Value& next = page->get("next");
-    if (next.is_null()) return kOk;
-    after = member_text(*page, "next");
+    std::fwrite(page->body.data(), 1, page->body.size(), stdout);
+    const std::string next(page->headers.get("X-Sortie-Next"));
+    if (page->body.empty() || next.empty() || next == after) return kOk;
+    after = next;
   }
 }
 
