@@ -94,7 +94,7 @@ def test_a_world_that_changed_since_the_review_is_not_touched_and_a_person_is_ca
     approval = pending(story)
     ec2 = story.scenario.aws("ec2")
     ec2.modify_network_interface_attribute(NetworkInterfaceId=story.world["instance_eni"], Groups=[story.world["bystander_group"]])
-    story.stage.cli("approve", approval["id"], "--reason", "go", token=story.stage.token)
+    story.stage.cli("approve", approval["id"], "--reason", "go ahead", token=story.stage.token)
     execution = ended(story)
     assert (execution["status"], execution["error"]) == ("FAILED", "PlanChanged")
     groups = ec2.describe_network_interfaces(NetworkInterfaceIds=[story.world["instance_eni"]])["NetworkInterfaces"][0]["Groups"]
@@ -110,16 +110,16 @@ def called(story) -> list:
 
 def test_throttling_is_retried_and_lost_evidence_does_not_stop_containment(story):
     account = Account(story.account)
-    control(account, "POST", "faults", {"service": "ec2", "action": "Describe*", "fault": "throttling", "count": 6})
+    control(account, "POST", "faults", {"service": "ec2", "action": "DescribeInstances", "fault": "throttling", "count": 6})
     control(account, "POST", "faults", {"service": "cloudtrail", "action": "*", "fault": "access_denied", "count": 1000})
     story.send()
     story.find_execution()
-    story.stage.cli("approve", pending(story)["id"], "--reason", "go", token=story.stage.token)
+    story.stage.cli("approve", pending(story)["id"], "--reason", "go ahead", token=story.stage.token)
     execution = ended(story)
     assert execution["status"] == "SUCCEEDED", execution
     after = story.scenario.read()
     assert after[story.isolation_row()][0].startswith("sortie-isolation-")
-    assert json.loads(execution["output"])["evidence"]["error"]["Error"] == "ClientError"
+    assert execution["output"]["evidence"]["error"]["Error"] == "ClientError"
 
 
 def test_a_finding_that_is_sent_again_starts_nothing_twice(story):
@@ -127,7 +127,7 @@ def test_a_finding_that_is_sent_again_starts_nothing_twice(story):
     story.find_execution()
     approval = pending(story)
     client = story.stage.events_client(story.bob["keys"][0])
-    detail = json.loads(story.stage.execution(story.arn)["input"])["detail"]
+    detail = story.stage.execution(story.arn)["input"]["detail"]
     detail["service"]["count"] += 1
     client.put_events(Entries=[{"Source": "aws.guardduty", "DetailType": "GuardDuty Finding", "Detail": json.dumps(detail)}])
     time.sleep(1)
