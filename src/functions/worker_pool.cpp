@@ -91,6 +91,7 @@ bool WorkerPool::place(const std::string& key, Function& function, std::shared_p
   const auto limit = static_cast<std::size_t>(
       function.config->reserved_concurrency.value_or(options_.function_concurrency_max));
   if (running(function) >= limit) return false;
+  if (starting() >= options_.starts_max) return false;
   if (slots_ >= static_cast<std::size_t>(options_.workers_max) && !make_room(&function)) return false;
   start_worker(key, function, std::move(invocation));
   return true;
@@ -111,6 +112,18 @@ bool WorkerPool::make_room(const Function* except) {
   if (oldest == nullptr) return false;
   oldest->worker->retire();
   return true;
+}
+
+// Loading a runtime is CPU work: more at once than there are cores makes all of them late, and after a restart with
+// many attempts in flight nothing would ever get warm. What waits takes the first worker that is free instead.
+std::size_t WorkerPool::starting() const {
+  std::size_t count = 0;
+  for (const auto& [key, function] : functions_) {
+    for (const auto& slot : function.slots) {
+      if (!slot->worker || slot->worker->state() == Worker::State::kStarting) ++count;
+    }
+  }
+  return count;
 }
 
 void WorkerPool::start_worker(const std::string& key, Function& function,

@@ -5,12 +5,14 @@
 // (TooManyRequestsException). Others share workers_max processes; what finds none free waits in the queue.
 // When the machine is full, the longest idle process of another function makes room. New code or a new
 // configuration retires the old workers: what they are doing they finish, new events go to new ones.
+#include <algorithm>
 #include <cstdint>
 #include <deque>
 #include <functional>
 #include <map>
 #include <memory>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "functions/worker.h"
@@ -20,6 +22,7 @@ namespace sortie::functions {
 struct WorkerPoolOptions {
   int workers_max = 64;
   int function_concurrency_max = 32;
+  std::size_t starts_max = std::max(2U, std::thread::hardware_concurrency());  // Loading at the same time.
   std::size_t queue_max = 10'000;
   std::int64_t idle_ms = 600'000;
   std::int64_t init_ms = 10'000;
@@ -80,6 +83,7 @@ class WorkerPool {
   bool make_room(const Function* except);
   bool is_usable(const Slot& slot, const Function& function) const;
   std::size_t running(const Function& function) const;
+  std::size_t starting() const;
   Slot* find_slot(const std::string& key, std::uint64_t id);
   void tick();
   void arm_tick();
