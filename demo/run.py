@@ -15,6 +15,7 @@ import json
 import os
 import pathlib
 import re
+import signal
 import sys
 import time
 import uuid
@@ -84,7 +85,7 @@ class Story:
         return str(self.stage.data.relative_to(ROOT))
 
     def find_execution(self) -> None:
-        end = time.monotonic() + 20
+        end = time.monotonic() + 45
         while time.monotonic() < end:
             found = [
                 e for e in self.stage.get("/v1/executions")["executions"] if e["state_machine"].rsplit(":", 1)[-1] == self.scenario.playbook
@@ -254,6 +255,8 @@ def main() -> int:
     if kind not in scenarios.SCENARIOS:
         print(f"SCENARIO is one of {', '.join(filter(None, scenarios.SCENARIOS))}", file=sys.stderr)
         return 2
+    # Being told to end is the same as Ctrl-C: what was started is stopped.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     stage = None
     try:
         stage = Stage()

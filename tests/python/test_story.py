@@ -119,7 +119,7 @@ def test_throttling_is_retried_and_lost_evidence_does_not_stop_containment(story
     assert execution["status"] == "SUCCEEDED", execution
     after = story.scenario.read()
     assert after[story.isolation_row()][0].startswith("sortie-isolation-")
-    assert execution["output"]["evidence"]["error"]["Error"] == "ClientError"
+    assert execution["output"]["evidence"]["error"]["Error"] == "AccessDeniedException"
 
 
 def test_a_finding_that_is_sent_again_starts_nothing_twice(story):
