@@ -115,6 +115,13 @@ void Targets::send(events::TargetOrder order, Callback done) {
     attributes.append(member.key.as_string(),
                       json::Value::object({{"DataType", "String"}, {"StringValue", member.value}}));
   }
+  if (queue && wiring_.desk.takes_queue(order.arn)) {
+    return wiring_.loop.post([done = std::move(done), arn = order.arn] {
+      done(Error{"InvalidTarget",
+                 "the queue is for approvals, which only a task that waits for its token can ask: " + arn, "",
+                 ""});
+    });
+  }
   if (queue) {
     const auto parts = events::parse_arn(order.arn);
     if (!parts) {

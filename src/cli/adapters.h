@@ -7,6 +7,7 @@
 #include "events/event_bus.h"
 #include "events/target_invoker.h"
 #include "functions/function_service.h"
+#include "integrations/approval_desk.h"
 #include "integrations/events.h"
 #include "integrations/sdk_worker.h"
 #include "response/people.h"
@@ -72,6 +73,7 @@ class Targets final : public events::TargetInvoker {
     runtime::Runtime& runtime;
     functions::FunctionService& functions;
     integrations::SdkPool& pool;
+    integrations::ApprovalDesk& desk;
     std::string region, endpoint_url;
   };
   explicit Targets(Wiring wiring) : wiring_(std::move(wiring)) {}

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
 
 #include "api/rest_routes.h"
 #include "base/hash.h"
@@ -23,6 +24,8 @@ namespace {
 constexpr std::int64_t kProjectWatchMs = 700;
 constexpr std::int64_t kRetentionMs = 60'000;
 constexpr std::size_t kRetentionStep = 500;
+constexpr std::int64_t kCommitWatchMs = 1'000;
+constexpr std::uintmax_t kDiskFullBytes = 8ULL * 1024 * 1024;
 
 // What the SDK worker may see of our environment: the ordinary SDK variables and nothing else.
 std::vector<std::string> sdk_environment() {
@@ -167,8 +170,8 @@ void ServerApp::make_integrations() {
     batch.epoch = epoch_;
     store_->append(std::move(batch), [](const Status&) {});
   });
-  targets_ = std::make_unique<Targets>(
-      Targets::Wiring{loop_, *runtime_, *functions_, *pool_, config_.region, config_.endpoint_url});
+  targets_ = std::make_unique<Targets>(Targets::Wiring{loop_, *runtime_, *functions_, *pool_, *approvals_,
+                                                       config_.region, config_.endpoint_url});
   events::BusOptions bus;
   bus.account = config_.account;
   bus.region = config_.region;
@@ -264,6 +267,7 @@ void ServerApp::start(std::function<void(Status)> ready) {
       ready_ = true;
       if (options_.hot_reload) watch_project();
       keep_retention();
+      watch_commits(0);
       ready(Status());
     });
   });
@@ -334,8 +338,9 @@ void ServerApp::apply_project(Project project, std::function<void()> done) {
   }
   // What a file declared and no file declares any more goes.
   for (const auto& known : bus_->list_rules(config_.account, events::kDefaultBus)) {
-    const bool declared = std::any_of(project.rules.begin(), project.rules.end(),
-                                      [&](const events::Rule& rule) { return rule.key() == known->rule.key(); });
+    const bool declared =
+        std::any_of(project.rules.begin(), project.rules.end(),
+                    [&](const events::Rule& rule) { return rule.key() == known->rule.key(); });
     if (known->rule.origin != "project" || declared) continue;
     steps->push_back([this, key = known->rule.key(), actor](std::function<void()> next) {
       bus_->delete_rule(key, true, actor, [key, next](const Result<Unit>& gone) {
@@ -404,6 +409,22 @@ void ServerApp::keep_retention() {
         store_->delete_ended_before(loop_.now().plus_ms(-config_.keep_executions_ms), kRetentionStep);
     if (!gone) log(LogLevel::kError, "retention", gone.error());
     keep_retention();
+  });
+}
+
+// Callers are told one by one that nothing could be written; the operator has to know it, too.
+void ServerApp::watch_commits(std::uint64_t failures_told) {
+  loop_.call_after(kCommitWatchMs, [this, failures_told] {
+    const std::uint64_t failures = runtime_->figures().commit_failures;
+    if (failures != failures_told) {
+      std::error_code ignored;
+      const auto space = std::filesystem::space(data_folder_, ignored);
+      log(LogLevel::kError, "the store could not write " + std::to_string(failures - failures_told) +
+                                " changes; " + std::to_string(space.available / 1024) + " KB are free at " +
+                                data_folder_ +
+                                (space.available < kDiskFullBytes ? ": the disk is full" : ""));
+    }
+    watch_commits(failures);
   });
 }
 

@@ -67,6 +67,7 @@ class ServerApp {
   void watch_files();
   void read_hooks();
   void keep_retention();
+  void watch_commits(std::uint64_t failures_told);
   void tell(const std::vector<Error>& problems) const;
   std::vector<std::string> all_accounts() const;
   Actor operator_actor() const;

@@ -1,0 +1,227 @@
+// What the engine promises by itself, without a store: order, errors, retries, joins, limits, and that a
+// frame survives being written and read at any moment.
+#include <gtest/gtest.h>
+
+#include <map>
+
+#include "engine/codec.h"
+#include "engine/testing/driver.h"
+
+namespace sortie::engine::testing {
+namespace {
+
+const std::string kLambda = R"("Resource":"arn:aws:lambda:us-east-1:123456789012:function:f")";
+const std::string kToken = R"("Resource":"arn:aws:states:::sqs:sendMessage.waitForTaskToken")";
+
+std::string one_task(const std::string& rest) {
+  return R"({"StartAt":"T","States":{"T":{"Type":"Task",)" + rest + R"(},"C":{"Type":"Pass","End":true}}})";
+}
+
+std::optional<Stimulus> always_fails(const TaskCall& call) {
+  return Stimulus(TaskFailed{call.attempt, "Boom", "why"});
+}
+
+TEST(Engine, WritesTheEventsOfALambdaTaskInAwsOrder) {
+  Driver driver(one_task(kLambda + R"(,"End":true)"), *json::parse(R"({"a":1})"), echo);
+  driver.run();
+  EXPECT_EQ(driver.compile_error, "");
+  EXPECT_EQ(
+      driver.lines(),
+      "1 0 ExecutionStarted\n2 0 TaskStateEntered\n3 2 LambdaFunctionScheduled\n4 3 LambdaFunctionStarted\n"
+      "5 4 LambdaFunctionSucceeded\n6 5 TaskStateExited\n7 6 ExecutionSucceeded\n");
+}
+
+TEST(Engine, RetriesWithBackoffAndThenCatchesKeepingTheInput) {
+  Driver driver(
+      one_task(kLambda +
+               R"(,"Retry":[{"ErrorEquals":["Boom"],"IntervalSeconds":2,"BackoffRate":3,"MaxAttempts":2}],
+      "Catch":[{"ErrorEquals":["States.TaskFailed"],"ResultPath":"$.error","Next":"C"}],"End":true)"),
+      *json::parse(R"({"kept":true})"), always_fails);
+  const Timestamp began = driver.now;
+  driver.run();
+  EXPECT_EQ(driver.execution.outcome, Outcome::kSucceeded);
+  EXPECT_EQ(json::to_text(driver.execution.output),
+            R"({"kept":true,"error":{"Error":"Boom","Cause":"why"}})");
+  EXPECT_EQ(driver.now.ms - began.ms, 2'000 + 6'000);
+}
+
+TEST(Engine, TimesOutATaskThatNobodyAnswersAndIgnoresItsLateResult) {
+  std::optional<AttemptId> seen;
+  Driver driver(
+      one_task(kLambda +
+               R"(,"TimeoutSeconds":7,"Catch":[{"ErrorEquals":["States.Timeout"],"Next":"C"}],"End":true)"),
+      json::Value(), [&seen](const TaskCall& call) {
+        seen = call.attempt;
+        return std::optional<Stimulus>();
+      });
+  driver.send(Start{});
+  driver.now = driver.now.plus_ms(7'000);
+  EXPECT_TRUE(driver.send(TimerFired{kTopFrame}).ended);
+  EXPECT_EQ(driver.execution.outcome, Outcome::kSucceeded);
+  const std::size_t before = driver.events.size();
+  EXPECT_FALSE(driver.send(TaskSucceeded{*seen, json::Value(1)}).applied);
+  EXPECT_EQ(driver.events.size(), before);
+}
+
+TEST(Engine, AHeartbeatMovesTheDeadlineAndSilenceFails) {
+  Driver driver(
+      one_task(
+          kToken +
+          R"(,"HeartbeatSeconds":5,"TimeoutSeconds":600,"Parameters":{"QueueUrl":"q","MessageBody":{"t.$":"$$.Task.Token"}},
+      "Catch":[{"ErrorEquals":["States.HeartbeatTimeout"],"Next":"C"}],"End":true)"),
+      json::Value::object({{"x", 1}}), [](const TaskCall&) { return std::optional<Stimulus>(); });
+  driver.send(Start{});
+  const AttemptId attempt = *waiting_attempt(driver.execution.frames.at(kTopFrame));
+  driver.now = driver.now.plus_ms(4'000);
+  driver.send(TaskHeartbeat{attempt});
+  driver.now = driver.now.plus_ms(4'000);
+  EXPECT_FALSE(driver.send(TimerFired{kTopFrame}).applied) << "the heartbeat came in time";
+  driver.now = driver.now.plus_ms(1'000);
+  EXPECT_TRUE(driver.send(TimerFired{kTopFrame}).applied);
+  EXPECT_EQ(driver.execution.outcome, Outcome::kSucceeded);
+}
+
+TEST(Engine, AFailingBranchCancelsItsSiblingsAndTheParallelIsCaught) {
+  const std::string definition =
+      R"({"StartAt":"P","States":{"P":{"Type":"Parallel","Branches":[
+         {"StartAt":"A","States":{"A":{"Type":"Task",)" +
+      kLambda + R"(,"End":true}}},
+         {"StartAt":"W","States":{"W":{"Type":"Wait","Seconds":100,"End":true}}},
+         {"StartAt":"B","States":{"B":{"Type":"Task",)" +
+      kLambda + R"(,"End":true}}}],
+         "Catch":[{"ErrorEquals":["States.ALL"],"Next":"Z"}],"Next":"Z"},"Z":{"Type":"Pass","End":true}}})";
+  Driver driver(definition, json::Value(1), [](const TaskCall&) { return std::optional<Stimulus>(); });
+  driver.send(Start{});
+  const Advance step = driver.send(TaskFailed{{1, 1, 1}, "Boom", ""});
+  EXPECT_EQ(driver.execution.outcome, Outcome::kSucceeded);
+  ASSERT_EQ(step.commands.size(), 1u);
+  EXPECT_EQ(std::get<CancelTask>(step.commands[0]).attempt.frame, 3u);
+  EXPECT_TRUE(step.gone.contains(1) && step.gone.contains(2) && step.gone.contains(3));
+}
+
+TEST(Engine, AMapRunsAsManyItemsAtOnceAsItMayAndKeepsTheirOrder) {
+  std::size_t running = 0, most = 0;
+  const std::string definition =
+      R"({"StartAt":"M","States":{"M":{"Type":"Map","MaxConcurrency":3,"ItemProcessor":{"StartAt":"I","States":{"I":{"Type":"Task",)" +
+      kLambda + R"(,"End":true}}},"End":true}}})";
+  std::vector<json::Value> items;
+  for (int i = 0; i < 20; ++i) items.emplace_back(i);
+  Driver driver(definition, json::Value::array(items), echo);
+  driver.send(Start{});
+  for (const auto& [no, frame] : driver.execution.frames)
+    running += waiting_attempt(frame).has_value() ? 1 : 0;
+  most = running;
+  EXPECT_EQ(most, 3u);
+  Driver whole(definition, json::Value::array(items), echo);
+  whole.run();
+  EXPECT_EQ(whole.execution.output, json::Value::array(items));
+}
+
+TEST(Engine, AMissingPathEndsTheExecutionAtOnceWhateverIsCaught) {
+  Driver driver(
+      one_task(
+          kLambda +
+          R"(,"Parameters":{"x.$":"$.missing"},"Catch":[{"ErrorEquals":["States.ALL"],"Next":"C"}],"End":true)"),
+      *json::parse(R"({"a":1})"), echo);
+  driver.run();
+  EXPECT_EQ(driver.execution.outcome, Outcome::kFailed);
+  EXPECT_EQ(driver.execution.error, "States.Runtime");
+  EXPECT_EQ(driver.execution.cause,
+            "An error occurred while executing the state 'T' (entered at the event id #2). The JSONPath "
+            "'$.missing' "
+            "specified for the field 'x.$' could not be found in the input '{\"a\":1}'");
+}
+
+TEST(Engine, ATooLargeResultIsADataLimitThatStatesAllDoesNotCatch) {
+  const std::string big(300'000, 'x');
+  Driver driver(one_task(kLambda + R"(,"Catch":[{"ErrorEquals":["States.ALL"],"Next":"C"}],"End":true)"),
+                json::Value(1), [&big](const TaskCall& call) {
+                  return std::optional<Stimulus>(TaskSucceeded{call.attempt, json::Value(big)});
+                });
+  driver.run();
+  EXPECT_EQ(driver.execution.outcome, Outcome::kFailed);
+  EXPECT_EQ(driver.execution.error, "States.DataLimitExceeded");
+}
+
+TEST(Engine, AnEndlessLoopEndsAtTheHistoryLimitInBoundedSteps) {
+  Driver driver(
+      R"({"StartAt":"A","States":{"A":{"Type":"Pass","Next":"B"},"B":{"Type":"Choice","Choices":[{"Variable":"$.x","IsPresent":true,"Next":"A"}]}}})",
+      *json::parse(R"({"x":1})"), echo);
+  const Advance first = driver.send(Start{});
+  EXPECT_FALSE(first.ready.empty()) << "the loop has to be given back to others now and then";
+  driver.run();
+  Driver whole(
+      R"({"StartAt":"A","States":{"A":{"Type":"Pass","Next":"B"},"B":{"Type":"Choice","Choices":[{"Variable":"$.x","IsPresent":true,"Next":"A"}]}}})",
+      *json::parse(R"({"x":1})"), echo);
+  whole.run();
+  EXPECT_EQ(whole.execution.outcome, Outcome::kFailed);
+  EXPECT_LE(whole.events.size(), static_cast<std::size_t>(kHistoryEventsMax));
+}
+
+TEST(Engine, StoppingCancelsWhatRunsAndNothingMovesAfterwards) {
+  Driver driver(one_task(kLambda + R"(,"End":true)"), json::Value(1),
+                [](const TaskCall&) { return std::optional<Stimulus>(); });
+  driver.send(Start{});
+  const AttemptId attempt = *waiting_attempt(driver.execution.frames.at(kTopFrame));
+  const Advance stop = driver.send(Stop{"Operator", "wrong target"});
+  EXPECT_EQ(driver.execution.outcome, Outcome::kAborted);
+  ASSERT_EQ(stop.commands.size(), 1u);
+  EXPECT_EQ(std::get<CancelTask>(stop.commands[0]).attempt, attempt);
+  EXPECT_FALSE(driver.send(TaskSucceeded{attempt, json::Value(1)}).applied);
+}
+
+// A payload table as the runtime keeps one.
+class Payloads final : public PayloadSink, public PayloadSource {
+ public:
+  std::optional<std::uint32_t> find(const json::Value& value) override {
+    const auto found = numbers_.find(value.identity());
+    return found == numbers_.end() ? std::nullopt : std::optional(found->second);
+  }
+  std::uint32_t keep(const json::Value& value, std::string text) override {
+    const auto number = static_cast<std::uint32_t>(texts_.size() + 1);
+    texts_.push_back(std::move(text));
+    numbers_.emplace(value.identity(), number);
+    kept_.push_back(value);
+    return number;
+  }
+  Result<json::Value> load(std::uint32_t number) override { return json::parse(texts_.at(number - 1)); }
+  Result<std::string> load_text(std::uint32_t number) override { return texts_.at(number - 1); }
+
+ private:
+  std::map<const void*, std::uint32_t> numbers_;
+  std::vector<std::string> texts_;
+  std::vector<json::Value> kept_;
+};
+
+TEST(Engine, FramesAndEventsReadBackAsTheyWereWrittenLargeValuesOnce) {
+  const std::string definition =
+      R"({"StartAt":"M","States":{"M":{"Type":"Map","ItemsPath":"$.items","ItemProcessor":{"StartAt":"T","States":{"T":{"Type":"Task",)" +
+      kLambda +
+      R"(,"TimeoutSeconds":60,"Assign":{"v":7},"Retry":[{"ErrorEquals":["Boom"],"MaxAttempts":1}],"End":true}}},"End":true}}})";
+  const json::Value input =
+      json::Value::object({{"items", json::Value::array({1, 2, 3})}, {"big", std::string(5'000, 'y')}});
+  Driver driver(definition, input, [](const TaskCall&) { return std::optional<Stimulus>(); });
+  driver.send(Start{});
+  driver.send(TaskFailed{{1, 1, 1}, "Boom", ""});
+  driver.send(TaskSucceeded{{2, 1, 1}, json::Value("done")});
+  Payloads payloads;
+  for (const auto& [no, frame] : driver.execution.frames) {
+    const std::string image = encode_frame(driver.execution, frame, payloads);
+    const Result<DecodedFrame> back = decode_frame(image, payloads);
+    ASSERT_TRUE(back.ok()) << back.error().message;
+    EXPECT_EQ(encode_frame(driver.execution, back->frame, payloads), image) << "frame " << no;
+    EXPECT_EQ(back->last_event_id, driver.execution.last_event_id);
+    for (std::size_t cut = 0; cut < image.size(); cut += 3) {
+      EXPECT_FALSE(decode_frame(image.substr(0, cut), payloads).ok()) << "cut at " << cut;
+    }
+  }
+  const std::string bytes = encode_events(driver.events, payloads);
+  const Result<std::vector<HistoryEvent>> events = decode_events(bytes, payloads);
+  ASSERT_TRUE(events.ok());
+  ASSERT_EQ(events->size(), driver.events.size());
+  EXPECT_EQ(encode_events(*events, payloads).size(), bytes.size());
+  EXPECT_LT(bytes.size(), 3'000u) << "the 5,000 byte input is a payload, not a copy in each event";
+}
+
+}  // namespace
+}  // namespace sortie::engine::testing
