@@ -57,8 +57,12 @@ Status Service::open() {
   marker_ = std::string(kMarkerName) + "=" + instance + "-" + random_hex(random_, 4) + "-";
   pool_ = std::make_unique<WorkerPool>(
       loop_, sandbox_, *this,
-      WorkerPoolOptions{options_.workers_max, options_.function_concurrency_max, options_.queue_max,
-                        options_.idle_ms, options_.init_ms, options_.second_ms});
+      WorkerPoolOptions{.workers_max = options_.workers_max,
+                        .function_concurrency_max = options_.function_concurrency_max,
+                        .queue_max = options_.queue_max,
+                        .idle_ms = options_.idle_ms,
+                        .init_ms = options_.init_ms,
+                        .second_ms = options_.second_ms});
   async_ = std::make_unique<AsyncQueue>(
       loop_, root_.empty() ? nullptr : &store_, options_.async_retry_delays_ms, options_.queue_max,
       [this](InvokeRequest request, const std::string& request_id, InvokeCallback done) {

@@ -114,8 +114,9 @@ bool WorkerPool::make_room(const Function* except) {
   return true;
 }
 
-// Loading a runtime is CPU work: more at once than there are cores makes all of them late, and after a restart with
-// many attempts in flight nothing would ever get warm. What waits takes the first worker that is free instead.
+// Loading a runtime is CPU work: more at once than there are cores makes all of them late, and after a
+// restart with many attempts in flight nothing would ever get warm. What waits takes the first worker that is
+// free instead.
 std::size_t WorkerPool::starting() const {
   std::size_t count = 0;
   for (const auto& [key, function] : functions_) {

@@ -200,19 +200,27 @@ struct ChildProcess::Impl : std::enable_shared_from_this<ChildProcess::Impl> {
   Loop::TimerId poll_timer = 0;
 };
 
-Result<pid_t> ChildProcess::Impl::start_child(ChildOptions& options, std::array<Pipe, 3>& pipes) {
-  const std::string name = options.argv.empty() ? "" : options.argv[0];
-  const auto failed = [&](int number) {
-    Error error = errno_error(number, "cannot start", name);
+namespace {
+
+// A plan and what it points into, until the child runs.
+struct Launch {
+  Plan plan;
+  std::string program;
+  std::vector<sock_filter> filter;
+  HighCopies high;
+  Pipe error_pipe, null, cgroup, ruleset;
+
+  static Error failed(int number, const ChildOptions& options) {
+    Error error = errno_error(number, "cannot start", options.argv[0]);
     error.code = "SpawnFailed";
     return error;
-  };
-  const std::string program = name.empty() ? "" : find_program(name);
-  if (program.empty())
-    return Error{"SpawnFailed", "cannot start " + name + ": there is no such program in PATH", "", ""};
-  ::prctl(PR_SET_CHILD_SUBREAPER, 1);
+  }
+  void describe(ChildOptions& options);
+  Status open(const ChildOptions& options, std::array<Pipe, 3>& pipes);
+  Status add_texts(const ChildOptions& options);
+};
 
-  Plan plan;
+void Launch::describe(ChildOptions& options) {
   plan.program = program.c_str();
   plan.parent = ::getpid();
   if (!options.marker.empty()) options.environment.push_back(options.marker);
@@ -221,55 +229,75 @@ Result<pid_t> ChildProcess::Impl::start_child(ChildOptions& options, std::array<
   plan.argv.push_back(nullptr);
   plan.environment.push_back(nullptr);
   if (!options.working_directory.empty()) plan.working_directory = options.working_directory.c_str();
-  for (const ChildLimit& limit : options.limits)
+  for (const ChildLimit& limit : options.limits) {
     plan.limits.push_back({limit.resource, {limit.value, limit.value}});
-  const bool restricts = !options.landlock.readable.empty() || !options.landlock.writable.empty();
-  plan.no_new_privileges = options.no_new_privileges || restricts || !options.seccomp_program.empty();
-  std::vector<sock_filter> filter(options.seccomp_program.size() / sizeof(sock_filter));
+  }
+  filter.resize(options.seccomp_program.size() / sizeof(sock_filter));
   if (!filter.empty()) {
     memcpy(filter.data(), options.seccomp_program.data(), filter.size() * sizeof(sock_filter));
   }
   plan.seccomp = {static_cast<unsigned short>(filter.size()), filter.data()};
+  plan.no_new_privileges = options.no_new_privileges || !filter.empty();
+}
 
-  HighCopies high;
-  Pipe error_pipe, null, cgroup;
+Status Launch::open(const ChildOptions& options, std::array<Pipe, 3>& pipes) {
   null.ends[0] = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
-  if (!error_pipe.open() || !pipes[1].open() || !pipes[2].open()) return failed(errno);
-  if (options.with_stdin && !pipes[0].open()) return failed(errno);
+  if (null.ends[0] < 0 || !error_pipe.open() || !pipes[1].open() || !pipes[2].open())
+    return failed(errno, options);
+  if (options.with_stdin && !pipes[0].open()) return failed(errno, options);
   if (!options.cgroup_procs_file.empty()) {
     cgroup.ends[0] = ::open(options.cgroup_procs_file.c_str(), O_WRONLY | O_CLOEXEC);
-    if (cgroup.ends[0] < 0) return failed(errno);
+    if (cgroup.ends[0] < 0) return failed(errno, options);
     plan.cgroup = high.copy(cgroup.ends[0]);
   }
-  Pipe ruleset;
-  if (restricts) {
+  if (!options.landlock.readable.empty() || !options.landlock.writable.empty()) {
     SORTIE_TRY(ruleset.ends[0], make_landlock_ruleset(options.landlock));
     plan.landlock_ruleset = high.copy(ruleset.ends[0]);
+    plan.no_new_privileges = true;
   }
   plan.error_pipe = high.copy(error_pipe.ends[1]);
   plan.descriptors = {{high.copy(options.with_stdin ? pipes[0].ends[0] : null.ends[0]), 0},
                       {high.copy(pipes[1].ends[1]), 1},
                       {high.copy(pipes[options.join_output ? 1 : 2].ends[1]), 2}};
   for (const auto& [from, to] : options.descriptors) plan.descriptors.push_back({high.copy(from), to});
+  return add_texts(options);
+}
+
+Status Launch::add_texts(const ChildOptions& options) {
   for (const auto& [text, to] : options.texts) {
     Pipe file;
     file.ends[0] = ::memfd_create("text", MFD_CLOEXEC);
     if (file.ends[0] < 0 ||
         ::write(file.ends[0], text.data(), text.size()) != static_cast<ssize_t>(text.size()) ||
         ::lseek(file.ends[0], 0, SEEK_SET) != 0) {
-      return failed(errno);
+      return failed(errno, options);
     }
     plan.descriptors.push_back({high.copy(file.ends[0]), to});
   }
+  return {};
+}
 
-  const pid_t child = start(plan);
-  if (child < 0) return failed(errno);
-  high.close_all();
-  ::close(error_pipe.release(1));
+}  // namespace
+
+Result<pid_t> ChildProcess::Impl::start_child(ChildOptions& options, std::array<Pipe, 3>& pipes) {
+  if (options.argv.empty()) return Error{"SpawnFailed", "there is no program to start", "", ""};
+  Launch launch;
+  launch.program = find_program(options.argv[0]);
+  if (launch.program.empty()) {
+    return Error{"SpawnFailed", "cannot start " + options.argv[0] + ": there is no such program in PATH", "",
+                 ""};
+  }
+  ::prctl(PR_SET_CHILD_SUBREAPER, 1);
+  launch.describe(options);
+  SORTIE_TRY_STATUS(launch.open(options, pipes));
+  const pid_t child = start(launch.plan);
+  if (child < 0) return Launch::failed(errno, options);
+  launch.high.close_all();
+  ::close(launch.error_pipe.release(1));
   int number = 0;
-  if (::read(error_pipe.ends[0], &number, sizeof(number)) == sizeof(number)) {
+  if (::read(launch.error_pipe.ends[0], &number, sizeof(number)) == sizeof(number)) {
     ::waitpid(child, nullptr, 0);
-    return failed(number);
+    return Launch::failed(number, options);
   }
   return child;
 }

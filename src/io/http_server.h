@@ -66,8 +66,9 @@ class HttpServer {
   std::uint16_t port() const;
   std::size_t connection_count() const;
 
-  // Stops accepting, closes idle connections, lets requests in progress finish; streams are ended. Calls back
-  // when the last connection is closed or `deadline_ms` has passed (then the rest is dropped).
+  // Stops accepting, closes idle connections, lets requests in progress finish; streams are ended. A long
+  // poll is a request in progress: whoever holds its responder should answer it now. Calls back when the last
+  // connection is closed or `deadline_ms` has passed (then the rest is dropped).
   void drain(std::int64_t deadline_ms, std::function<void()> done);
   // Drops every connection and stops listening, at once.
   void close();
