@@ -22,11 +22,11 @@ namespace sortie::functions {
 struct WorkerPoolOptions {
   int workers_max = 64;
   int function_concurrency_max = 32;
-  std::size_t starts_max = std::max(2U, std::thread::hardware_concurrency());  // Loading at the same time.
   std::size_t queue_max = 10'000;
   std::int64_t idle_ms = 600'000;
   std::int64_t init_ms = 10'000;
   std::int64_t second_ms = 1'000;
+  std::size_t starts_max = std::max(2U, std::thread::hardware_concurrency());  // Loading at the same time.
 };
 
 // What only the service knows: how to set up a worker, and that one has gone.
