@@ -1,0 +1,179 @@
+#pragma once
+// The evaluator: walks the resolved tree. One Engine serves one evaluation; everything it makes lives in its
+// arena. Rules and names follow the reference implementation, so that its quirks can be checked one by one:
+// path.cpp has steps, filters, tuples, sorting and grouping, call.cpp functions, operators.cpp the rest.
+#include <cstdint>
+#include <initializer_list>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "expr/jsonata/failure.h"
+#include "expr/jsonata/jsonata.h"
+#include "expr/jsonata/node.h"
+#include "expr/jsonata/val.h"
+
+namespace sortie::jsonata {
+
+class Engine;
+
+using NativeBody = Val (*)(Engine& engine, std::span<const Val> arguments);
+
+struct Native {
+  const char* name;
+  const char* signature;
+  int arity;  // As many arguments as higher-order functions pass it.
+  NativeBody body;
+};
+
+// The built-in function of that name in that mode, or nullptr; with its compiled signature.
+struct Builtin {
+  const Native* native = nullptr;
+  Signature signature{};
+};
+const Builtin* find_builtin(std::string_view name, Mode mode);
+
+struct Fn {
+  enum class Kind : std::uint8_t {
+    kLambda,
+    kNative,
+    kRegex,
+    kMatchNext,  // The `next` of a regular expression's match.
+    kPartial,
+    kTransform,
+    kChain,  // f ~> g
+    kThunk,  // A tail call that waits for its caller.
+  };
+  Kind kind{};
+  const Node* node = nullptr;  // Lambda, transform, regex; the call of a thunk.
+  Val input{};
+  Frame* frame = nullptr;
+  const Builtin* builtin = nullptr;
+  const Regex* regex = nullptr;
+  std::size_t offset = 0;      // kMatchNext: bytes into `input`.
+  Fn* first = nullptr;         // kPartial: the function; kChain: f.
+  Fn* second = nullptr;        // kChain: g.
+  Val* arguments = nullptr;    // kPartial
+  bool* holes = nullptr;
+  std::uint32_t count = 0;
+};
+
+class Engine {
+ public:
+  Engine(const NodePool& pool, Mode mode, const Inputs& inputs);
+
+  Val run();
+
+  // --- for the built-in functions -------------------------------------------------------------
+  Arena& arena() { return arena_; }
+  Mode mode() const { return mode_; }
+  const Inputs& inputs() const { return inputs_; }
+  Val context() const { return current_context_; }  // Of the native call in progress.
+  // Calls any function value; lambdas, natives, matchers. `context` may stand in for arguments.
+  Val apply(Val function, std::span<const Val> arguments, Val context = Val::null());
+  // Calls with the first, the first two or all three arguments, as many as the function declares.
+  Val apply_hof(Val function, Val value, Val index, Val all);
+  int arity(Val function) const;
+  Val evaluate_text(std::string_view text, Val focus);  // $eval
+  Val make_text(std::string_view text) { return arena_.text(text); }
+  Arr* make_sequence() {
+    Arr* array = arena_.make<Arr>();
+    array->sequence = true;
+    return array;
+  }
+  Arr* make_array(std::size_t capacity = 0) {
+    Arr* array = arena_.make<Arr>();
+    if (capacity > 0) array->grow(arena_, capacity);
+    return array;
+  }
+  Obj* make_object() { return arena_.make<Obj>(); }
+  Val append(Val a, Val b);
+  Val lookup(Val input, std::string_view key);
+  // Counts work that does not pass through eval(); throws when a limit is reached.
+  void work(std::uint64_t steps);
+  // The match object that a regular expression gives to a program.
+  Val match_value(const Regex& regex, Val text, std::size_t from);
+  Val sort(Val array, Val comparator);
+
+ private:
+  struct DepthGuard;
+
+  Val eval(const Node& node, Val input, Frame* env);
+  Val dispatch(const Node& node, Val input, Frame* env);
+  Val settle(Val result, bool keep_array);
+  void check_stack();
+  void check_time();
+
+  Val lookup_variable(std::int32_t symbol, Frame* env);
+  Frame* make_frame(Frame* parent) {
+    Frame* frame = arena_.make<Frame>();
+    frame->parent = parent;
+    return frame;
+  }
+  Frame* tuple_frame(Frame* parent, const Tuple& tuple);
+
+  Val eval_path(const Node& node, Val input, Frame* env);
+  Val eval_step(const Node& step, Val input, Frame* env, bool last);
+  Val eval_tuple_step(const Node& step, Val input, Val tuples, Frame* env);
+  void add_tuples(const Node& step, const Tuple& from, Val result, Arr* out);
+  Val eval_stages(const Node& step, Val input, Frame* env);
+  Val eval_filter(const Node& predicate, Val input, Frame* env);
+  Val eval_sort(const Node& step, Val input, Frame* env);
+  int compare_terms(Val a, Val b, const Term& term, const Node& step);
+  Val eval_group(const std::vector<std::pair<Node*, Node*>>& pairs, std::uint32_t position, Val input,
+                 Frame* env);
+  Val eval_wildcard(Val input);
+  Val eval_descendants(Val input);
+  void descend(Val input, Arr* out);
+
+  Val eval_binary(const Node& node, Val input, Frame* env);
+  Val eval_array(const Node& node, Val input, Frame* env);
+  Val arithmetic(const Node& node, Val a, Val b);
+  Val comparison(const Node& node, Val a, Val b);
+  Val range(const Node& node, Val a, Val b);
+
+  Val eval_call(const Node& node, Val input, Frame* env, const Val* first);
+  Val eval_partial(const Node& node, Val input, Frame* env);
+  Val eval_apply(const Node& node, Val input, Frame* env);
+  Val apply_once(Val function, std::span<const Val> arguments, Val context);
+  Val apply_lambda(const Fn& fn, std::span<const Val> arguments, Val context);
+  Val apply_partial(const Fn& fn, std::span<const Val> arguments);
+  Val apply_transform(const Fn& fn, Val object);
+  void update_match(const Node& node, Val match, Frame* env);
+  std::span<const Val> validate(const Signature& signature, std::span<const Val> arguments, Val context);
+  Val validated_argument(const Parameter& parameter, char letter, std::size_t letters, Val argument,
+                         std::size_t index);
+
+  Inputs inputs_;
+  Mode mode_;
+  Arena arena_;
+  const NodePool* pool_;
+  std::vector<const Builtin*> builtins_;  // By symbol.
+  std::unique_ptr<NodePool> eval_names_;  // With $eval: a pool whose names continue the program's.
+  std::vector<std::unique_ptr<NodePool>> eval_pools_;
+  Frame* root_ = nullptr;
+  Frame* current_frame_ = nullptr;  // Of the native call in progress, for $eval.
+  Val current_context_{};
+  std::uint32_t depth_ = 0;
+  std::uint64_t steps_ = 0;
+  std::uint64_t next_check_ = 0;
+  std::int64_t started_ms_ = 0;
+  const char* stack_base_ = nullptr;
+};
+
+// The letter of a value's type in signatures: b n s l o a f m.
+char letter_of(Val value);
+// JSONata's truth; `undefined` is false here.
+bool truthy(Val value);
+// $boolean without the undefined case.
+bool boolean_of(Val value);
+// Throws D1001 for Infinity and NaN... only for Infinity; NaN is no number.
+bool is_numeric(Val value);
+// $string of a defined value.
+std::string string_of(Engine& engine, Val value, bool pretty = false);
+Val clone(Engine& engine, Val value);
+std::string describe(Val value);  // For messages: JSON text, cut.
+
+}  // namespace sortie::jsonata

@@ -1,0 +1,123 @@
+#include "expr/jsonata/jsonata.h"
+
+#include <cmath>
+
+#include "base/text.h"
+#include "expr/jsonata/engine.h"
+#include "expr/jsonata/parser.h"
+#include "expr/jsonata/utf.h"
+
+namespace sortie::jsonata {
+namespace results {
+
+Error error_of(const Failure& failure, std::string_view text) {
+  Error error{failure.code, message_of(failure)};
+  if (failure.position != kNoPosition)
+    error.place = "offset " + std::to_string(utf16_length(text.substr(0, failure.position)));
+  return error;
+}
+
+// U+FFFD for halves of surrogate pairs: nothing outside may see text that is not UTF-8.
+json::Value text_value(std::string_view text) {
+  return has_surrogate(text) ? json::Value(to_valid_utf8(text)) : json::Value(text);
+}
+
+json::Value number_value(double number) {
+  if (number == std::floor(number) && std::abs(number) <= 9007199254740992.0)
+    return json::Value(static_cast<std::int64_t>(number));
+  return json::Value(number);
+}
+
+// Copies a result out of the arena; input documents are shared, not copied.
+struct Copier {
+  Outcome::Kind kind = Outcome::Kind::kValue;
+
+  json::Value copy(Val value, std::uint32_t depth = 0) {
+    if (depth > kNestingMax) throw Failure{.code = "D1011", .message = "The result is nested too deeply"};
+    switch (value.tag) {
+      case Tag::kBool:
+        return json::Value(value.boolean);
+      case Tag::kNumber:
+        if (std::isfinite(value.number)) return number_value(value.number);
+        kind = Outcome::Kind::kNonFinite;
+        return {};
+      case Tag::kString:
+        return text_value(value.str());
+      case Tag::kJsonArray:
+      case Tag::kJsonObject:
+        return *value.json;
+      case Tag::kArray: {
+        std::vector<json::Value> items;
+        items.reserve(value.array->size);
+        for (std::uint32_t i = 0; i < value.array->size; ++i)
+          items.push_back(copy(value.array->at(i), depth + 1));
+        return json::Value::array(std::move(items));
+      }
+      case Tag::kObject: {
+        std::vector<json::Member> members;
+        members.reserve(value.object->size);
+        for (std::uint32_t i = 0; i < value.object->size; ++i) {
+          const Entry& entry = value.object->entries[i];
+          if (entry.value.defined())
+            members.push_back({text_value(entry.key), copy(entry.value, depth + 1)});
+        }
+        return json::Value::object(std::move(members));
+      }
+      case Tag::kFunction:
+        if (kind == Outcome::Kind::kValue) kind = Outcome::Kind::kFunction;
+        return {};
+      case Tag::kTuple:
+        return copy(value.tuple->context, depth + 1);
+      default:
+        return {};
+    }
+  }
+};
+
+}  // namespace results
+
+Result<Program> Program::compile(std::string_view text, Mode mode) {
+  if (text.size() > kTextBytesMax)
+    return Error{"D2015", "An expression has at most " + std::to_string(kTextBytesMax) + " bytes"};
+  if (!is_valid_utf8(text)) return Error{"S0204", "The expression is not valid UTF-8"};
+  Program program;
+  program.text_ = std::make_shared<std::string>(text);
+  program.mode_ = mode;
+  auto pool = std::make_shared<NodePool>();
+  try {
+    pool->root = resolve(*pool, parse_expression(*pool, *program.text_, mode == Mode::kStandard));
+  } catch (const Failure& failure) {
+    return results::error_of(failure, text);
+  }
+  program.pool_ = std::move(pool);
+  return program;
+}
+
+Result<Outcome> Program::evaluate(const Inputs& inputs) const {
+  try {
+    Engine engine(*pool_, mode_, inputs);
+    Val value = engine.run();
+    if (value.tag == Tag::kArray && value.array->outer) value = value.array->at(0);
+    if (value.undefined()) return Outcome{};
+    results::Copier copier;
+    Outcome outcome{Outcome::Kind::kValue, copier.copy(value)};
+    outcome.kind = copier.kind;
+    if (outcome.kind != Outcome::Kind::kValue) outcome.value = {};
+    return outcome;
+  } catch (const Failure& failure) {
+    return results::error_of(failure, *text_);
+  } catch (const std::bad_alloc&) {
+    return Error{"D2015", "The evaluation needs more memory than there is"};
+  }
+}
+
+std::vector<std::string_view> Program::variables() const {
+  std::vector<std::string_view> names;
+  for (std::size_t i = 0; i < pool_->names.size(); ++i) {
+    const std::string& name = pool_->names.text(static_cast<std::int32_t>(i));
+    if (!name.empty() && name != "$" && name[0] != '!') names.push_back(name);
+  }
+  return names;
+}
+
+}  // namespace sortie::jsonata

@@ -1,0 +1,356 @@
+#include "expr/jsonata/parser.h"
+
+#include <algorithm>
+
+#include "expr/jsonata/failure.h"
+#include "expr/jsonata/lexer.h"
+#include "expr/jsonata/regex.h"
+
+namespace sortie::jsonata {
+namespace parsing {
+
+struct OperatorRow {
+  std::string_view text;
+  int power;  // 0: never stands between operands.
+  Op op;
+};
+
+constexpr OperatorRow kOperators[] = {
+    {".", 75, Op::kDot},         {"[", 80, Op::kFilter},       {"{", 70, Op::kGroup},
+    {"(", 80, Op::kNone},        {"@", 80, Op::kFocus},        {"#", 80, Op::kIndex},
+    {"?", 20, Op::kNone},        {"+", 50, Op::kAdd},          {"-", 50, Op::kSubtract},
+    {"*", 60, Op::kMultiply},    {"/", 60, Op::kDivide},       {"%", 60, Op::kModulo},
+    {"=", 40, Op::kEqual},       {"<", 40, Op::kLess},         {">", 40, Op::kGreater},
+    {"^", 40, Op::kOrder},       {"..", 0, Op::kNone},         {":=", 10, Op::kAssign},
+    {"!=", 40, Op::kNotEqual},   {"<=", 40, Op::kLessEqual},   {">=", 40, Op::kGreaterEqual},
+    {"~>", 40, Op::kApply},      {"?:", 40, Op::kNone},        {"??", 40, Op::kNone},
+    {"and", 30, Op::kAnd},       {"or", 25, Op::kOr},          {"in", 40, Op::kIn},
+    {"&", 50, Op::kConcat},
+};
+
+const OperatorRow* find_operator(const Token& token) {
+  if (token.type != TokenType::kOperator) return nullptr;
+  for (const OperatorRow& row : kOperators) {
+    if (row.text == token.text) return row.power == 0 ? nullptr : &row;
+  }
+  return nullptr;
+}
+
+class Parser {
+ public:
+  Parser(NodePool& pool, std::string_view text, bool extended)
+      : pool_(pool), lexer_(text, extended), size_(text.size()) {}
+
+  Node* run() {
+    advance(false);
+    Node* node = expression(0);
+    if (token_.type != TokenType::kEnd)
+      throw Failure{.code = "S0201", .position = token_.position, .token = token_.text};
+    return node;
+  }
+
+ private:
+  void advance(bool infix) {
+    token_ = lexer_.next(infix);
+    if (token_.type == TokenType::kOperator && (token_.text == "!" || token_.text == "~"))
+      throw Failure{.code = "S0204", .position = token_.position, .token = token_.text};
+  }
+  bool is(std::string_view op) const { return token_.type == TokenType::kOperator && token_.text == op; }
+  bool accept(std::string_view op, bool infix = false) {
+    if (!is(op)) return false;
+    advance(infix);
+    return true;
+  }
+  void expect(std::string_view op, bool infix = false) {
+    if (is(op)) return advance(infix);
+    throw Failure{.code = token_.type == TokenType::kEnd ? "S0203" : "S0202",
+                  .position = token_.position,
+                  .token = token_.text,
+                  .value = std::string(op)};
+  }
+
+  Node* make(NodeType type, const Token& token, Op op = Op::kNone) {
+    Node* node = pool_.make(type, token.position);
+    node->op = op;
+    node->text = pool_.texts.emplace_back(token.text);
+    return node;
+  }
+  // Every node is finished through here: its height bounds all later recursion.
+  Node* finish(Node* node) {
+    std::uint32_t below = 0;
+    const auto count = [&](const Node* child) {
+      if (child) below = std::max(below, child->height);
+    };
+    for (const Node* child : {node->lhs, node->rhs, node->third}) count(child);
+    for (const Node* child : node->items) count(child);
+    for (const auto& [key, value] : node->pairs) {
+      count(key);
+      count(value);
+    }
+    for (const Term& term : node->terms) count(term.expression);
+    node->height = below + 1;
+    if (node->height > kNestingMax) too_deep(node->position);
+    return node;
+  }
+  [[noreturn]] static void too_deep(std::uint32_t position) {
+    throw Failure{.code = "D1011", .position = position, .message = "The expression is nested too deeply"};
+  }
+
+  Node* expression(int power) {
+    if (++depth_ > kNestingMax) too_deep(token_.position);
+    const Token first = std::move(token_);
+    advance(true);
+    Node* left = prefix(first);
+    while (const OperatorRow* row = find_operator(token_)) {
+      if (row->power <= power) break;
+      const Token token = std::move(token_);
+      advance(false);
+      left = finish(infix(left, token, *row));
+    }
+    --depth_;
+    return left;
+  }
+
+  Node* prefix(const Token& token) {
+    switch (token.type) {
+      case TokenType::kEnd:
+        throw Failure{.code = "S0207", .position = static_cast<std::uint32_t>(size_), .token = "(end)"};
+      case TokenType::kString:
+        return make(NodeType::kString, token);
+      case TokenType::kNumber:
+      case TokenType::kValue: {
+        Node* node = make(token.type == TokenType::kNumber ? NodeType::kNumber : NodeType::kValue, token);
+        node->number = token.number;
+        return node;
+      }
+      case TokenType::kName:
+        return make(NodeType::kName, token);
+      case TokenType::kVariable: {
+        Node* node = make(NodeType::kVariable, token);
+        node->symbol = pool_.names.id(token.text);
+        return node;
+      }
+      case TokenType::kRegex: {
+        Node* node = make(NodeType::kRegex, token);
+        node->regex = Regex::compile(token.text, token.flags, token.position);
+        return node;
+      }
+      case TokenType::kOperator:
+        break;
+    }
+    return finish(prefix_operator(token));
+  }
+
+  Node* prefix_operator(const Token& token) {
+    const std::string_view op = token.text;
+    if (op == "and" || op == "or" || op == "in") return make(NodeType::kName, token);
+    if (op == "*") return make(NodeType::kWildcard, token);
+    if (op == "**") return make(NodeType::kDescendant, token);
+    if (op == "%") return make(NodeType::kParent, token);
+    if (op == "-") {
+      Node* node = make(NodeType::kUnaryMinus, token);
+      node->lhs = expression(70);
+      return node;
+    }
+    if (op == "(") return block(token);
+    if (op == "[") return array(token);
+    if (op == "{") {
+      Node* node = make(NodeType::kObject, token);
+      pairs(node);
+      return node;
+    }
+    if (op == "|") return transform(token);
+    throw Failure{.code = "S0211", .position = token.position, .token = token.text};
+  }
+
+  Node* block(const Token& token) {
+    Node* node = make(NodeType::kBlock, token);
+    while (!is(")")) {
+      node->items.push_back(expression(0));
+      if (!accept(";")) break;
+    }
+    expect(")", true);
+    return node;
+  }
+
+  Node* array(const Token& token) {
+    Node* node = make(NodeType::kArray, token);
+    if (!is("]")) {
+      do {
+        Node* item = expression(0);
+        if (is("..")) {
+          Node* range = make(NodeType::kBinary, token_, Op::kRange);
+          advance(false);
+          range->lhs = item;
+          range->rhs = expression(0);
+          item = finish(range);
+        }
+        node->items.push_back(item);
+      } while (accept(","));
+    }
+    expect("]", true);
+    return node;
+  }
+
+  void pairs(Node* node) {
+    if (!is("}")) {
+      do {
+        Node* key = expression(0);
+        expect(":");
+        node->pairs.emplace_back(key, expression(0));
+      } while (accept(","));
+    }
+    expect("}", true);
+  }
+
+  Node* transform(const Token& token) {
+    Node* node = make(NodeType::kTransform, token);
+    node->lhs = expression(0);
+    expect("|");
+    node->rhs = expression(0);
+    if (accept(",")) node->third = expression(0);
+    expect("|");
+    return node;
+  }
+
+  Node* infix(Node* left, const Token& token, const OperatorRow& row) {
+    if (row.text == "(") return call(left, token);
+    if (row.text == "?") return condition(left, token);
+    if (row.text == "?:" || row.text == "??") {
+      Node* node = make(row.text == "?:" ? NodeType::kDefault : NodeType::kCoalesce, token);
+      node->lhs = left;
+      node->rhs = expression(0);
+      return node;
+    }
+    if (row.op == Op::kFilter) return filter(left, token);
+    Node* node = make(NodeType::kBinary, token, row.op);
+    node->lhs = left;
+    switch (row.op) {
+      case Op::kGroup:
+        pairs(node);
+        break;
+      case Op::kOrder:
+        order(node);
+        break;
+      case Op::kAssign:
+        if (left->type != NodeType::kVariable)
+          throw Failure{.code = "S0212", .position = left->position, .token = std::string(left->text)};
+        node->rhs = expression(row.power - 1);
+        break;
+      case Op::kFocus:
+      case Op::kIndex:
+        node->rhs = expression(row.power);
+        if (node->rhs->type != NodeType::kVariable)
+          throw Failure{.code = "S0214", .position = node->rhs->position, .token = token.text};
+        break;
+      default:
+        node->rhs = expression(row.power);
+    }
+    return node;
+  }
+
+  Node* condition(Node* left, const Token& token) {
+    Node* node = make(NodeType::kCondition, token);
+    node->lhs = left;
+    node->rhs = expression(0);
+    if (accept(":")) node->third = expression(0);
+    return node;
+  }
+
+  Node* filter(Node* left, const Token& token) {
+    if (is("]")) {
+      Node* step = left;
+      while (step->type == NodeType::kBinary && step->op == Op::kFilter) step = step->lhs;
+      step->keep_array = true;
+      advance(false);
+      return left;
+    }
+    Node* node = make(NodeType::kBinary, token, Op::kFilter);
+    node->lhs = left;
+    node->rhs = expression(0);
+    expect("]", true);
+    return node;
+  }
+
+  void order(Node* node) {
+    expect("(");
+    do {
+      Term term;
+      if (!accept("<")) term.descending = accept(">");
+      term.expression = expression(0);
+      node->terms.push_back(term);
+    } while (accept(","));
+    expect(")");
+  }
+
+  Node* call(Node* left, const Token& token) {
+    Node* node = make(NodeType::kCall, token);
+    node->lhs = left;
+    if (!is(")")) {
+      do {
+        if (is("?")) {
+          node->type = NodeType::kPartial;
+          node->items.push_back(make(NodeType::kPlaceholder, token_));
+          advance(false);
+        } else {
+          node->items.push_back(expression(0));
+        }
+      } while (accept(","));
+    }
+    expect(")", true);
+    if (left->type == NodeType::kName && (left->text == "function" || left->text == "\u03BB")) lambda(node);
+    return node;
+  }
+
+  void lambda(Node* node) {
+    node->type = NodeType::kLambda;
+    for (std::size_t i = 0; i < node->items.size(); ++i) {
+      const Node* parameter = node->items[i];
+      if (parameter->type != NodeType::kVariable) {
+        throw Failure{.code = "S0208",
+                      .position = parameter->position,
+                      .token = std::string(parameter->text),
+                      .value = std::to_string(i + 1)};
+      }
+      node->parameters.push_back(parameter->symbol);
+    }
+    node->items.clear();
+    if (is("<")) signature(node);
+    expect("{");
+    node->lhs = expression(0);
+    expect("}");
+  }
+
+  void signature(Node* node) {
+    const std::uint32_t start = token_.position;
+    std::string text = "<";
+    int depth = 1;
+    while (depth > 0 && !is("{") && token_.type != TokenType::kEnd) {
+      advance(false);
+      if (is(">")) --depth;
+      if (is("<")) ++depth;
+      if (token_.type != TokenType::kEnd) text += token_.text;
+    }
+    expect(">");
+    try {
+      node->signature = std::make_unique<Signature>(Signature::parse(text));
+    } catch (Failure& failure) {
+      failure.position = start + failure.position;
+      throw;
+    }
+  }
+
+  NodePool& pool_;
+  Lexer lexer_;
+  Token token_;
+  std::size_t size_;
+  std::uint32_t depth_ = 0;
+};
+
+}  // namespace parsing
+
+Node* parse_expression(NodePool& pool, std::string_view text, bool extended) {
+  return parsing::Parser(pool, text, extended).run();
+}
+
+}  // namespace sortie::jsonata

@@ -1,0 +1,218 @@
+#include "expr/jsonata/val.h"
+
+#include <algorithm>
+#include <functional>
+
+#include "expr/jsonata/failure.h"
+
+namespace sortie::jsonata {
+namespace values {
+
+constexpr std::uint32_t kIndexedEntriesMin = 16;
+
+// A key that JavaScript takes for an array index, or -1.
+std::int64_t index_key(std::string_view key) {
+  if (key.empty() || key.size() > 10 || (key[0] == '0' && key.size() > 1)) return -1;
+  std::int64_t number = 0;
+  for (const char c : key) {
+    if (c < '0' || c > '9') return -1;
+    number = number * 10 + (c - '0');
+  }
+  return number < 4294967295 ? number : -1;
+}
+
+}  // namespace values
+
+Val Val::of_json(const json::Value& value) {
+  switch (value.kind()) {
+    case json::Kind::kNull:
+      return null();
+    case json::Kind::kBool:
+      return of_bool(value.as_bool());
+    case json::Kind::kInteger:
+    case json::Kind::kDouble:
+    case json::Kind::kBigInteger:
+      return of_number(value.as_double());
+    case json::Kind::kString:
+      return of_text(value.as_string());
+    case json::Kind::kArray:
+    case json::Kind::kObject: {
+      Val v = of(value.is_array() ? Tag::kJsonArray : Tag::kJsonObject);
+      v.json = &value;
+      return v;
+    }
+  }
+  return {};
+}
+
+Val Arena::text(std::string_view bytes) {
+  char* copy = static_cast<char*>(allocate(bytes.size()));
+  if (!bytes.empty()) std::memcpy(copy, bytes.data(), bytes.size());
+  return Val::of_text({copy, bytes.size()});
+}
+
+void Arena::check(double bytes) const {
+  if (bytes + static_cast<double>(used_) > static_cast<double>(bytes_max_))
+    throw Failure{.code = "D2015", .message = "The evaluation needs more memory than it is allowed"};
+}
+
+void Arena::grow(std::size_t bytes) {
+  const std::size_t chunk = std::max(chunk_bytes_, bytes);
+  check(static_cast<double>(chunk));
+  chunks_.push_back(std::unique_ptr<char[]>(new char[chunk]));
+  next_ = chunks_.back().get();
+  left_ = chunk;
+  used_ += chunk;
+  chunk_bytes_ = std::min<std::size_t>(chunk_bytes_ * 2, 1 << 20);
+}
+
+void Arr::grow(Arena& arena, std::size_t least) {
+  const std::size_t wanted = std::max<std::size_t>({least, std::size_t{capacity} * 2, 4});
+  Val* copy = static_cast<Val*>(arena.allocate(wanted * sizeof(Val)));
+  for (std::size_t i = 0; i < size; ++i) copy[i] = at(i);
+  items = copy;
+  capacity = static_cast<std::uint32_t>(wanted);
+}
+
+Entry* Obj::find(std::string_view key) const {
+  if (!slots) {
+    for (std::uint32_t i = 0; i < size; ++i) {
+      if (entries[i].key == key) return &entries[i];
+    }
+    return nullptr;
+  }
+  std::size_t slot = std::hash<std::string_view>{}(key) & (slot_count - 1);
+  for (; slots[slot] != UINT32_MAX; slot = (slot + 1) & (slot_count - 1)) {
+    if (entries[slots[slot]].key == key) return &entries[slots[slot]];
+  }
+  return nullptr;
+}
+
+void Obj::index(Arena& arena) {
+  slot_count = 64;
+  while (slot_count < capacity * 2) slot_count *= 2;
+  slots = static_cast<std::uint32_t*>(arena.allocate(slot_count * sizeof(std::uint32_t)));
+  std::fill_n(slots, slot_count, UINT32_MAX);
+  for (std::uint32_t i = 0; i < size; ++i) {
+    std::size_t slot = std::hash<std::string_view>{}(entries[i].key) & (slot_count - 1);
+    while (slots[slot] != UINT32_MAX) slot = (slot + 1) & (slot_count - 1);
+    slots[slot] = i;
+  }
+}
+
+void Obj::set(Arena& arena, std::string_view key, Val value) {
+  if (Entry* entry = find(key)) {
+    entry->value = value;
+    return;
+  }
+  if (size == capacity) {
+    const std::uint32_t wanted = std::max<std::uint32_t>(capacity * 2, 4);
+    auto* copy = static_cast<Entry*>(arena.allocate(wanted * sizeof(Entry)));
+    std::copy_n(entries, size, copy);
+    entries = copy;
+    capacity = wanted;
+    if (slots || size >= values::kIndexedEntriesMin) index(arena);
+  }
+  entries[size] = {key, value};
+  if (slots) {
+    std::size_t slot = std::hash<std::string_view>{}(key) & (slot_count - 1);
+    while (slots[slot] != UINT32_MAX) slot = (slot + 1) & (slot_count - 1);
+    slots[slot] = size;
+  }
+  ++size;
+}
+
+void Obj::erase(std::string_view key) {
+  const Entry* entry = find(key);
+  if (!entry) return;
+  std::copy(entry + 1, static_cast<const Entry*>(entries + size), entries + (entry - entries));
+  --size;
+  slots = nullptr;  // Linear from now on; the next growth makes it anew.
+}
+
+void Frame::bind(Arena& arena, std::int32_t symbol, Val value) {
+  if (Val* found = find(symbol)) {
+    *found = value;
+    return;
+  }
+  if (size == capacity) {
+    const std::uint32_t wanted = std::max<std::uint32_t>(capacity * 2, 2);
+    auto* copy = static_cast<Binding*>(arena.allocate(wanted * sizeof(Binding)));
+    std::copy_n(bindings, size, copy);
+    bindings = copy;
+    capacity = wanted;
+  }
+  bindings[size++] = {symbol, value};
+}
+
+Val member(Val object, std::string_view key) {
+  if (object.tag == Tag::kJsonObject) {
+    const json::Value* found = object.json->find(key);
+    return found ? Val::of_json(*found) : Val();
+  }
+  if (object.tag != Tag::kObject) return {};
+  const Entry* entry = object.object->find(key);
+  return entry ? entry->value : Val();
+}
+
+std::size_t member_count(Val object) {
+  if (object.tag == Tag::kJsonObject) return object.json->size();
+  return object.tag == Tag::kObject ? object.object->size : 0;
+}
+
+std::vector<Entry> ordered_entries(Val object) {
+  std::vector<Entry> entries;
+  bool indices = false;
+  if (object.tag == Tag::kJsonObject) {
+    for (const json::Member& m : object.json->members())
+      entries.push_back({m.key.as_string(), Val::of_json(m.value)});
+  } else if (object.tag == Tag::kObject) {
+    entries.assign(object.object->entries, object.object->entries + object.object->size);
+  }
+  for (const Entry& entry : entries) indices = indices || values::index_key(entry.key) >= 0;
+  if (indices) {
+    std::stable_sort(entries.begin(), entries.end(), [](const Entry& a, const Entry& b) {
+      const std::int64_t x = values::index_key(a.key);
+      const std::int64_t y = values::index_key(b.key);
+      return x >= 0 && (y < 0 || x < y);
+    });
+  }
+  return entries;
+}
+
+bool deep_equal(Val a, Val b) {
+  if (a.is_array() && b.is_array()) {
+    const Items x(a);
+    const Items y(b);
+    if (x.size != y.size) return false;
+    for (std::size_t i = 0; i < x.size; ++i) {
+      if (!deep_equal(x[i], y[i])) return false;
+    }
+    return true;
+  }
+  if (a.is_object() && b.is_object()) {
+    if (member_count(a) != member_count(b)) return false;
+    for (const Entry& entry : ordered_entries(a)) {
+      const Val other = member(b, entry.key);
+      if (!deep_equal(entry.value, other)) return false;
+    }
+    return true;
+  }
+  if (a.tag != b.tag) return false;
+  switch (a.tag) {
+    case Tag::kBool:
+      return a.boolean == b.boolean;
+    case Tag::kNumber:
+      return a.number == b.number;
+    case Tag::kString:
+      return a.str() == b.str();
+    case Tag::kFunction:
+      return a.function == b.function;
+    case Tag::kTuple:
+      return a.tuple == b.tuple;
+    default:
+      return true;
+  }
+}
+
+}  // namespace sortie::jsonata

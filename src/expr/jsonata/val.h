@@ -1,0 +1,246 @@
+#pragma once
+// The values of a running evaluation: 16 bytes, copied freely, owning nothing. Arrays, objects and texts that
+// are made on the way live in the evaluation's Arena and die with it; the input document is referenced in
+// place (kJsonArray, kJsonObject, texts) and stays untouched.
+//
+// An Arr is a JSON array or, with `sequence`, JSONata's sequence, which disappears when it holds one value
+// or none (Engine::settle). A range [1..9] stores only its first number until somebody asks for items.
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <memory>
+#include <new>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "json/value.h"
+
+namespace sortie::jsonata {
+
+enum class Tag : std::uint8_t {
+  kUndefined,
+  kNull,
+  kBool,
+  kNumber,
+  kString,
+  kArray,
+  kJsonArray,
+  kObject,
+  kJsonObject,
+  kFunction,
+  kTuple,  // One entry of a tuple stream; never leaves a path.
+};
+
+struct Arr;
+struct Obj;
+struct Fn;
+struct Tuple;
+
+struct Val {
+  Tag tag = Tag::kUndefined;
+  bool boolean = false;
+  std::uint32_t size = 0;  // Of a text, in bytes.
+  union {
+    double number;
+    const char* text;
+    Arr* array;
+    Obj* object;
+    const json::Value* json;
+    Fn* function;
+    Tuple* tuple;
+  };
+
+  Val() : number(0) {}
+  static Val null() { return of(Tag::kNull); }
+  static Val of_bool(bool value) {
+    Val v = of(Tag::kBool);
+    v.boolean = value;
+    return v;
+  }
+  static Val of_number(double value) {
+    Val v = of(Tag::kNumber);
+    v.number = value;
+    return v;
+  }
+  // The bytes have to outlive the value.
+  static Val of_text(std::string_view value) {
+    Val v = of(Tag::kString);
+    v.text = value.data();
+    v.size = static_cast<std::uint32_t>(value.size());
+    return v;
+  }
+  static Val of_array(Arr* value) {
+    Val v = of(Tag::kArray);
+    v.array = value;
+    return v;
+  }
+  static Val of_object(Obj* value) {
+    Val v = of(Tag::kObject);
+    v.object = value;
+    return v;
+  }
+  static Val of_function(Fn* value) {
+    Val v = of(Tag::kFunction);
+    v.function = value;
+    return v;
+  }
+  static Val of_tuple(Tuple* value) {
+    Val v = of(Tag::kTuple);
+    v.tuple = value;
+    return v;
+  }
+  static Val of_json(const json::Value& value);
+
+  bool undefined() const { return tag == Tag::kUndefined; }
+  bool defined() const { return tag != Tag::kUndefined; }
+  bool is_null() const { return tag == Tag::kNull; }
+  bool is_bool() const { return tag == Tag::kBool; }
+  bool is_number() const { return tag == Tag::kNumber; }
+  bool is_string() const { return tag == Tag::kString; }
+  bool is_array() const { return tag == Tag::kArray || tag == Tag::kJsonArray; }
+  bool is_object() const { return tag == Tag::kObject || tag == Tag::kJsonObject; }
+  bool is_function() const { return tag == Tag::kFunction; }
+  std::string_view str() const { return {text, size}; }
+
+ private:
+  static Val of(Tag tag) {
+    Val v;
+    v.tag = tag;
+    return v;
+  }
+};
+
+// Memory that is given back all at once; more than `bytes_max` throws Failure.
+class Arena {
+ public:
+  explicit Arena(std::size_t bytes_max) : bytes_max_(bytes_max) {}
+
+  void* allocate(std::size_t bytes) {
+    bytes = (bytes + 15) & ~std::size_t{15};
+    if (bytes > left_) grow(bytes);
+    char* result = next_;
+    next_ += bytes;
+    left_ -= bytes;
+    return result;
+  }
+  template <typename T, typename... Arguments>
+  T* make(Arguments&&... arguments) {
+    static_assert(std::is_trivially_destructible_v<T>);
+    return new (allocate(sizeof(T))) T{std::forward<Arguments>(arguments)...};
+  }
+  template <typename T>
+  T* make_many(std::size_t count) {
+    T* items = static_cast<T*>(allocate(count * sizeof(T)));
+    for (std::size_t i = 0; i < count; ++i) new (items + i) T();
+    return items;
+  }
+  Val text(std::string_view bytes);
+  // Whether so many more bytes would fit; throws Failure if not.
+  void check(double bytes) const;
+
+ private:
+  void grow(std::size_t bytes);
+
+  std::vector<std::unique_ptr<char[]>> chunks_;
+  char* next_ = nullptr;
+  std::size_t left_ = 0;
+  std::size_t chunk_bytes_ = 8 * 1024;
+  std::size_t used_ = 0;
+  std::size_t bytes_max_;
+};
+
+struct Arr {
+  Val* items = nullptr;  // nullptr with size > 0: a range.
+  std::uint32_t size = 0;
+  std::uint32_t capacity = 0;
+  double first = 0;
+  bool sequence = false;
+  bool keep_singleton = false;
+  bool cons = false;
+  bool outer = false;  // The wrapper put round an array input.
+  bool tuples = false;
+
+  Val at(std::size_t index) const {
+    return items ? items[index] : Val::of_number(first + static_cast<double>(index));
+  }
+  void push(Arena& arena, Val value) {
+    if (size == capacity) grow(arena, size + 1);
+    items[size++] = value;
+  }
+  void grow(Arena& arena, std::size_t least);
+};
+
+// A view of either kind of array.
+struct Items {
+  const Arr* array = nullptr;
+  const json::Value* json = nullptr;
+  std::size_t size = 0;
+
+  explicit Items(Val value) {
+    if (value.tag == Tag::kArray) {
+      array = value.array;
+      size = array->size;
+    } else if (value.tag == Tag::kJsonArray) {
+      json = value.json->items().data();
+      size = value.json->size();
+    }
+  }
+  Val operator[](std::size_t index) const { return array ? array->at(index) : Val::of_json(json[index]); }
+};
+
+struct Entry {
+  std::string_view key;
+  Val value;
+};
+
+struct Obj {
+  Entry* entries = nullptr;
+  std::uint32_t size = 0;
+  std::uint32_t capacity = 0;
+  std::uint32_t* slots = nullptr;  // Open addressing over entries; made for large objects.
+  std::uint32_t slot_count = 0;
+
+  Entry* find(std::string_view key) const;
+  void set(Arena& arena, std::string_view key, Val value);
+  void erase(std::string_view key);
+
+ private:
+  void index(Arena& arena);
+};
+
+// Variables of one scope; the ones in force first.
+struct Binding {
+  std::int32_t symbol = -1;
+  Val value{};
+};
+
+struct Frame {
+  Frame* parent = nullptr;
+  Binding* bindings = nullptr;
+  std::uint32_t size = 0;
+  std::uint32_t capacity = 0;
+
+  Val* find(std::int32_t symbol) {
+    for (std::uint32_t i = 0; i < size; ++i) {
+      if (bindings[i].symbol == symbol) return &bindings[i].value;
+    }
+    return nullptr;
+  }
+  void bind(Arena& arena, std::int32_t symbol, Val value);
+};
+
+struct Tuple {
+  Val context{};
+  Frame bindings{};  // Without a parent.
+};
+
+// Member of an object of either kind; undefined where absent.
+Val member(Val object, std::string_view key);
+std::size_t member_count(Val object);
+// In JavaScript's order: keys that are array indices first, ascending, then the others as they came.
+std::vector<Entry> ordered_entries(Val object);
+
+bool deep_equal(Val a, Val b);
+
+}  // namespace sortie::jsonata
