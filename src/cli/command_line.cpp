@@ -7,6 +7,7 @@
 #include "cli/commands.h"
 #include "cli/completion.h"
 #include "cli/exit_code.h"
+#include "cli/installation.h"
 #include "cli/playbook_tests.h"
 #include "cli/server_app.h"
 
@@ -19,6 +20,7 @@ class CommandLine {
       : app_("Sortie, a security response platform: detections in, playbooks run, threats contained.",
              "sortie") {
     app_.require_subcommand(1);
+    app_.set_version_flag("--version", std::string("sortie ") + kVersion, "the version");
     app_.set_help_all_flag("--help-all", "help of every command");
     add_server_commands();
     add_run_commands();
@@ -58,7 +60,9 @@ class CommandLine {
     add_data(command);
     command->add_option("-o,--output", common_.output.format, "text, wide, json, jsonl or name")
         ->check(CLI::IsMember({"text", "wide", "json", "jsonl", "name"}));
-    command->add_option("--columns", common_.output.columns, "columns to show")->delimiter(',');
+    command->add_option("--columns", common_.output.columns, "columns to show")
+        ->delimiter(',')
+        ->allow_extra_args(false);
     return command;
   }
 
@@ -144,7 +148,7 @@ class CommandLine {
     CLI::App* add_user = add_client(user, "add", "add a person; prints a token once",
                                     [this] { return user_add(common_, id_, groups_); });
     add_user->add_option("NAME", id_, "")->required();
-    add_user->add_option("--group", groups_, "a group; may be repeated");
+    add_user->add_option("--group", groups_, "a group; may be repeated")->allow_extra_args(false);
     add_client(user, "list", "people", [this] { return user_list(common_); });
     add_client(user, "remove", "remove a person", [this] { return user_remove(common_, id_); })
         ->add_option("NAME", id_, "")

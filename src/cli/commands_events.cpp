@@ -85,8 +85,8 @@ int function_invoke(const Common& common, const std::string& name, const std::st
   }
   const Result<Client> client = Client::connect(common.client);
   if (!client) return report(client.error());
-  const Result<json::Value> answer =
-      client->post("/v1/functions/" + percent_encode(name) + "/invoke", payload);
+  const Result<json::Value> answer = client->post("/v1/functions/" + percent_encode(name) + "/invoke",
+                                                  json::Value::object({{"payload", std::move(payload)}}));
   if (!answer) return report(answer.error());
   print_object(*answer, "request_id", common.output);
   return field(*answer, "function_error").empty() ? kOk : kExecutionFailed;
@@ -114,7 +114,7 @@ int function_logs(const Common& common, const std::string& name, const std::stri
     print_object(*page, "function", common.output);
     return kOk;
   }
-  for (const json::Value& invocation : page->get("invocations").items()) {
+  for (const json::Value& invocation : page->get("logs").items()) {
     for (const std::string_view line : split(field(invocation, "text"), '\n')) {
       if (!line.empty()) print_line(shown(line));
     }

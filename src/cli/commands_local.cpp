@@ -246,7 +246,7 @@ int init_project(const std::string& folder) {
                 "  sandbox: preferred                 # required, preferred, off\n"
                 "approvals:\n"
                 "  queues:                            # messages to these queues are approvals\n"
-                "    approvals: {policy: default}\n"
+                "    - {queue: approvals, policy: default}\n"
                 "retention:\n"
                 "  executions: 90d\n"
                 "  events: 90d\n") &&

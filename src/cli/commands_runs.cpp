@@ -133,6 +133,18 @@ Result<std::int64_t> follow(const Client& client, const std::string& arn, std::i
   }
 }
 
+// A wait for a task token may be an approval: who reads that has to know what to do about it.
+void tell_approvals(const Client& client, const std::string& arn) {
+  const Result<json::Value> page =
+      client.get("/v1/approvals?status=pending&execution=" + percent_encode(arn));
+  if (!page) return;
+  for (const json::Value& approval : page->get("approvals").items()) {
+    const std::string id = shown(text_at(approval, "id"));
+    print_line("it asks people: \"" + shown(text_at(approval, "title")) + "\", approval " + id +
+               "; see `sortie approvals show " + id + "`, decide with `sortie approve` or `sortie reject`");
+  }
+}
+
 // Until the execution has ended; `timeout_s` 0 waits for ever.
 Result<json::Value> await_end(const Client& client, const std::string& arn, int timeout_s) {
   const auto began = std::chrono::steady_clock::now();
@@ -291,6 +303,7 @@ int run_explain(const Common& common, const std::string& execution) {
   for (const json::Value& reason : waiting.items()) {
     print_line(shown(reason.is_string() ? reason.to_std_string() : text_at(reason, "sentence")));
   }
+  tell_approvals(*client, *arn);
   return kOk;
 }
 

@@ -96,7 +96,12 @@ void print_rows(const std::vector<json::Value>& rows, const std::vector<Column>&
   for (const Column& column : columns) {
     if (options.columns.empty() && (!column.wide_only || options.format == "wide")) wanted.push_back(column);
   }
-  for (const std::string& key : options.columns) wanted.push_back({key, key, false});
+  for (const std::string& key : options.columns) {
+    const auto known = std::find_if(columns.begin(), columns.end(), [&key](const Column& column) {
+      return column.key == key || to_lower_ascii(column.title) == to_lower_ascii(key);
+    });
+    wanted.push_back(known == columns.end() ? Column{key, key, false} : *known);
+  }
   print_table(rows, wanted);
 }
 

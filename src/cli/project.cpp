@@ -2,6 +2,7 @@
 
 #include "asl/compile.h"
 #include "base/hash.h"
+#include "events/route.h"
 #include "io/file.h"
 #include "json/text.h"
 #include "json/yaml.h"
@@ -47,6 +48,9 @@ void read_rules(const Config& config, Project& project) {
   for (const io::DirectoryEntry& entry : files_of(folder)) {
     if (entry.is_directory || (!is_yaml(entry.name) && !entry.name.ends_with(".json"))) continue;
     const std::string file = folder + "/" + entry.name;
+    events::Rule file_rule;  // By its file's name, which is all that is known of a broken one.
+    file_rule.account = config.account;
+    file_rule.name = entry.name.substr(0, entry.name.rfind('.'));
     const Result<std::string> text = io::read_file(file, kProjectFileBytesMax);
     const Result<json::YamlDocument> document =
         text ? json::parse_yaml(*text) : Result<json::YamlDocument>(text.error());
@@ -54,10 +58,10 @@ void read_rules(const Config& config, Project& project) {
       Error error = document.error();
       error.place = file + (error.place.empty() ? "" : ", " + error.place);
       project.problems.push_back(std::move(error));
+      project.broken_rules.push_back(file_rule.key());
       continue;
     }
-    Result<events::Rule> rule =
-        events::parse_rule_file(document->value, entry.name.substr(0, entry.name.rfind('.')));
+    Result<events::Rule> rule = events::parse_rule_file(document->value, file_rule.name);
     if (!rule) {
       Error error = rule.error();
       std::string place = file;
@@ -65,11 +69,22 @@ void read_rules(const Config& config, Project& project) {
       if (at != document->places.end()) place += ":" + std::to_string(at->second.line);
       error.place = place;
       project.problems.push_back(std::move(error));
+      project.broken_rules.push_back(file_rule.key());
       continue;
     }
     rule->account = config.account;
     rule->arn = events::rule_arn(config.account, config.region, rule->bus, rule->name);
     rule->origin = "project";
+    // Patterns, schedules and transformers are read here already, so that a mistake names its file.
+    if (const auto compiled = events::compile_rule(*rule); !compiled) {
+      const bool in_pattern = compiled.error().code == "InvalidEventPatternException";
+      const auto at = document->places.find(in_pattern ? "/EventPattern" : "/Targets");
+      const std::string line = at == document->places.end() ? "" : ":" + std::to_string(at->second.line);
+      project.problems.push_back(
+          {compiled.error().code, compiled.error().message, file + line, compiled.error().hint});
+      project.broken_rules.push_back(rule->key());
+      continue;
+    }
     project.rules.push_back(std::move(rule).value());
   }
 }

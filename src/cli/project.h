@@ -20,6 +20,8 @@ struct Playbook {
 struct Project {
   std::vector<Playbook> playbooks;
   std::vector<events::Rule> rules;
+  // Keys of rules whose files are there and wrong: what is in force of them stays in force.
+  std::vector<std::string> broken_rules;
   response::ApprovalConfig approvals;
   std::vector<Error> problems;
   // Changes when any file does: names, sizes and times of all that was read.

@@ -341,7 +341,9 @@ void ServerApp::apply_project(Project project, std::function<void()> done) {
     const bool declared =
         std::any_of(project.rules.begin(), project.rules.end(),
                     [&](const events::Rule& rule) { return rule.key() == known->rule.key(); });
-    if (known->rule.origin != "project" || declared) continue;
+    const bool broken = std::find(project.broken_rules.begin(), project.broken_rules.end(),
+                                  known->rule.key()) != project.broken_rules.end();
+    if (known->rule.origin != "project" || declared || broken) continue;
     steps->push_back([this, key = known->rule.key(), actor](std::function<void()> next) {
       bus_->delete_rule(key, true, actor, [key, next](const Result<Unit>& gone) {
         if (!gone) log(LogLevel::kError, "rule " + key, gone.error());
