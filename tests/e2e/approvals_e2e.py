@@ -130,7 +130,8 @@ def test_whoever_started_it_cannot_decide(desk: Desk) -> None:
     answer = json.loads(ended["output"])["answer"]
     assert (ended["status"], answer["decision"], answer["by"], answer["reason"]) == ("SUCCEEDED", "approved", "bob", "seen and fine")
     refusals = [line for line in desk.audit() if line["subject"] == approval["id"] and line["outcome"] == "refused"]
-    assert {"alice", "mallory"} <= {line["actor"]["name"] for line in refusals}, refusals
+    for name in ("alice", "mallory"):
+        assert any(line["actor"].endswith(name) for line in refusals), refusals
 
 
 def test_whoever_started_it_by_sdk_cannot_decide_either(desk: Desk) -> None:

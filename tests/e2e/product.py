@@ -32,7 +32,7 @@ BINARY = os.environ.get("SORTIE", str(ROOT / "build" / "sortie"))
 LONG = bool(os.environ.get("SORTIE_LONG"))
 ACCOUNT = "123456789012"
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/sortie"
-PATIENCE = 120.0
+PATIENCE = float(os.environ.get("SORTIE_PATIENCE", "120"))  # Seconds.
 
 
 class Skip(Exception):
