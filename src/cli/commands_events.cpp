@@ -115,7 +115,8 @@ int function_logs(const Common& common, const std::string& name, const std::stri
     return kOk;
   }
   for (const json::Value& invocation : page->get("logs").items()) {
-    for (const std::string_view line : split(field(invocation, "text"), '\n')) {
+    const std::string text = field(invocation, "text");  // The lines are views into it.
+    for (const std::string_view line : split(text, '\n')) {
       if (!line.empty()) print_line(shown(line));
     }
   }
