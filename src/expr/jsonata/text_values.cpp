@@ -60,8 +60,8 @@ struct Writer {
     if (depth > kDepthMax) throw Failure{.code = "D1011", .message = "The value is nested too deeply"};
     if (engine) {
       engine->work(1);
-      if ((out.size() & ~std::size_t{0xFFFF}) > checked_) {
-        checked_ = out.size();
+      if ((out.size() & ~std::size_t{0xFFFF}) > checked) {
+        checked = out.size();
         engine->arena().check(static_cast<double>(out.size()));
       }
     }
@@ -110,8 +110,7 @@ struct Writer {
     out += '}';
   }
 
- private:
-  std::size_t checked_ = 0;
+  std::size_t checked = 0;
 };
 
 }  // namespace texts
