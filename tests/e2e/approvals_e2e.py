@@ -47,9 +47,15 @@ def asks(queue: str) -> str:
         "ResultPath": "$.answer",
         "Next": "Branch",
     }
-    choice = {"Type": "Choice", "Choices": [{"Variable": "$.answer.decision", "StringEquals": "approved", "Next": "Done"}], "Default": "Refused"}
+    choice = {
+        "Type": "Choice",
+        "Choices": [{"Variable": "$.answer.decision", "StringEquals": "approved", "Next": "Done"}],
+        "Default": "Refused",
+    }
     refused = {"Type": "Fail", "Error": "Refused", "CausePath": "$.answer.reason"}
-    return json.dumps({"StartAt": "Ask", "States": {"Ask": ask, "Branch": choice, "Done": {"Type": "Succeed"}, "Refused": refused}}, indent=2)
+    return json.dumps(
+        {"StartAt": "Ask", "States": {"Ask": ask, "Branch": choice, "Done": {"Type": "Succeed"}, "Refused": refused}}, indent=2
+    )
 
 
 PROJECT = {
@@ -138,7 +144,9 @@ def test_whoever_started_it_by_sdk_cannot_decide_either(desk: Desk) -> None:
     printed = desk.server.cli("env", "--user", "bob", SORTIE_TOKEN=desk.tokens["bob"])
     expect(printed, 0)
     keys = p.exports(printed.stdout)
-    own = desk.server.client("stepfunctions", aws_access_key_id=keys["AWS_ACCESS_KEY_ID"], aws_secret_access_key=keys["AWS_SECRET_ACCESS_KEY"])
+    own = desk.server.client(
+        "stepfunctions", aws_access_key_id=keys["AWS_ACCESS_KEY_ID"], aws_secret_access_key=keys["AWS_SECRET_ACCESS_KEY"]
+    )
     machine = "arn:aws:states:us-east-1:123456789012:stateMachine:contain"
     execution = own.start_execution(stateMachineArn=machine, input='{"instance": "i-2"}')["executionArn"]
     approval = desk.asked(execution)
@@ -221,7 +229,10 @@ def test_a_get_decides_nothing(desk: Desk) -> None:
     execution = desk.start()
     approval = desk.asked(execution)
     bearer = {"Authorization": "Bearer " + desk.tokens["bob"]}
-    for path in (f"/v1/approvals/{approval['id']}/decision?decision=approve&reason=please", f"/v1/approvals/{approval['id']}?decision=approve"):
+    for path in (
+        f"/v1/approvals/{approval['id']}/decision?decision=approve&reason=please",
+        f"/v1/approvals/{approval['id']}?decision=approve",
+    ):
         desk.server.http("GET", path, **bearer)
     assert desk.asked(execution)["status"] == "PENDING"
     expect(desk.decide("reject", approval["id"], "bob", "only a test"), 0)

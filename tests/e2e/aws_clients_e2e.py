@@ -30,9 +30,9 @@ def lambda_handler(event, context):
 STARTER = """import boto3, json
 def lambda_handler(event, context):
     sfn = boto3.client('stepfunctions')
-    started = sfn.start_execution(stateMachineArn='%s', input=json.dumps({'raw': event}))
+    started = sfn.start_execution(stateMachineArn='MACHINE', input=json.dumps({'raw': event}))
     return {'executionArn': started['executionArn']}
-""" % f"{STATES}:stateMachine:good"
+""".replace("MACHINE", f"{STATES}:stateMachine:good")
 PASS = json.dumps({"StartAt": "A", "States": {"A": {"Type": "Pass", "End": True}}})
 YAML = "runtime: python3.11\nhandler: lambda_function.lambda_handler\ntimeout: 60\n"
 PROJECT = {
@@ -51,7 +51,12 @@ def machine_of(**states) -> str:
 def invoke(server: p.Server, name: str, payload, **more) -> dict:
     answer = server.client("lambda").invoke(FunctionName=name, Payload=json.dumps(payload), **more)
     text = answer["Payload"].read().decode()
-    return {"status": answer["StatusCode"], "error": answer.get("FunctionError"), "payload": json.loads(text) if text else None, "log": base64.b64decode(answer.get("LogResult", "")).decode()}
+    return {
+        "status": answer["StatusCode"],
+        "error": answer.get("FunctionError"),
+        "payload": json.loads(text) if text else None,
+        "log": base64.b64decode(answer.get("LogResult", "")).decode(),
+    }
 
 
 def test_state_machines_are_made_changed_and_deleted(server: p.Server) -> None:
@@ -102,7 +107,9 @@ def test_a_long_history_is_read_in_pages_both_ways(server: p.Server) -> None:
 def test_activities_and_task_tokens_are_answered_once(server: p.Server) -> None:
     sfn = server.client("stepfunctions")
     desk = sfn.create_activity(name="desk")["activityArn"]
-    arn = sfn.create_state_machine(name="asks", definition=machine_of(A={"Type": "Task", "Resource": desk, "End": True}), roleArn=p.ROLE)["stateMachineArn"]
+    arn = sfn.create_state_machine(name="asks", definition=machine_of(A={"Type": "Task", "Resource": desk, "End": True}), roleArn=p.ROLE)[
+        "stateMachineArn"
+    ]
     good, bad = (sfn.start_execution(stateMachineArn=arn, name=n, input=json.dumps({"n": n}))["executionArn"] for n in ("good", "bad"))
     taken = {}
     while len(taken) < 2:
@@ -134,13 +141,24 @@ def test_a_function_hands_on_a_task_token(server: p.Server) -> None:
     sfn.send_task_success(taskToken=token, output='"by hand"')
     assert p.ended(sfn, execution)["output"] == '"by hand"'
     types = [e["type"] for e in p.history(sfn, execution)]
-    assert types == ["ExecutionStarted", "TaskStateEntered", "TaskScheduled", "TaskStarted", "TaskSubmitted", "TaskSucceeded", "TaskStateExited", "ExecutionSucceeded"]
+    assert types == [
+        "ExecutionStarted",
+        "TaskStateEntered",
+        "TaskScheduled",
+        "TaskStarted",
+        "TaskSubmitted",
+        "TaskSucceeded",
+        "TaskStateExited",
+        "ExecutionSucceeded",
+    ]
 
 
 def test_an_event_starts_an_execution_and_a_duplicate_does_not(server: p.Server) -> None:
     bus, sfn = server.client("events"), server.client("stepfunctions")
     arn = sfn.create_state_machine(name="hears", definition=PASS, roleArn=p.ROLE)["stateMachineArn"]
-    assert bus.put_rule(Name="hears", EventPattern=json.dumps({"source": ["my.app"], "detail": {"level": [{"numeric": [">", 3]}]}}))["RuleArn"]
+    assert bus.put_rule(Name="hears", EventPattern=json.dumps({"source": ["my.app"], "detail": {"level": [{"numeric": [">", 3]}]}}))[
+        "RuleArn"
+    ]
     transform = {"InputPathsMap": {"level": "$.detail.level", "id": "$.id"}, "InputTemplate": '{"level": <level>, "said": "id <id>"}'}
     assert bus.put_targets(Rule="hears", Targets=[{"Id": "t", "Arn": arn, "InputTransformer": transform}])["FailedEntryCount"] == 0
     entries = [{"Source": "my.app", "DetailType": "d", "Detail": json.dumps({"level": level})} for level in (7, 1)]
@@ -150,7 +168,21 @@ def test_an_event_starts_an_execution_and_a_duplicate_does_not(server: p.Server)
     described = p.ended(sfn, started[0]["executionArn"])
     assert json.loads(described["input"]) == {"level": 7, "said": f"id {answer['Entries'][0]['EventId']}"}
     assert len(sfn.list_executions(stateMachineArn=arn)["executions"]) == 1
-    assert bus.test_event_pattern(EventPattern='{"source": ["x"]}', Event=json.dumps({"id": "1", "source": "x", "account": "1", "time": "2024-01-01T00:00:00Z", "region": "r", "resources": [], "detail-type": "d", "detail": {}}))["Result"]
+    assert bus.test_event_pattern(
+        EventPattern='{"source": ["x"]}',
+        Event=json.dumps(
+            {
+                "id": "1",
+                "source": "x",
+                "account": "1",
+                "time": "2024-01-01T00:00:00Z",
+                "region": "r",
+                "resources": [],
+                "detail-type": "d",
+                "detail": {},
+            }
+        ),
+    )["Result"]
     assert p.error_of(bus.put_rule, Name="bad", EventPattern='{"source": "x"}')[0] == "InvalidEventPatternException"
     assert [r["Name"] for r in bus.list_rules()["Rules"] if r["Name"] == "hears"] == ["hears"]
     assert [t["Id"] for t in bus.list_targets_by_rule(Rule="hears")["Targets"]] == ["t"]
@@ -188,7 +220,9 @@ def test_handlers_that_go_wrong_are_told_as_aws_tells_them(server: p.Server) -> 
     assert invoke(server, "Wrong", {"how": "fine"})["payload"] == "fine"
     raised = invoke(server, "Wrong", {"how": "raise"})
     assert raised["status"] == 200 and raised["error"] == "Unhandled"
-    assert (raised["payload"]["errorType"], raised["payload"]["errorMessage"]) == ("KeyError", "'missing'") and raised["payload"]["stackTrace"]
+    assert (raised["payload"]["errorType"], raised["payload"]["errorMessage"]) == ("KeyError", "'missing'") and raised["payload"][
+        "stackTrace"
+    ]
     for how, kind, words in (
         ("exit", "Runtime.ExitError", "Runtime exited with error: exit status 3"),
         ("crash", "Runtime.ExitError", "Runtime exited with error: exit status 1"),
@@ -197,18 +231,32 @@ def test_handlers_that_go_wrong_are_told_as_aws_tells_them(server: p.Server) -> 
         ("big", "Function.ResponseSizeTooLarge", "exceeded maximum allowed payload size"),
     ):
         told = invoke(server, "Wrong", {"how": how})
-        assert told["error"] == "Unhandled" and told["payload"].get("errorType") == kind and words in told["payload"]["errorMessage"], (how, told)
+        assert told["error"] == "Unhandled" and told["payload"].get("errorType") == kind and words in told["payload"]["errorMessage"], (
+            how,
+            told,
+        )
         assert invoke(server, "Wrong", {"how": "again"})["payload"] == "again", f"after {how}"
     for name, source, handler, kind, words in (
-        ("Import", "import no_such_module\ndef lambda_handler(e, c): ...\n", "lambda_function.lambda_handler", "Runtime.ImportModuleError", "No module named 'no_such_module'"),
+        (
+            "Import",
+            "import no_such_module\ndef lambda_handler(e, c): ...\n",
+            "lambda_function.lambda_handler",
+            "Runtime.ImportModuleError",
+            "No module named 'no_such_module'",
+        ),
         ("Syntax", "def lambda_handler(e, c:\n", "lambda_function.lambda_handler", "Runtime.UserCodeSyntaxError", "Syntax error"),
         ("Missing", ECHO, "lambda_function.nothing", "Runtime.HandlerNotFound", "nothing"),
     ):
         p.create_function(lam, name, source, handler)
         told = invoke(server, name, {})
-        assert told["error"] == "Unhandled" and told["payload"]["errorType"] == kind and words in told["payload"]["errorMessage"], (name, told)
+        assert told["error"] == "Unhandled" and told["payload"]["errorType"] == kind and words in told["payload"]["errorMessage"], (
+            name,
+            told,
+        )
     sfn = server.client("stepfunctions")
-    arn = sfn.create_state_machine(name="wrong", definition=machine_of(A={"Type": "Task", "Resource": f"{LAMBDA}:Wrong", "End": True}), roleArn=p.ROLE)["stateMachineArn"]
+    arn = sfn.create_state_machine(
+        name="wrong", definition=machine_of(A={"Type": "Task", "Resource": f"{LAMBDA}:Wrong", "End": True}), roleArn=p.ROLE
+    )["stateMachineArn"]
     failed = p.ended(sfn, sfn.start_execution(stateMachineArn=arn, input='{"how": "raise"}')["executionArn"])
     assert failed["error"] == "KeyError" and json.loads(failed["cause"])["errorMessage"] == "'missing'"
     timed = p.ended(sfn, sfn.start_execution(stateMachineArn=arn, input='{"how": "sleep"}')["executionArn"])
@@ -227,7 +275,9 @@ done
 """
     if shutil.which("node"):
         files = {"index.mjs": "export const handler = async (event, context) => ({node: event.n + 1, id: context.awsRequestId.length});\n"}
-        lam.create_function(FunctionName="Node", Runtime="nodejs20.x", Role=p.ROLE, Handler="index.handler", Timeout=30, Code={"ZipFile": p.zip_of(files)})
+        lam.create_function(
+            FunctionName="Node", Runtime="nodejs20.x", Role=p.ROLE, Handler="index.handler", Timeout=30, Code={"ZipFile": p.zip_of(files)}
+        )
         assert invoke(server, "Node", {"n": 1})["payload"] == {"node": 2, "id": 36}
         files = {"index.mjs": "export const handler = async () => { throw new TypeError('no'); };\n"}
         lam.update_function_code(FunctionName="Node", ZipFile=p.zip_of(files))
@@ -235,7 +285,14 @@ done
         assert told["error"] == "Unhandled" and (told["payload"]["errorType"], told["payload"]["errorMessage"]) == ("TypeError", "no")
     if not shutil.which("curl"):
         raise p.Skip("the shell runtime of this test needs curl")
-    lam.create_function(FunctionName="Shell", Runtime="provided.al2023", Role=p.ROLE, Handler="any", Timeout=30, Code={"ZipFile": p.zip_of({"bootstrap": bootstrap}, 0o755)})
+    lam.create_function(
+        FunctionName="Shell",
+        Runtime="provided.al2023",
+        Role=p.ROLE,
+        Handler="any",
+        Timeout=30,
+        Code={"ZipFile": p.zip_of({"bootstrap": bootstrap}, 0o755)},
+    )
     assert invoke(server, "Shell", {"x": [1]})["payload"] == {"shell": {"x": [1]}}
     assert invoke(server, "Shell", 2)["payload"] == {"shell": 2}
 
@@ -258,8 +315,16 @@ def aws(server: p.Server, *words: str, code: int = 0) -> dict | str:
     if not program.exists():
         raise p.Skip("the AWS CLI is not in this environment")
     keys = server.credentials()
-    environment = p.clean_environment(**{k: v for k, v in keys.items() if not k.startswith("AWS_ENDPOINT")}, AWS_PAGER="", AWS_CONFIG_FILE="/dev/null")
-    done = subprocess.run([sys.executable, str(program), "--endpoint-url", server.url, *words], capture_output=True, text=True, env=environment, timeout=p.PATIENCE)
+    environment = p.clean_environment(
+        **{k: v for k, v in keys.items() if not k.startswith("AWS_ENDPOINT")}, AWS_PAGER="", AWS_CONFIG_FILE="/dev/null"
+    )
+    done = subprocess.run(
+        [sys.executable, str(program), "--endpoint-url", server.url, *words],
+        capture_output=True,
+        text=True,
+        env=environment,
+        timeout=p.PATIENCE,
+    )
     assert done.returncode == code, (words, done.returncode, done.stdout, done.stderr)
     if code:
         return done.stderr
@@ -281,7 +346,10 @@ def test_the_aws_cli_works_unmodified(server: p.Server) -> None:
         assert told["StatusCode"] == 200 and json.loads(out.read_text()) == {"echo": {"k": 1}}
     sent = aws(server, "events", "put-events", "--entries", json.dumps([{"Source": "a.b", "DetailType": "d", "Detail": "{}"}]))
     assert sent["FailedEntryCount"] == 0
-    assert "does not exist" in aws(server, "stepfunctions", "describe-state-machine", "--state-machine-arn", f"{STATES}:stateMachine:none", code=255).lower()
+    assert (
+        "does not exist"
+        in aws(server, "stepfunctions", "describe-state-machine", "--state-machine-arn", f"{STATES}:stateMachine:none", code=255).lower()
+    )
 
 
 def test_many_clients_at_once_get_their_own_answers(server: p.Server) -> None:

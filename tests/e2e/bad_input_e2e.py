@@ -3,16 +3,13 @@
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import hashlib
 import hmac
 import json
 import os
 import pathlib
-import shutil
 import subprocess
-import time
 
 import product as p
 
@@ -20,9 +17,7 @@ PASS = json.dumps({"StartAt": "A", "States": {"A": {"Type": "Pass", "End": True}
 HANDLER = "def lambda_handler(event, context):\n    return 'x' * event if isinstance(event, int) else event\n"
 FUNCTION = "runtime: python3.11\nhandler: lambda_function.lambda_handler\n"
 RULE = "EventPattern: {source: [my.app]}\nTargets:\n  - {Id: t, Arn: 'arn:aws:states:us-east-1:123456789012:stateMachine:good'}\n"
-LAUGHS = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(
-    f"{chr(98 + i)}: &{chr(98 + i)} [{','.join(['*' + chr(97 + i)] * 9)}]\n" for i in range(9)
-)
+LAUGHS = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(f"{chr(98 + i)}: &{chr(98 + i)} [{','.join(['*' + chr(97 + i)] * 9)}]\n" for i in range(9))
 SECRET = "a secret of eight bytes and more"
 
 
@@ -76,7 +71,14 @@ def test_one_broken_file_leaves_the_rest_running() -> None:
     }
     with p.running(files, verb="dev") as server:
         log = server.log()
-        for name in ("bad.asl.json:4", "torn.asl.json", "rules/bad.yaml", "functions/bad/function.yaml:3", "policies/bad.yaml:2", "policies/bomb.yaml"):
+        for name in (
+            "bad.asl.json:4",
+            "torn.asl.json",
+            "rules/bad.yaml",
+            "functions/bad/function.yaml:3",
+            "policies/bad.yaml:2",
+            "policies/bomb.yaml",
+        ):
             expect_words(log, name)
         assert server.cli("run", "start", "good", "--wait").returncode == 0
         assert server.cli("function", "invoke", "good").returncode == 0
@@ -178,15 +180,20 @@ def test_a_hostile_zip_is_refused_and_writes_nothing() -> None:
             )
             assert told[0] == "InvalidParameterValueException", (what, told)
         assert p.error_of(lam.get_function, FunctionName="Hostile")[0] == "ResourceNotFoundException"
-        told = p.error_of(lam.create_function, FunctionName="H", Runtime="python3.11", Role=p.ROLE, Handler="a.b", Code={"ZipFile": b"no zip"})
+        told = p.error_of(
+            lam.create_function, FunctionName="H", Runtime="python3.11", Role=p.ROLE, Handler="a.b", Code={"ZipFile": b"no zip"}
+        )
         assert told[0] == "InvalidParameterValueException", told
-        escaped = [f for f in server.folder.rglob("escaped.py")] + [f for f in pathlib.Path("/tmp").glob("sortie-escaped.py")]
+        escaped = [*server.folder.rglob("escaped.py"), *pathlib.Path("/tmp").glob("sortie-escaped.py")]
         assert not escaped, escaped
 
 
 def test_a_result_of_300_kilobytes_fails_its_state() -> None:
     files = {"functions/good/lambda_function.py": HANDLER, "functions/good/function.yaml": FUNCTION}
-    machine = {"StartAt": "A", "States": {"A": {"Type": "Task", "Resource": "arn:aws:lambda:us-east-1:123456789012:function:good", "End": True}}}
+    machine = {
+        "StartAt": "A",
+        "States": {"A": {"Type": "Task", "Resource": "arn:aws:lambda:us-east-1:123456789012:function:good", "End": True}},
+    }
     with p.running({**files, "playbooks/big.asl.json": json.dumps(machine)}) as server:
         done = server.cli("run", "start", "big", "--wait", "--input", "-", "-o", "json", stdin=str(300 * 1024))
         assert done.returncode == 3, done
@@ -205,7 +212,9 @@ def test_deep_and_broken_json_is_refused() -> None:
             "ValidationException",
             "InvalidExecutionInput",
         )
-        deep = json.dumps({"StartAt": "A", "States": {"A": {"Type": "Pass", "Parameters": {}, "End": True}}}).replace("{}", '{"a":' * 5000 + "1" + "}" * 5000)
+        deep = json.dumps({"StartAt": "A", "States": {"A": {"Type": "Pass", "Parameters": {}, "End": True}}}).replace(
+            "{}", '{"a":' * 5000 + "1" + "}" * 5000
+        )
         assert p.error_of(sfn.create_state_machine, name="deep", definition=deep, roleArn=p.ROLE)[0] == "InvalidDefinition"
         token = server.add_person("ann")
         bearer = {"Authorization": "Bearer " + token, "Content-Type": "application/json"}
@@ -216,7 +225,10 @@ def test_deep_and_broken_json_is_refused() -> None:
         assert server.cli("run", "start", "good", "--wait").returncode == 0
 
 
-WAITING = {"StartAt": "T", "States": {"T": {"Type": "Task", "Resource": "arn:aws:states:us-east-1:123456789012:activity:desk", "End": True}}}
+WAITING = {
+    "StartAt": "T",
+    "States": {"T": {"Type": "Task", "Resource": "arn:aws:states:us-east-1:123456789012:activity:desk", "End": True}},
+}
 
 
 def test_wrong_tokens_and_late_results_change_nothing() -> None:
@@ -239,8 +251,15 @@ def test_wrong_tokens_and_late_results_change_nothing() -> None:
 
 def test_a_late_handler_of_a_stopped_execution_changes_nothing() -> None:
     slow = "import time\ndef lambda_handler(event, context):\n    print('working')\n    time.sleep(4)\n    return {'late': True}\n"
-    machine = {"StartAt": "A", "States": {"A": {"Type": "Task", "Resource": "arn:aws:lambda:us-east-1:123456789012:function:slow", "End": True}}}
-    files = {"functions/slow/lambda_function.py": slow, "functions/slow/function.yaml": FUNCTION + "timeout: 60\n", "playbooks/s.asl.json": json.dumps(machine)}
+    machine = {
+        "StartAt": "A",
+        "States": {"A": {"Type": "Task", "Resource": "arn:aws:lambda:us-east-1:123456789012:function:slow", "End": True}},
+    }
+    files = {
+        "functions/slow/lambda_function.py": slow,
+        "functions/slow/function.yaml": FUNCTION + "timeout: 60\n",
+        "playbooks/s.asl.json": json.dumps(machine),
+    }
     with p.running(files) as server:
         sfn = server.client("stepfunctions")
         arn = server.json("run", "start", "s")["arn"]
@@ -254,7 +273,8 @@ def test_a_late_handler_of_a_stopped_execution_changes_nothing() -> None:
 
 
 def test_a_hook_takes_only_what_is_signed_for_it() -> None:
-    config = "hooks:\n  edr:\n    hmac: {header: X-Signature, secret: env:EDR_SECRET, prefix: 'sha256=', encoding: hex}\n    delivery_id: {header: X-Delivery}\n"
+    signed = "hmac: {header: X-Signature, secret: env:EDR_SECRET, prefix: 'sha256=', encoding: hex}"
+    config = f"hooks:\n  edr:\n    {signed}\n    delivery_id: {{header: X-Delivery}}\n"
     with p.running({"sortie.yaml": config}, EDR_SECRET=SECRET) as server:
         body = json.dumps({"alert": 7}).encode()
         good = "sha256=" + hmac.new(SECRET.encode(), body, hashlib.sha256).hexdigest()
@@ -274,7 +294,10 @@ def test_a_hook_takes_only_what_is_signed_for_it() -> None:
 
 
 def test_an_unreachable_account_fails_the_task_and_nothing_else() -> None:
-    machine = {"StartAt": "A", "States": {"A": {"Type": "Task", "Resource": "arn:aws:states:::aws-sdk:s3:listBuckets", "TimeoutSeconds": 60, "End": True}}}
+    machine = {
+        "StartAt": "A",
+        "States": {"A": {"Type": "Task", "Resource": "arn:aws:states:::aws-sdk:s3:listBuckets", "TimeoutSeconds": 60, "End": True}},
+    }
     nowhere = f"http://127.0.0.1:{p.free_port()}"
     with p.running({"playbooks/s.asl.json": json.dumps(machine), "playbooks/good.asl.json": PASS}, aws=nowhere) as server:
         done = server.cli("run", "start", "s", "--wait", "-o", "json")
@@ -299,7 +322,11 @@ def test_a_full_disk_refuses_work_and_loses_nothing() -> None:
             accepted, refused = [], ""
             for i in range(400):
                 try:
-                    accepted.append(sfn.start_execution(stateMachineArn=machine, name=f"n{i}", input=json.dumps({"x": os.urandom(75_000).hex()}))["executionArn"])
+                    accepted.append(
+                        sfn.start_execution(stateMachineArn=machine, name=f"n{i}", input=json.dumps({"x": os.urandom(75_000).hex()}))[
+                            "executionArn"
+                        ]
+                    )
                 except Exception as e:
                     refused = repr(e)
                     break

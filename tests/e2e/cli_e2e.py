@@ -12,7 +12,36 @@ import product as p
 FAILS = json.dumps({"StartAt": "No", "States": {"No": {"Type": "Fail", "Error": "My.Error", "Cause": "because"}}}, indent=2)
 WAITS = json.dumps({"StartAt": "W", "States": {"W": {"Type": "Wait", "Seconds": 3600, "End": True}}}, indent=2)
 SLOW = json.dumps({"StartAt": "W", "States": {"W": {"Type": "Wait", "Seconds": 60, "End": True}}, "TimeoutSeconds": 1}, indent=2)
-TALKS = "def lambda_handler(event, context):\n    print('I was told', event)\n    if event.get('fail'):\n        raise ValueError('no good')\n    return event\n"
+TALKS = """def lambda_handler(event, context):
+    print('I was told', event)
+    if event.get('fail'):
+        raise ValueError('no good')
+    return event
+"""
+COMMANDS = [
+    "serve",
+    "dev",
+    "init",
+    "user",
+    "login-link",
+    "env",
+    "run",
+    "approvals",
+    "approve",
+    "reject",
+    "event",
+    "playbook",
+    "function",
+    "eval",
+    "test",
+    "audit",
+    "backup",
+    "restore",
+    "check",
+    "completion",
+    "doctor",
+    "version",
+]
 
 
 def expect(done: subprocess.CompletedProcess, code: int, *words: str) -> subprocess.CompletedProcess:
@@ -189,7 +218,9 @@ def test_expressions_are_evaluated(project: Project) -> None:
 
 def test_playbook_tests_fail_with_a_reason(project: Project) -> None:
     wrong = project.place / "tests/wrong.test.yaml"
-    wrong.write_text("playbook: hello\ntests:\n  - name: expects too much\n    mock: {Greet: [{return: {a: 1}}]}\n    expect: {output: {a: 2}}\n")
+    wrong.write_text(
+        "playbook: hello\ntests:\n  - name: expects too much\n    mock: {Greet: [{return: {a: 1}}]}\n    expect: {output: {a: 2}}\n"
+    )
     try:
         expect(p.cli("test", cwd=project.place), 10, "expects too much", '{"a":1}', "1 passed, 1 failed")
         expect(p.cli("test", "tests/hello.test.yaml", cwd=project.place), 0)
@@ -247,9 +278,8 @@ def test_backup_restore_and_check(project: Project) -> None:
 def test_help_version_and_completion(project: Project) -> None:
     assert re.fullmatch(r"sortie \d+\.\d+\.\d+\S*\n", expect(p.cli("version"), 0).stdout)
     assert re.fullmatch(r"sortie \d+\.\d+\.\d+\S*\n", expect(p.cli("--version"), 0).stdout)
-    commands = "serve dev init user login-link env run approvals approve reject event playbook function eval test audit backup restore check completion doctor version"
-    expect(p.cli("--help"), 0, *commands.split())
-    for command in commands.split():
+    expect(p.cli("--help"), 0, *COMMANDS)
+    for command in COMMANDS:
         assert expect(p.cli(command, "--help"), 0).stderr == "", command
     for shell in ("bash", "zsh", "fish"):
         expect(p.cli("completion", shell), 0, "sortie", "approvals")
@@ -258,7 +288,16 @@ def test_help_version_and_completion(project: Project) -> None:
 
 
 def test_wrong_words_are_usage_errors(project: Project) -> None:
-    for words in ((), ("fly",), ("run",), ("run", "fly"), ("run", "list", "--no-such"), ("run", "show"), ("completion", "tcsh"), ("approve",)):
+    for words in (
+        (),
+        ("fly",),
+        ("run",),
+        ("run", "fly"),
+        ("run", "list", "--no-such"),
+        ("run", "show"),
+        ("completion", "tcsh"),
+        ("approve",),
+    ):
         done = expect(p.cli(*words), 2)
         assert done.stdout == "" and done.stderr, words
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import itertools
 import json
 import random
 import threading
@@ -19,15 +20,23 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 KILLS, RUNS = (200, 500) if p.LONG else (12, 60)
 SEED = 7
-MARK = """import json, urllib.request
+# The pause lets kills fall between an effect and the record of it.
+MARK = """import time, urllib.request
 def lambda_handler(event, context):
     urllib.request.urlopen("SINK", event["mark"].encode(), timeout=60).read()
+    time.sleep(0.1)
     return event
 """
 
 
 def step(name: str, function: str, **following) -> dict:
-    return {"Type": "Task", "Resource": function, "Parameters": {"mark.$": f"States.Format('{{}}/{name}', $.id)"}, "ResultPath": None, **following}
+    return {
+        "Type": "Task",
+        "Resource": function,
+        "Parameters": {"mark.$": f"States.Format('{{}}/{name}', $.id)"},
+        "ResultPath": None,
+        **following,
+    }
 
 
 def machine_of(function: str) -> str:
@@ -123,7 +132,7 @@ def untold_repeats(story: Story) -> list[str]:
     for mark, at in story.sink.times.items():
         if at[-1] > story.recorded.get(mark, at[-1]) + 0.05:
             found.append(f"{mark} after its result was recorded")
-        for first, again in zip(at, at[1:]):
+        for first, again in itertools.pairwise(at):
             if not any(first - 0.5 < kill < again for kill in story.kills):
                 found.append(f"{mark} without a kill")
     return found

@@ -83,7 +83,9 @@ class StartFailed(Exception):
 class Server:
     """`sortie serve` on a data folder; `kill()` is kill -9 of the whole process group."""
 
-    def __init__(self, folder: str | os.PathLike, project: str | os.PathLike | None = None, aws: str | None = None, verb: str = "serve", **env: str):
+    def __init__(
+        self, folder: str | os.PathLike, project: str | os.PathLike | None = None, aws: str | None = None, verb: str = "serve", **env: str
+    ):
         self.folder = pathlib.Path(folder)
         self.data = self.folder / "data"
         self.project, self.verb, self.extra = project, verb, env
@@ -109,14 +111,19 @@ class Server:
     def log(self) -> str:
         return self.log_file.read_text(errors="replace")
 
-    def start(self) -> "Server":
+    def start(self) -> Server:
         command = [BINARY, self.verb, "--data", str(self.data), "--listen", f"127.0.0.1:{self.port}"]
         if self.project:
             command += [str(self.project)] if self.verb == "dev" else ["--project", str(self.project)]
         began = self.log_file.stat().st_size if self.log_file.exists() else 0
         with open(self.log_file, "ab") as log:
             self.process = subprocess.Popen(
-                command, env=clean_environment(**self.extra), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, start_new_session=True
+                command,
+                env=clean_environment(**self.extra),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                start_new_session=True,
             )
         ready, out = threading.Event(), self.process.stdout
 
