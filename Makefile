@@ -16,7 +16,7 @@ lint: ## floors, sizes, banned calls, formatting, clang-tidy on changed files, r
 	@scripts/setup.sh && scripts/venv.sh && python3 scripts/lint.py
 sim: ## the simulation with injected faults: SEEDS=200, or SEED=0x51f2 to replay one
 	@scripts/setup.sh && scripts/sim.sh
-fuzz: ## the fuzz targets: SECONDS=60 each
+fuzz: ## the fuzz targets: SECONDS_EACH=60
 	@scripts/setup.sh && python3 scripts/test.py --only fuzz --fuzz-seconds $${SECONDS_EACH:-60}
 bench: ## the benchmarks, each beside its limit
 	@scripts/setup.sh && scripts/bench.sh

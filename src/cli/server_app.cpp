@@ -77,6 +77,11 @@ Result<std::unique_ptr<ServerApp>> ServerApp::make(io::EventLoop& loop, const Se
     error.message = "the configuration cannot be used: " + error.message;
     return error;
   }
+  for (const char* section : {"connectors", "defaults"}) {
+    if (!loaded.config.document.value.get(section).is_null()) {
+      log(LogLevel::kWarning, std::string("sortie.yaml: the section `") + section + "` is not used yet");
+    }
+  }
   auto app = std::unique_ptr<ServerApp>(new ServerApp(loop, options, std::move(loaded.config)));
   SORTIE_TRY_STATUS(app->open_store());
   SORTIE_TRY_STATUS(app->make_functions());

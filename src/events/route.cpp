@@ -182,10 +182,12 @@ RuleMatch match_rule(const Event& event, const std::shared_ptr<const CompiledRul
   actor.account = rule->rule.account;
   actor.channel = event.actor.channel;
   actor.on_behalf_of = event.actor.person();
-  // Whoever holds a shared key may be anybody, so the initiator is unknown, never "nobody". An aws.* source was
-  // accepted from that key only because the configuration says that AWS speaks through it.
-  const bool nameless = event.actor.kind == Actor::Kind::kUnknown || event.actor.kind == Actor::Kind::kAccountKey;
-  if (actor.on_behalf_of.empty() && nameless && !event.source().starts_with("aws.")) actor.on_behalf_of = "unknown";
+  // Whoever holds a shared key may be anybody, so the initiator is unknown, never "nobody". An aws.* source
+  // was accepted from that key only because the configuration says that AWS speaks through it.
+  const bool nameless =
+      event.actor.kind == Actor::Kind::kUnknown || event.actor.kind == Actor::Kind::kAccountKey;
+  if (actor.on_behalf_of.empty() && nameless && !event.source().starts_with("aws."))
+    actor.on_behalf_of = "unknown";
   for (const CompiledTarget& target : rule->targets) {
     bool deliverable = true;
     std::string payload = payload_of(target, event, rule->rule, now, deliverable);

@@ -1,6 +1,7 @@
-// The engine against histories that AWS recorded (../shared/corpus/asl): executions that need no service, JSONPath,
-// STANDARD. Compared are type, id and previousEventId of every event, names, errors, causes and payloads, as far as
-// the recording kept them (it replaces names, dates and ids by tokens: those members are left out).
+// The engine against histories that AWS recorded (../shared/corpus/asl): executions that need no service,
+// JSONPath, STANDARD. Compared are type, id and previousEventId of every event, names, errors, causes and
+// payloads, as far as the recording kept them (it replaces names, dates and ids by tokens: those members are
+// left out).
 #include <gtest/gtest.h>
 
 #include <filesystem>
@@ -26,12 +27,14 @@ json::Value load(const std::filesystem::path& file) {
 }
 
 bool holds_token(const std::string& text) {
-  return text.find('<') != std::string::npos || text.find("date") != std::string::npos || text.find("timestamp") != std::string::npos ||
-         text.find("snf_role_arn") != std::string::npos;
+  return text.find('<') != std::string::npos || text.find("date") != std::string::npos ||
+         text.find("timestamp") != std::string::npos || text.find("snf_role_arn") != std::string::npos;
 }
 
 // The recording parsed text that begins with '{'; compare both as text.
-std::string plain(const json::Value& value) { return value.is_string() ? value.to_std_string() : json::to_text(value); }
+std::string plain(const json::Value& value) {
+  return value.is_string() ? value.to_std_string() : json::to_text(value);
+}
 
 bool same_value(const json::Value& recorded, const std::string& actual) {
   const std::string expected = plain(recorded);
@@ -44,11 +47,12 @@ bool same_value(const json::Value& recorded, const std::string& actual) {
 std::string difference(const json::Value& recorded, const HistoryEvent& event) {
   const std::string at = "event " + std::to_string(event.id) + " " + std::string(event_type_name(event.type));
   const json::Value& details = recorded.get(event_details_name(event.type));
-  for (const Field field : {Field::kInput, Field::kOutput, Field::kName, Field::kError, Field::kCause, Field::kIndex,
-                            Field::kLength, Field::kResource, Field::kTimeoutInSeconds}) {
+  for (const Field field : {Field::kInput, Field::kOutput, Field::kName, Field::kError, Field::kCause,
+                            Field::kIndex, Field::kLength, Field::kResource, Field::kTimeoutInSeconds}) {
     const json::Value* expected = details.find(field_name(field));
     const json::Value* actual = event.find(field);
-    if ((expected == nullptr) != (actual == nullptr)) return at + ": member " + std::string(field_name(field));
+    if ((expected == nullptr) != (actual == nullptr))
+      return at + ": member " + std::string(field_name(field));
     if (expected == nullptr) continue;
     const std::string text = is_payload(field) ? json::to_text(*actual) : plain(*actual);
     if (!same_value(*expected, text)) return at + ": " + std::string(field_name(field)) + " is " + text;
@@ -67,7 +71,8 @@ std::string compare(const json::Value& recorded, const std::vector<HistoryEvent>
   }
   if (blanked) {
     for (const json::Value& event : list) unordered_expected.insert(event.get("type").to_std_string());
-    for (const HistoryEvent& event : events) unordered_actual.insert(std::string(event_type_name(event.type)));
+    for (const HistoryEvent& event : events)
+      unordered_actual.insert(std::string(event_type_name(event.type)));
     // Its sorting also dropped events of the joining state.
     for (const std::string& type : unordered_expected) {
       if (unordered_actual.count(type) < unordered_expected.count(type)) return "too few " + type;
@@ -93,12 +98,15 @@ std::string compare(const json::Value& recorded, const std::vector<HistoryEvent>
 std::string play(const json::Value& test_case, const json::Value& run, bool* unsupported) {
   std::string definition = test_case.get("definition_string").to_std_string();
   if (const json::Value* all = test_case.find("definitions")) {
-    definition = (*all)[static_cast<std::size_t>(run.get("definition").as_integer())].get("string").to_std_string();
+    definition =
+        (*all)[static_cast<std::size_t>(run.get("definition").as_integer())].get("string").to_std_string();
   }
-  const Result<json::Value> input = json::parse(run.get("input").is_string() ? run.get("input").as_string() : "{}");
+  const Result<json::Value> input =
+      json::parse(run.get("input").is_string() ? run.get("input").as_string() : "{}");
   if (!input) return "";
   const json::Value& where = run.get("expected").get("history");
-  const json::Value& recorded = test_case.get("expected").get(where.get("key").is_string() ? where.get("key").as_string() : "");
+  const json::Value& recorded =
+      test_case.get("expected").get(where.get("key").is_string() ? where.get("key").as_string() : "");
   if (!recorded.get("events").is_array()) return "";
   Driver driver(definition, *input, echo);
   if (driver.execution.machine == nullptr) {
@@ -116,12 +124,14 @@ TEST(AslHistory, EqualsWhatAwsRecorded) {
   const json::Value index = load(corpus() / "index.json");
   const auto cases = index.is_array() ? index.items() : index.get("cases").items();
   for (const json::Value& entry : cases) {
-    if (json::to_text(entry.get("needs")) != "[\"none\"]" || json::to_text(entry.get("query_language")) != "\"JSONPath\"") {
+    if (json::to_text(entry.get("needs")) != "[\"none\"]" ||
+        json::to_text(entry.get("query_language")) != "\"JSONPath\"") {
       continue;
     }
     // Random results, and an execution that the test stops by hand.
     const std::string file = entry.get("file").to_std_string();
-    if (file.find("math_random") != std::string::npos || file.find("stop_execution") != std::string::npos) continue;
+    if (file.find("math_random") != std::string::npos || file.find("stop_execution") != std::string::npos)
+      continue;
     const json::Value test_case = load(corpus() / entry.get("file").to_std_string());
     for (const json::Value& run : test_case.get("runs").items()) {
       if (plain(run.get("type")) != "STANDARD" || run.get("expected").get("history").is_null()) continue;
@@ -136,7 +146,8 @@ TEST(AslHistory, EqualsWhatAwsRecorded) {
       }
     }
   }
-  std::printf("asl histories: %d agree, %zu differ, %d not supported yet\n", agreed, wrong.size(), unsupported);
+  std::printf("asl histories: %d agree, %zu differ, %d not supported yet\n", agreed, wrong.size(),
+              unsupported);
   for (const std::string& line : wrong) ADD_FAILURE() << line;
   EXPECT_GT(agreed, 50);
 }

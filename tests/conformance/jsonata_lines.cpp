@@ -36,8 +36,8 @@ void set_limits(const json::Value& request, jsonata::Inputs& inputs) {
 
 void answer(const json::Value& request, json::ObjectBuilder& out) {
   const bool standard = request.get("mode") == json::Value("standard");
-  const auto program = jsonata::Program::compile(
-      request.get("expression").as_string(), standard ? jsonata::Mode::kStandard : jsonata::Mode::kAws);
+  const auto program = jsonata::Program::compile(request.get("expression").as_string(),
+                                                 standard ? jsonata::Mode::kStandard : jsonata::Mode::kAws);
   if (!program) {
     out.set("error", error_value(program.error()));
     return;

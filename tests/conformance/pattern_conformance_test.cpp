@@ -65,8 +65,7 @@ TEST(PatternConformance, AcceptsAndRefusesPatternsWithTheSameWords) {
   SORTIE_NEED_CORPUS("events-ruler");
   for (const char* name : {"validity", "quamina-validity"}) {
     Tally tally(name);
-    for (const json::Value& row :
-         load_rows(corpus_path(std::string("events-ruler/") + name + ".json"))) {
+    for (const json::Value& row : load_rows(corpus_path(std::string("events-ruler/") + name + ".json"))) {
       if (row.has("duplicate_paths_allowed")) continue;  // A switch that EventBridge does not use.
       auto pattern = Pattern::compile(row.get("pattern").to_std_string(), Mode::kStandard);
       const std::string got = pattern ? "valid" : pattern.error().message;

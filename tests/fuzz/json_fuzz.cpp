@@ -15,6 +15,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     if (!again || !(*again == *value)) std::abort();
   }
   const auto yaml = sortie::json::parse_yaml(text);
-  if (yaml && yaml->value.depth() < 900 && !sortie::json::parse(sortie::json::to_text(yaml->value))) std::abort();
+  if (yaml && yaml->value.depth() < 900 && !sortie::json::parse(sortie::json::to_text(yaml->value)))
+    std::abort();
   return 0;
 }
