@@ -77,13 +77,28 @@ void answer(const json::Value& request, json::ObjectBuilder& out) {
   }
 }
 
+// JSON text must not hold halves of surrogate pairs, recorded expressions do: "\\ud800" becomes the escape of
+// JSONata's own string literals, which means the same.
+std::string with_own_escapes(const std::string& line) {
+  std::string out;
+  for (std::size_t i = 0; i < line.size(); ++i) {
+    const bool half = line.compare(i, 3, "\\ud") == 0 && i + 6 <= line.size();
+    const bool pair = half && line.compare(i + 6, 3, "\\ud") == 0;
+    if (half && !pair) out += '\\';
+    out += line.substr(i, pair ? 12 : half ? 6 : 1);
+    i += pair ? 11 : half ? 5 : 0;
+  }
+  return out;
+}
+
 }  // namespace
 
 int main() {
   std::ios::sync_with_stdio(false);
   for (std::string line; std::getline(std::cin, line);) {
     json::ObjectBuilder out;
-    const auto request = json::parse(line);
+    auto request = json::parse(line);
+    if (!request) request = json::parse(with_own_escapes(line));
     if (!request || !request->get("expression").is_string()) {
       out.set("error", json::Value::object({{"code", "InvalidRequest"}, {"message", "not a request"}}));
     } else {

@@ -53,14 +53,15 @@ Val hash(Engine& engine, Arguments a) {
                                                               {"SHA-384", Digest::kSha384},
                                                               {"SHA-512", Digest::kSha512}};
   for (const auto& [known, algorithm] : kDigests) {
-    if (known == name)
-      return engine.make_text(to_hex(digest(algorithm, string_of(engine, a[0]))));
+    if (known == name) return engine.make_text(to_hex(digest(algorithm, string_of(engine, a[0]))));
   }
   throw refuse("$hash knows MD5, SHA-1, SHA-256, SHA-384 and SHA-512, not " + describe(a[1]));
 }
 
 Val random(Engine& engine, Arguments a) {
-  const auto unit = [](std::uint64_t bits) { return Val::of_number(static_cast<double>(bits >> 11) * 0x1p-53); };
+  const auto unit = [](std::uint64_t bits) {
+    return Val::of_number(static_cast<double>(bits >> 11) * 0x1p-53);
+  };
   if (argument(a, 0).is_number()) {
     SeededRandom seeded(static_cast<std::uint64_t>(std::llround(std::fmod(a[0].number, 9e15))));
     return unit(seeded.next());
@@ -101,9 +102,12 @@ Val parse(Engine& engine, Arguments a) {
 std::span<const Native> aws_functions() {
   using namespace aws_natives;
   static constexpr Native kTable[] = {
-      {"partition", "<a-n:a>", 2, partition}, {"range", "<nnn?:a>", 3, aws_natives::range},
-      {"hash", "<x-s:s>", 2, hash},           {"random", "<n?:n>", 1, aws_natives::random},
-      {"uuid", "<:s>", 0, uuid},              {"parse", "<s-:x>", 1, parse},
+      {"partition", "<a-n:a>", 2, partition},
+      {"range", "<nnn?:a>", 3, aws_natives::range},
+      {"hash", "<x-s:s>", 2, hash},
+      {"random", "<n?:n>", 1, aws_natives::random},
+      {"uuid", "<:s>", 0, uuid},
+      {"parse", "<s-:x>", 1, parse},
   };
   return kTable;
 }

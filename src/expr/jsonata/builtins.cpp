@@ -10,8 +10,7 @@ using Table = std::unordered_map<std::string_view, Builtin>;
 Table make_table(Mode mode) {
   Table table;
   const auto add = [&](std::span<const Native> natives) {
-    for (const Native& native : natives)
-      table[native.name] = {&native, Signature::parse(native.signature)};
+    for (const Native& native : natives) table[native.name] = {&native, Signature::parse(native.signature)};
   };
   for (const auto natives : {string_functions(), regex_functions(), number_functions(), array_functions(),
                              object_functions(), time_functions()})

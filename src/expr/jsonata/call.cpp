@@ -78,7 +78,9 @@ Val Engine::apply(Val function, std::span<const Val> arguments, Val context) {
 Val Engine::apply_once(Val function, std::span<const Val> arguments, Val context) {
   if (!function.is_function()) throw Failure{.code = "T1006", .value = describe(function)};
   const Fn& fn = *function.function;
-  const auto argument = [&](std::size_t index) { return index < arguments.size() ? arguments[index] : Val(); };
+  const auto argument = [&](std::size_t index) {
+    return index < arguments.size() ? arguments[index] : Val();
+  };
   switch (fn.kind) {
     case Fn::Kind::kLambda:
       return apply_lambda(fn, arguments, context);
@@ -90,7 +92,8 @@ Val Engine::apply_once(Val function, std::span<const Val> arguments, Val context
     case Fn::Kind::kPartial:
       return apply_partial(fn, arguments);
     case Fn::Kind::kChain: {
-      const Val inner = apply(Val::of_function(fn.first), arguments.first(std::min<std::size_t>(arguments.size(), 1)));
+      const Val inner =
+          apply(Val::of_function(fn.first), arguments.first(std::min<std::size_t>(arguments.size(), 1)));
       return apply(Val::of_function(fn.second), {&inner, 1});
     }
     case Fn::Kind::kTransform: {
@@ -103,7 +106,8 @@ Val Engine::apply_once(Val function, std::span<const Val> arguments, Val context
       if (!text.is_string()) return {};
       const Val from = argument(1);
       const double offset = from.is_number() && from.number > 0 ? from.number : 0;
-      return match_value(*fn.regex, text, byte_offset(text.str(), static_cast<std::size_t>(std::min(offset, 4e9))));
+      return match_value(*fn.regex, text,
+                         byte_offset(text.str(), static_cast<std::size_t>(std::min(offset, 4e9))));
     }
     case Fn::Kind::kMatchNext: {
       if (fn.offset >= fn.input.size) return {};
@@ -311,8 +315,7 @@ std::span<const Val> Engine::validate(const Signature& signature, std::span<cons
     if (taken[p] == 0) {
       if (parameter.context) {
         if ((parameter.letters & letter_bit(letter_of(context))) == 0)
-          throw Failure{
-              .code = "T0411", .value = describe(context), .index = static_cast<int>(at) + 1};
+          throw Failure{.code = "T0411", .value = describe(context), .index = static_cast<int>(at) + 1};
         out[count++] = context;
       } else {
         out[count++] = at < arguments.size() ? arguments[at] : Val();

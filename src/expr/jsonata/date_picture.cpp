@@ -28,8 +28,9 @@ double days_from_civil(double y, double m, double d) {
   return era * 146097 + doe - 719468;
 }
 
-// Months count from 0 and may leave 0..11.
+// Months count from 0 and may leave 0..11. Years 0 to 99 are those of the twentieth century, as in Date.UTC.
 double utc(double year, double month) {
+  if (year >= 0 && year <= 99) year += 1900;
   const double y = year + std::floor(month / 12);
   const double m = month - std::floor(month / 12) * 12;
   return days_from_civil(y, m + 1, 1) * kDayMs;
@@ -77,8 +78,8 @@ double week_of(double year, double month, double step, double most, double today
 
 double fragment(double ms, char component) {
   const Civil c = civil_of(ms);
-  const double today = std::floor(ms / kDayMs) * kDayMs;
-  const double time = ms - today;
+  const double today = utc(c.year, c.month - 1) + (c.day - 1) * kDayMs;
+  const double time = ms - std::floor(ms / kDayMs) * kDayMs;
   switch (component) {
     case 'Y':
       return c.year;
@@ -97,7 +98,9 @@ double fragment(double ms, char component) {
     case 'X':
       return ms < first_week(c.year, 0) ? c.year - 1 : ms >= first_week(c.year, 12) ? c.year + 1 : c.year;
     case 'x': {
-      const double shift = ms < first_week(c.year, c.month - 1) ? -1 : ms >= first_week(c.year, c.month) ? 1 : 0;
+      const double shift = ms < first_week(c.year, c.month - 1) ? -1
+                           : ms >= first_week(c.year, c.month)  ? 1
+                                                                : 0;
       return std::fmod(c.month - 1 + shift + 12, 12) + 1;
     }
     case 'H':
@@ -147,7 +150,9 @@ const char* default_presentation(char component) {
     case 'z':
       return "01:01";
     default:
-      return component != '\0' && std::string_view("YMDdWwXxHhf").find(component) != std::string_view::npos ? "1" : nullptr;
+      return component != '\0' && std::string_view("YMDdWwXxHhf").find(component) != std::string_view::npos
+                 ? "1"
+                 : nullptr;
   }
 }
 
@@ -156,7 +161,9 @@ std::optional<int> width(std::string_view text) {
   return std::atoi(std::string(text.substr(0, 6)).c_str());
 }
 
-void analyse_presentation(Part& part, std::vector<Part>& parts) {
+// `old` is 2.0.6: the largest width of months and days counts as digits, and only years, months and days fix
+// the width of the number before them.
+void analyse_presentation(Part& part, std::vector<Part>& parts, bool old) {
   const std::string& p = part.presentation;
   if (p[0] == 'n') {
     part.names = NameCase::kLower;
@@ -167,7 +174,8 @@ void analyse_presentation(Part& part, std::vector<Part>& parts) {
     if (part.modifier) picture += std::string(";") + part.modifier;
     part.integer = analyse_integer_picture(picture);
     IntegerPicture& integer = *part.integer;
-    if (part.width_min) integer.mandatory_digits = std::max(integer.mandatory_digits, std::min(*part.width_min, 1000));
+    if (part.width_min)
+      integer.mandatory_digits = std::max(integer.mandatory_digits, std::min(*part.width_min, 1000));
     if (part.component == 'Y') {
       if (part.width_max) {
         part.year_digits = *part.width_max;
@@ -177,13 +185,15 @@ void analyse_presentation(Part& part, std::vector<Part>& parts) {
         part.year_digits = integer.mandatory_digits + integer.optional_digits;
       }
     }
-    if (!parts.empty() && parts.back().integer)
+    const bool month_or_day = part.component == 'M' || part.component == 'D';
+    if (old && month_or_day && part.width_max) integer.mandatory_digits = std::min(*part.width_max, 1000);
+    if (!parts.empty() && parts.back().integer && (!old || month_or_day || part.component == 'Y'))
       parts.back().integer->parse_width = std::min(parts.back().integer->mandatory_digits, 100);
   }
   if (part.component == 'Z' || part.component == 'z') part.integer = analyse_integer_picture(p);
 }
 
-Part analyse_marker(std::string_view raw, std::vector<Part>& parts) {
+Part analyse_marker(std::string_view raw, std::vector<Part>& parts, bool old) {
   std::string marker;
   for (const char c : raw) {
     if (c != ' ' && c != '\t' && c != '\n' && c != '\r' && c != '\v' && c != '\f') marker += c;
@@ -209,11 +219,11 @@ Part analyse_marker(std::string_view raw, std::vector<Part>& parts) {
     presentation.pop_back();
   }
   part.presentation = presentation;
-  analyse_presentation(part, parts);
+  analyse_presentation(part, parts, old);
   return part;
 }
 
-std::vector<Part> analyse(std::string_view picture) {
+std::vector<Part> analyse(std::string_view picture, bool old) {
   std::vector<Part> parts;
   std::string literal;
   const auto flush = [&] {
@@ -236,7 +246,7 @@ std::vector<Part> analyse(std::string_view picture) {
       flush();
       const std::size_t end = picture.find(']', at);
       if (end == std::string_view::npos) throw Failure{.code = "D3135"};
-      Part part = analyse_marker(picture.substr(at + 1, end - at - 1), parts);
+      Part part = analyse_marker(picture.substr(at + 1, end - at - 1), parts, old);
       parts.push_back(std::move(part));
       at = end;
     } else {
@@ -286,7 +296,8 @@ std::string format_part(const Part& part, double ms, const Zone& zone) {
       if (!part.integer) return "";
       return format_zone(part, zone);
     case 'P':
-      return with_case(fragment(ms, 'P') == 1 ? "pm" : "am", part.names == NameCase::kUpper ? NameCase::kUpper : NameCase::kLower);
+      return with_case(fragment(ms, 'P') == 1 ? "pm" : "am",
+                       part.names == NameCase::kUpper ? NameCase::kUpper : NameCase::kLower);
     case 'C':
     case 'E':
       return "ISO";
@@ -309,7 +320,8 @@ std::string format_part(const Part& part, double ms, const Zone& zone) {
     return name;
   }
   if (!part.integer) throw Failure{.code = "D3132", .value = std::string(1, part.component)};
-  if (part.component == 'Y' && part.year_digits >= 0) value = std::fmod(value, std::pow(10, part.year_digits));
+  if (part.component == 'Y' && part.year_digits >= 0)
+    value = std::fmod(value, std::pow(10, part.year_digits));
   return format_integer(value, *part.integer);
 }
 
@@ -355,7 +367,8 @@ std::optional<double> parse_part(const Part& part, std::string_view text) {
   const bool day = part.component == 'F';
   for (int i = 1; i <= (day ? 7 : 12); ++i) {
     std::string_view name = day ? kDays[i] : kMonths[i - 1];
-    if (part.width_max && *part.width_max > 0) name = name.substr(0, static_cast<std::size_t>(*part.width_max));
+    if (part.width_max && *part.width_max > 0)
+      name = name.substr(0, static_cast<std::size_t>(*part.width_max));
     if (name == text) return i;
   }
   return std::nullopt;
@@ -397,8 +410,7 @@ std::optional<double> assemble(Components c, double now_ms) {
     }
   }
   if (date_c || date_d) throw Failure{.code = "D3136"};
-  double year = c['Y'];
-  if (year >= 0 && year <= 99) year += 1900;  // As Date.UTC does.
+  const double year = c['Y'];
   double ms = date_b ? utc(year, 0) + (c['d'] - 1) * kDayMs
                      : utc(year, c['M'] > 0 ? c['M'] - 1 : 0) + (c['D'] - 1) * kDayMs;
   double hour = c['H'];
@@ -415,7 +427,7 @@ std::optional<double> assemble(Components c, double now_ms) {
 }  // namespace date_picture
 
 std::string format_date(double ms, std::optional<std::string_view> picture,
-                        std::optional<std::string_view> zone_text) {
+                        std::optional<std::string_view> zone_text, bool old) {
   using namespace date_picture;
   Zone zone;
   if (zone_text) {
@@ -423,7 +435,7 @@ std::string format_date(double ms, std::optional<std::string_view> picture,
     zone.hours = std::floor(offset / 100);
     zone.minutes = std::fmod(offset, 100);
   }
-  const auto parts = analyse(picture.value_or(kIsoPicture));
+  const auto parts = analyse(picture.value_or(kIsoPicture), old);
   const double local = std::trunc(ms) + (60 * zone.hours + zone.minutes) * 60'000;
   if (!(std::fabs(local) <= 8.64e15))
     throw Failure{.code = "D3110", .message = "The time is out of the range of dates"};
@@ -432,9 +444,9 @@ std::string format_date(double ms, std::optional<std::string_view> picture,
   return out;
 }
 
-std::optional<double> parse_date(std::string_view text, std::string_view picture, double now_ms, bool) {
+std::optional<double> parse_date(std::string_view text, std::string_view picture, double now_ms, bool old) {
   using namespace date_picture;
-  const auto parts = analyse(picture);
+  const auto parts = analyse(picture, old);
   std::string pattern = "(?i)^";
   for (const Part& part : parts) pattern += "(" + part_regex(part) + ")";
   pattern += "$";

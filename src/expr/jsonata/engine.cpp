@@ -11,7 +11,8 @@ namespace sortie::jsonata {
 struct Engine::DepthGuard {
   explicit DepthGuard(Engine& engine) : engine_(engine) {
     if (++engine.depth_ > engine.inputs_.limits.depth_max)
-      throw Failure{.code = "D1011", .message = "The evaluation is nested too deeply: is a recursion endless?"};
+      throw Failure{.code = "D1011",
+                    .message = "The evaluation is nested too deeply: is a recursion endless?"};
     if (++engine.steps_ >= engine.next_check_) engine.check_time();
     engine.check_stack();
   }
@@ -60,8 +61,7 @@ void Engine::check_time() {
   const Limits& limits = inputs_.limits;
   if (steps_ > limits.steps_max)
     throw Failure{.code = "D1012", .message = "The evaluation takes more steps than it is allowed"};
-  if (limits.time_ms_max > 0 && limits.elapsed_ms &&
-      limits.elapsed_ms() - started_ms_ > limits.time_ms_max)
+  if (limits.time_ms_max > 0 && limits.elapsed_ms && limits.elapsed_ms() - started_ms_ > limits.time_ms_max)
     throw Failure{.code = "D1012", .message = "The evaluation takes longer than it is allowed"};
 }
 

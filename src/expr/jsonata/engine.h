@@ -52,10 +52,10 @@ struct Fn {
   Frame* frame = nullptr;
   const Builtin* builtin = nullptr;
   const Regex* regex = nullptr;
-  std::size_t offset = 0;      // kMatchNext: bytes into `input`.
-  Fn* first = nullptr;         // kPartial: the function; kChain: f.
-  Fn* second = nullptr;        // kChain: g.
-  Val* arguments = nullptr;    // kPartial
+  std::size_t offset = 0;    // kMatchNext: bytes into `input`.
+  Fn* first = nullptr;       // kPartial: the function; kChain: f.
+  Fn* second = nullptr;      // kChain: g.
+  Val* arguments = nullptr;  // kPartial
   bool* holes = nullptr;
   std::uint32_t count = 0;
 };

@@ -17,9 +17,9 @@ struct Failure {
   std::string code;
   std::uint32_t position = kNoPosition;
   std::string token{};
-  std::string value{};   // JSON text of the value at fault, or the value's own text.
+  std::string value{};  // JSON text of the value at fault, or the value's own text.
   std::string value2{};
-  int index = 0;         // Number of the argument, from 1.
+  int index = 0;          // Number of the argument, from 1.
   std::string message{};  // Overrides the template of the code.
 };
 

@@ -18,13 +18,14 @@ constexpr std::uint32_t kDigitGroups[] = {
     0x0DE6, 0x0E50, 0x0ED0, 0x0F20, 0x1040, 0x1090, 0x17E0, 0x1810, 0x1946, 0x19D0, 0x1A80, 0x1A90, 0x1B50,
     0x1BB0, 0x1C40, 0x1C50, 0xA620, 0xA8D0, 0xA900, 0xA9D0, 0xA9F0, 0xAA50, 0xABF0, 0xFF10};
 
-constexpr const char* kFew[] = {"Zero",    "One",     "Two",       "Three",    "Four",     "Five",    "Six",
-                                "Seven",   "Eight",   "Nine",      "Ten",      "Eleven",   "Twelve",  "Thirteen",
-                                "Fourteen", "Fifteen", "Sixteen",  "Seventeen", "Eighteen", "Nineteen"};
-constexpr const char* kOrdinals[] = {
-    "Zeroth",  "First",      "Second",     "Third",      "Fourth",    "Fifth",     "Sixth",
-    "Seventh", "Eighth",     "Ninth",      "Tenth",      "Eleventh",  "Twelfth",   "Thirteenth",
-    "Fourteenth", "Fifteenth", "Sixteenth", "Seventeenth", "Eighteenth", "Nineteenth"};
+constexpr const char* kFew[] = {"Zero",    "One",     "Two",       "Three",    "Four",
+                                "Five",    "Six",     "Seven",     "Eight",    "Nine",
+                                "Ten",     "Eleven",  "Twelve",    "Thirteen", "Fourteen",
+                                "Fifteen", "Sixteen", "Seventeen", "Eighteen", "Nineteen"};
+constexpr const char* kOrdinals[] = {"Zeroth",    "First",     "Second",      "Third",      "Fourth",
+                                     "Fifth",     "Sixth",     "Seventh",     "Eighth",     "Ninth",
+                                     "Tenth",     "Eleventh",  "Twelfth",     "Thirteenth", "Fourteenth",
+                                     "Fifteenth", "Sixteenth", "Seventeenth", "Eighteenth", "Nineteenth"};
 constexpr const char* kDecades[] = {"Twenty", "Thirty",  "Forty",  "Fifty",
                                     "Sixty",  "Seventy", "Eighty", "Ninety"};
 constexpr const char* kMagnitudes[] = {"Thousand", "Million", "Billion", "Trillion"};
@@ -122,8 +123,9 @@ struct RomanRow {
   int value;
   const char* letters;
 };
-constexpr RomanRow kRoman[] = {{1000, "m"}, {900, "cm"}, {500, "d"}, {400, "cd"}, {100, "c"}, {90, "xc"}, {50, "l"},
-                               {40, "xl"},  {10, "x"},   {9, "ix"},  {5, "v"},    {4, "iv"},  {1, "i"}};
+constexpr RomanRow kRoman[] = {{1000, "m"}, {900, "cm"}, {500, "d"}, {400, "cd"}, {100, "c"},
+                               {90, "xc"},  {50, "l"},   {40, "xl"}, {10, "x"},   {9, "ix"},
+                               {5, "v"},    {4, "iv"},   {1, "i"}};
 
 std::string roman(double number) {
   if (number > 1e7) throw Failure{.code = "D2015", .message = "The number is too large for roman numerals"};
@@ -140,7 +142,8 @@ double from_roman(std::string_view text) {
   double total = 0;
   double most = 1;
   for (std::size_t i = text.size(); i > 0; --i) {
-    const std::size_t at = kLetters.find(static_cast<char>(std::toupper(static_cast<unsigned char>(text[i - 1]))));
+    const std::size_t at =
+        kLetters.find(static_cast<char>(std::toupper(static_cast<unsigned char>(text[i - 1]))));
     if (at == std::string_view::npos) return NAN;
     if (kValues[at] < most) {
       total -= kValues[at];

@@ -58,8 +58,7 @@ struct Copier {
         members.reserve(value.object->size);
         for (std::uint32_t i = 0; i < value.object->size; ++i) {
           const Entry& entry = value.object->entries[i];
-          if (entry.value.defined())
-            members.push_back({text_value(entry.key), copy(entry.value, depth + 1)});
+          if (entry.value.defined()) members.push_back({text_value(entry.key), copy(entry.value, depth + 1)});
         }
         return json::Value::object(std::move(members));
       }

@@ -12,8 +12,8 @@ enum class TokenType : std::uint8_t { kEnd, kOperator, kString, kNumber, kValue,
 struct Token {
   TokenType type = TokenType::kEnd;
   std::uint32_t position = 0;  // Byte offset just behind the token.
-  std::string text{};            // Without quotes, `$`, slashes; a regular expression's source.
-  std::string flags{};           // Of a regular expression.
+  std::string text{};          // Without quotes, `$`, slashes; a regular expression's source.
+  std::string flags{};         // Of a regular expression.
   double number = 0;
 };
 

@@ -136,7 +136,7 @@ struct Node {
   bool keep_singleton_array = false;
   bool cons_array = false;
   bool tuple = false;
-  bool has_stages = false;  // `stages` was made, maybe only to say that predicates are closed.
+  bool has_stages = false;   // `stages` was made, maybe only to say that predicates are closed.
   bool needs_frame = false;  // A block that assigns.
   bool raw = true;           // Not through the second pass yet.
   std::int32_t focus = kNoSymbol;

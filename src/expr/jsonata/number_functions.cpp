@@ -49,9 +49,15 @@ Val unary(Arguments a, double (*f)(double)) {
   const Val value = argument(a, 0);
   return value.undefined() ? Val() : Val::of_number(f(value.number));
 }
-Val floor(Engine&, Arguments a) { return unary(a, [](double x) { return std::floor(x); }); }
-Val ceil(Engine&, Arguments a) { return unary(a, [](double x) { return std::ceil(x); }); }
-Val abs(Engine&, Arguments a) { return unary(a, [](double x) { return std::fabs(x); }); }
+Val floor(Engine&, Arguments a) {
+  return unary(a, [](double x) { return std::floor(x); });
+}
+Val ceil(Engine&, Arguments a) {
+  return unary(a, [](double x) { return std::ceil(x); });
+}
+Val abs(Engine&, Arguments a) {
+  return unary(a, [](double x) { return std::fabs(x); });
+}
 
 Val round(Engine&, Arguments a) {
   if (argument(a, 0).undefined()) return {};
@@ -103,7 +109,9 @@ double prefixed(std::string_view text) {
   if (radix == 0) return NAN;
   double number = 0;
   for (const char c : text.substr(2)) {
-    const int digit = c >= '0' && c <= '9' ? c - '0' : (c | 0x20) >= 'a' && (c | 0x20) <= 'f' ? (c | 0x20) - 'a' + 10 : 99;
+    const int digit = c >= '0' && c <= '9'                     ? c - '0'
+                      : (c | 0x20) >= 'a' && (c | 0x20) <= 'f' ? (c | 0x20) - 'a' + 10
+                                                               : 99;
     if (digit >= radix) return NAN;
     number = number * radix + digit;
   }
@@ -134,8 +142,12 @@ Val format_base(Engine& engine, Arguments a) {
   if (radix < 2 || radix > 36) throw Failure{.code = "D3100", .value = number_to_text(radix), .index = 2};
   if (radix == 10) return engine.make_text(number_to_text(value));
   std::string digits;
-  for (double rest = std::abs(value); rest >= 1; rest = std::floor(rest / radix))
-    digits.insert(digits.begin(), "0123456789abcdefghijklmnopqrstuvwxyz"[static_cast<int>(std::fmod(rest, radix))]);
+  double rest = std::abs(value);
+  // Far beyond 2^53 the digits are not known: JavaScript writes zeros.
+  for (; rest >= 0x1p57; rest /= radix) digits += '0';
+  for (rest = std::floor(rest); rest >= 1; rest = std::floor(rest / radix))
+    digits.insert(digits.begin(),
+                  "0123456789abcdefghijklmnopqrstuvwxyz"[static_cast<int>(std::fmod(rest, radix))]);
   if (digits.empty()) digits = "0";
   return engine.make_text(value < 0 ? "-" + digits : digits);
 }
@@ -153,7 +165,7 @@ Val format_integer(Engine& engine, Arguments a) {
 Val parse_integer(Engine&, Arguments a) {
   if (argument(a, 0).undefined()) return {};
   const double result = parse_integer_picture(a[0].str(), argument(a, 1).str());
-  return std::isnan(result) ? Val() : Val::of_number(result);
+  return Val::of_number(result);
 }
 
 }  // namespace number_natives

@@ -39,11 +39,17 @@ struct Characters {
   Text separator = U";";
 
   void take(Val options) {
-    const std::pair<const char*, Text*> names[] = {
-        {"decimal-separator", &decimal}, {"grouping-separator", &group}, {"exponent-separator", &exponent},
-        {"infinity", &infinity},         {"minus-sign", &minus},         {"NaN", &nan},
-        {"percent", &percent},           {"per-mille", &per_mille},      {"zero-digit", &zero},
-        {"digit", &digit},               {"pattern-separator", &separator}};
+    const std::pair<const char*, Text*> names[] = {{"decimal-separator", &decimal},
+                                                   {"grouping-separator", &group},
+                                                   {"exponent-separator", &exponent},
+                                                   {"infinity", &infinity},
+                                                   {"minus-sign", &minus},
+                                                   {"NaN", &nan},
+                                                   {"percent", &percent},
+                                                   {"per-mille", &per_mille},
+                                                   {"zero-digit", &zero},
+                                                   {"digit", &digit},
+                                                   {"pattern-separator", &separator}};
     for (const auto& [name, target] : names) {
       const Val value = member(options, name);
       if (value.is_string()) *target = decode(value.str());
@@ -171,8 +177,8 @@ std::vector<std::size_t> groups_in(const Text& text, const Characters& c, bool l
   std::vector<std::size_t> result;
   for (std::size_t at = text.find(c.group); !c.group.empty() && at != Text::npos;
        at = text.find(c.group, at + 1))
-    result.push_back(static_cast<std::size_t>(
-        digits_in(left ? text.substr(0, at) : text.substr(at), c, true)));
+    result.push_back(
+        static_cast<std::size_t>(digits_in(left ? text.substr(0, at) : text.substr(at), c, true)));
   return result;
 }
 
@@ -217,17 +223,19 @@ Text digits_of(double value, int places, const Characters& c) {
 Text group_digits(Text integer, const Part& part, const Characters& c) {
   if (part.regular > 0) {
     const std::size_t size = integer.size();
-    for (std::size_t at = part.regular; at < size; at += part.regular)
-      integer.insert(size - at, c.group);
+    for (std::size_t at = part.regular; at < size; at += part.regular) integer.insert(size - at, c.group);
   } else {
-    const std::size_t size = integer.size();
-    Text out;
-    for (std::size_t i = 0; i < size; ++i) {
-      for (const std::size_t g : part.integer_groups)
-        if (g == size - i && i > 0) out += c.group;
-      out += integer[i];
+    // Positions beyond the left end count from the right, as String.prototype.slice has it.
+    integer += U'.';
+    std::size_t point = integer.size() - 1;
+    for (const std::size_t g : part.integer_groups) {
+      const auto size = static_cast<std::ptrdiff_t>(integer.size());
+      std::ptrdiff_t at = static_cast<std::ptrdiff_t>(point) - static_cast<std::ptrdiff_t>(g);
+      if (at < 0) at = std::max<std::ptrdiff_t>(0, size + at);
+      integer.insert(static_cast<std::size_t>(at), c.group);
+      ++point;
     }
-    integer = out;
+    integer.pop_back();
   }
   return integer;
 }
@@ -266,9 +274,10 @@ std::string format(double value, const Part& part, const Characters& c, bool min
       if (g == i && i > 0) grouped += c.group;
     grouped += fraction[i];
   }
+  for (const std::size_t g : part.fraction_groups)
+    if (g >= fraction.size()) grouped += c.group;
   Text out = integer;
-  if (part.whole.find(c.decimal) != Text::npos && !grouped.empty()) out += c.decimal + grouped;
-  else if (!grouped.empty()) out += c.decimal + grouped;
+  if (!grouped.empty()) out += c.decimal + grouped;
   if (part.has_exponent) {
     Text digits = digits_of(exponent, 0, c);
     while (static_cast<int>(digits.size()) < part.exponent_min) digits.insert(0, 1, c.zero[0]);

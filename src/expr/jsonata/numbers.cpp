@@ -12,7 +12,8 @@ std::string number_to_text(double number) {
   if (std::isnan(number)) return "NaN";
   if (std::isinf(number)) return number < 0 ? "-Infinity" : "Infinity";
   char buffer[40];
-  const auto written = std::to_chars(buffer, buffer + sizeof buffer, std::abs(number), std::chars_format::scientific);
+  const auto written =
+      std::to_chars(buffer, buffer + sizeof buffer, std::abs(number), std::chars_format::scientific);
   std::string_view text(buffer, static_cast<std::size_t>(written.ptr - buffer));
   const std::size_t e = text.find('e');
   std::string digits(1, text[0]);
@@ -75,7 +76,7 @@ double shifted(double number, double shift) {
 double round_half_even(double number, double precision) {
   double value = number;
   if (precision != 0) value = rounding::shifted(number, precision);
-  double result = std::floor(value + 0.5);
+  double result = std::fabs(value) >= 0x1p52 ? value : std::floor(value + 0.5);
   if (std::abs(result - value) == 0.5 && std::abs(std::fmod(result, 2)) == 1) result -= 1;
   if (precision != 0) result = rounding::shifted(result, -precision);
   return result == 0 ? 0 : result;

@@ -146,20 +146,13 @@ Val eval(Engine& engine, Arguments a) {
 std::span<const Native> object_functions() {
   using namespace object_natives;
   static constexpr Native kTable[] = {
-      {"keys", "<x-:a<s>>", 1, keys},
-      {"lookup", "<x-s:x>", 2, lookup},
-      {"spread", "<x-:a<o>>", 1, spread},
-      {"merge", "<a<o>:o>", 1, merge},
-      {"each", "<o-f:a>", 2, each},
-      {"sift", "<o-f?:o>", 2, sift},
-      {"exists", "<x:b>", 1, exists},
-      {"boolean", "<x-:b>", 1, boolean},
-      {"not", "<x-:b>", 1, negation},
-      {"type", "<x:s>", 1, type},
-      {"error", "<s?:x>", 1, error},
-      {"assert", "<bs?:x>", 2, assertion},
-      {"clone", "<(oa)-:o>", 1, clone_value},
-      {"eval", "<sx?:x>", 2, eval},
+      {"keys", "<x-:a<s>>", 1, keys},         {"lookup", "<x-s:x>", 2, lookup},
+      {"spread", "<x-:a<o>>", 1, spread},     {"merge", "<a<o>:o>", 1, merge},
+      {"each", "<o-f:a>", 2, each},           {"sift", "<o-f?:o>", 2, sift},
+      {"exists", "<x:b>", 1, exists},         {"boolean", "<x-:b>", 1, boolean},
+      {"not", "<x-:b>", 1, negation},         {"type", "<x:s>", 1, type},
+      {"error", "<s?:x>", 1, error},          {"assert", "<bs?:x>", 2, assertion},
+      {"clone", "<(oa)-:o>", 1, clone_value}, {"eval", "<sx?:x>", 2, eval},
   };
   return kTable;
 }

@@ -219,8 +219,8 @@ Val Engine::eval_filter(const Node& predicate, Val input, Frame* env) {
   for (std::size_t i = 0; i < items.size; ++i) {
     const Val item = items[i];
     const bool tuple = item.tag == Tag::kTuple;
-    const Val result = eval(predicate, tuple ? item.tuple->context : item,
-                            tuple ? tuple_frame(env, *item.tuple) : env);
+    const Val result =
+        eval(predicate, tuple ? item.tuple->context : item, tuple ? tuple_frame(env, *item.tuple) : env);
     const auto at = static_cast<double>(i);
     if (is_numeric(result)) {
       if (position(result.number) == at) out->push(arena_, item);
@@ -409,6 +409,7 @@ Val Engine::eval_wildcard(Val input) {
     if (value.is_array()) out->sequence = false;  // The reference's append makes a plain array of it.
     wildcards::flatten(*this, value, out);
   };
+  if (mode_ == Mode::kAws && input.is_function()) out->push(arena_, input);
   if (input.is_array()) {
     const Items items(input);
     for (std::size_t i = 0; i < items.size; ++i) add(items[i]);

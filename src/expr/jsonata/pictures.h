@@ -42,12 +42,11 @@ double parse_integer(std::string_view text, const IntegerPicture& picture);
 // A regular expression (RE2) for what the picture writes.
 std::string integer_regex(const IntegerPicture& picture);
 
-// `zone` is "+hhmm" or empty for UTC; without a picture ISO 8601.
+// `old`: the rules of 2.0.6. `zone` is "+hhmm" or empty for UTC; without a picture ISO 8601.
 std::string format_date(double ms, std::optional<std::string_view> picture,
-                        std::optional<std::string_view> zone);
+                        std::optional<std::string_view> zone, bool old);
 // Nothing where the text does not fit.
-std::optional<double> parse_date(std::string_view text, std::string_view picture, double now_ms,
-                                 bool wide_digits);
+std::optional<double> parse_date(std::string_view text, std::string_view picture, double now_ms, bool old);
 // ISO 8601 as $toMillis takes it without a picture; nothing is undefined, D3110 otherwise.
 std::optional<double> parse_iso_date(std::string_view text);
 

@@ -14,8 +14,9 @@ namespace regexes {
                 .message = "The regular expression /" + source + "/ cannot be used: " + why};
 }
 
-constexpr const char* kSpace = "\\t\\n\\v\\f\\r \\x{A0}\\x{1680}\\x{2000}-\\x{200A}\\x{2028}\\x{2029}"
-                               "\\x{202F}\\x{205F}\\x{3000}\\x{FEFF}";
+constexpr const char* kSpace =
+    "\\t\\n\\v\\f\\r \\x{A0}\\x{1680}\\x{2000}-\\x{200A}\\x{2028}\\x{2029}"
+    "\\x{202F}\\x{205F}\\x{3000}\\x{FEFF}";
 
 class Translator {
  public:

@@ -241,6 +241,8 @@ class Resolver {
         path->keep_singleton_array = node->keep_array;
         return path;
       }
+      case NodeType::kEnd:
+        throw Failure{.code = "S0207", .position = node->position, .token = "(end)"};
       case NodeType::kParent:
         node->slot = &pool_.slots.emplace_back();
         node->slot->label = pool_.names.id("!" + std::to_string(parents_.size()));

@@ -204,7 +204,8 @@ Val encode_with(Engine& engine, Arguments a, std::string_view kept, const char* 
   if (has_surrogate(text.str())) throw Failure{.code = "D3140", .token = name, .value = describe(text)};
   std::string out;
   for (const char c : text.str()) {
-    if (std::isalnum(static_cast<unsigned char>(c)) || (c != '\0' && kept.find(c) != std::string_view::npos)) {
+    if (std::isalnum(static_cast<unsigned char>(c)) ||
+        (c != '\0' && kept.find(c) != std::string_view::npos)) {
       out += c;
       continue;
     }
@@ -224,7 +225,9 @@ Val decode_with(Engine& engine, Arguments a, std::string_view reserved, const ch
   std::string run;
   const auto hex = [&](std::size_t at) {
     const char c = at < all.size() ? all[at] : ' ';
-    return c >= '0' && c <= '9' ? c - '0' : (c | 0x20) >= 'a' && (c | 0x20) <= 'f' ? (c | 0x20) - 'a' + 10 : -1;
+    return c >= '0' && c <= '9'                     ? c - '0'
+           : (c | 0x20) >= 'a' && (c | 0x20) <= 'f' ? (c | 0x20) - 'a' + 10
+                                                    : -1;
   };
   const auto malformed = [&] { return Failure{.code = "D3140", .token = name, .value = describe(text)}; };
   for (std::size_t at = 0; at < all.size();) {

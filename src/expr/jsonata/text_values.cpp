@@ -159,7 +159,8 @@ Val clone_at(Engine& engine, Val value, int depth) {
   if (value.is_object()) {
     Obj* out = engine.make_object();
     for (const Entry& entry : ordered_entries(value))
-      if (entry.value.defined()) out->set(engine.arena(), entry.key, clone_at(engine, entry.value, depth + 1));
+      if (entry.value.defined())
+        out->set(engine.arena(), entry.key, clone_at(engine, entry.value, depth + 1));
     return Val::of_object(out);
   }
   return value.is_function() ? Val::of_text("") : value;

@@ -15,20 +15,22 @@ std::optional<std::string_view> text_of(Arguments a, std::size_t index) {
 double now_ms(Engine& engine) { return static_cast<double>(engine.inputs().now.ms); }
 
 Val now(Engine& engine, Arguments a) {
-  return engine.make_text(format_date(now_ms(engine), text_of(a, 0), text_of(a, 1)));
+  return engine.make_text(
+      format_date(now_ms(engine), text_of(a, 0), text_of(a, 1), engine.mode() == Mode::kAws));
 }
 
 Val millis(Engine& engine, Arguments) { return Val::of_number(now_ms(engine)); }
 
 Val from_millis(Engine& engine, Arguments a) {
   if (argument(a, 0).undefined()) return {};
-  return engine.make_text(format_date(a[0].number, text_of(a, 1), text_of(a, 2)));
+  return engine.make_text(
+      format_date(a[0].number, text_of(a, 1), text_of(a, 2), engine.mode() == Mode::kAws));
 }
 
 Val to_millis(Engine& engine, Arguments a) {
   if (argument(a, 0).undefined()) return {};
   const auto picture = text_of(a, 1);
-  const auto ms = picture ? parse_date(a[0].str(), *picture, now_ms(engine), engine.mode() == Mode::kStandard)
+  const auto ms = picture ? parse_date(a[0].str(), *picture, now_ms(engine), engine.mode() == Mode::kAws)
                           : parse_iso_date(a[0].str());
   return ms ? Val::of_number(*ms) : Val();
 }
