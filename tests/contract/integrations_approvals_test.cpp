@@ -54,8 +54,7 @@ void PrintTo(const Scenario& scenario, std::ostream* out) { *out << scenario.nam
 class Process {
  public:
   Process(ManualLoop& loop, store::MemoryImage disk, store::MemoryFaults faults, const Scenario& scenario)
-      : loop_(loop),
-        random_(11),
+      : random_(11),
         store_(loop, std::move(disk), std::move(faults)),
         epoch_(store_.acquire(0).value()),
         audit_(loop, store_, response::Lease{0, epoch_}),
@@ -148,7 +147,6 @@ class Process {
                                                   [](const auto& entry) { return entry.outcome == "done"; }));
   }
 
-  ManualLoop& loop_;
   SeededRandom random_;
   store::MemoryStore store_;
   store::Epoch epoch_;
