@@ -28,12 +28,16 @@ double days_from_civil(double y, double m, double d) {
   return era * 146097 + doe - 719468;
 }
 
-// Months count from 0 and may leave 0..11. Years 0 to 99 are those of the twentieth century, as in Date.UTC.
-double utc(double year, double month) {
-  if (year >= 0 && year <= 99) year += 1900;
+// Months count from 0 and may leave 0..11.
+double start_of(double year, double month) {
   const double y = year + std::floor(month / 12);
   const double m = month - std::floor(month / 12) * 12;
   return days_from_civil(y, m + 1, 1) * kDayMs;
+}
+
+// As Date.UTC: years 0 to 99 are those of the twentieth century.
+double utc(double year, double month) {
+  return start_of(year >= 0 && year <= 99 ? year + 1900 : year, month);
 }
 
 struct Civil {
@@ -482,7 +486,7 @@ std::optional<double> parse_iso_date(std::string_view text) {
   const double month = number(mo, 1);
   const double day = number(d, 1);
   if (month < 1 || month > 12 || day < 1 || day > 31) throw fail();
-  double ms = utc(number(y, 0), month - 1) + (day - 1) * kDayMs;
+  double ms = start_of(number(y, 0), month - 1) + (day - 1) * kDayMs;
   ms += number(h, 0) * 3'600'000 + number(mi, 0) * 60'000 + number(s, 0) * 1000;
   if (!f.empty()) ms += std::floor(std::atof(("0." + f + "000").substr(0, 5).c_str()) * 1000 + 0.5);
   if (z.size() > 1) {

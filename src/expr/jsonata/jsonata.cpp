@@ -30,9 +30,15 @@ json::Value number_value(double number) {
 
 // Copies a result out of the arena; input documents are shared, not copied.
 struct Copier {
+  Engine& engine;  // Values may share items in the arena: a copy can be larger than what was made.
   Outcome::Kind kind = Outcome::Kind::kValue;
 
+  double bytes = 0;
+
   json::Value copy(Val value, std::uint32_t depth = 0) {
+    engine.work(1);
+    bytes += 16 + (value.is_string() ? value.size : 0);
+    engine.arena().check(bytes);
     if (depth > kNestingMax) throw Failure{.code = "D1011", .message = "The result is nested too deeply"};
     switch (value.tag) {
       case Tag::kBool:
@@ -98,7 +104,7 @@ Result<Outcome> Program::evaluate(const Inputs& inputs) const {
     Val value = engine.run();
     if (value.tag == Tag::kArray && value.array->outer) value = value.array->at(0);
     if (value.undefined()) return Outcome{};
-    results::Copier copier;
+    results::Copier copier{engine};
     Outcome outcome{Outcome::Kind::kValue, copier.copy(value)};
     outcome.kind = copier.kind;
     if (outcome.kind != Outcome::Kind::kValue) outcome.value = {};

@@ -133,6 +133,12 @@ Failure failure(const char* code, const Node& node, Val value, Val value2 = {}) 
           .value2 = describe(value2)};
 }
 
+// Whether a half of a surrogate pair ends the text and another may begin the next: append_joining's case.
+bool joins(std::string_view text, Val next) {
+  return next.is_string() && text.size() >= 3 && text[text.size() - 3] == '\xED' &&
+         next.str().starts_with('\xED');
+}
+
 bool same_identity(Val a, Val b) {
   if (a.tag != b.tag) return false;
   if (a.is_array() || a.is_object() || a.is_function()) return a.array == b.array;
@@ -168,6 +174,9 @@ Val Engine::eval_binary(const Node& node, Val input, Frame* env) {
         if (a.undefined() && b.undefined()) return Val::of_text("");
         if (a.undefined() && b.is_string()) return b;
         if (b.undefined() && a.is_string()) return a;
+        if (a.is_string() && !operators::joins(a.str(), b)) {
+          return b.is_string() ? arena_.concat(a, b.str()) : arena_.concat(a, string_of(*this, b));
+        }
         std::string text = a.defined() ? string_of(*this, a) : std::string();
         if (b.defined()) append_joining(text, string_of(*this, b));
         return make_text(text);

@@ -51,6 +51,30 @@ Val Arena::text(std::string_view bytes) {
   return Val::of_text({copy, bytes.size()});
 }
 
+Val Arena::concat(Val head, std::string_view tail) {
+  constexpr std::size_t kGrowingMin = 256;
+  const std::size_t size = head.size + tail.size();
+  if (size > UINT32_MAX / 4)
+    throw Failure{.code = "D2015", .message = "The evaluation needs more memory than it is allowed"};
+  // Only one text may take the room behind it: the one that ends exactly there.
+  const bool in_place = growing_end_ && head.text + head.size == growing_end_ &&
+                        tail.size() <= static_cast<std::size_t>(growing_limit_ - growing_end_);
+  if (in_place) {
+    std::memcpy(growing_end_, tail.data(), tail.size());
+    growing_end_ += tail.size();
+    return Val::of_text({head.text, size});
+  }
+  const std::size_t room = size < kGrowingMin ? size : size * 2;
+  char* copy = static_cast<char*>(allocate(room));
+  if (head.size > 0) std::memcpy(copy, head.text, head.size);
+  if (!tail.empty()) std::memcpy(copy + head.size, tail.data(), tail.size());
+  if (room > size) {
+    growing_end_ = copy + size;
+    growing_limit_ = copy + room;
+  }
+  return Val::of_text({copy, size});
+}
+
 void Arena::check(double bytes) const {
   if (bytes + static_cast<double>(used_) > static_cast<double>(bytes_max_))
     throw Failure{.code = "D2015", .message = "The evaluation needs more memory than it is allowed"};

@@ -136,6 +136,8 @@ class Arena {
     return items;
   }
   Val text(std::string_view bytes);
+  // `head` followed by `tail`. A text that grows piece by piece is extended in place.
+  Val concat(Val head, std::string_view tail);
   // Whether so many more bytes would fit; throws Failure if not.
   void check(double bytes) const;
 
@@ -148,6 +150,8 @@ class Arena {
   std::size_t chunk_bytes_ = 8 * 1024;
   std::size_t used_ = 0;
   std::size_t bytes_max_;
+  char* growing_end_ = nullptr;  // Where the latest large text ends and how far it may grow.
+  char* growing_limit_ = nullptr;
 };
 
 struct Arr {
