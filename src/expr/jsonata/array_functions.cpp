@@ -1,6 +1,7 @@
 // $map, $filter, $reduce, $sort and the other functions on arrays.
 #include <algorithm>
 #include <cmath>
+#include <unordered_set>
 
 #include "expr/jsonata/functions.h"
 #include "expr/jsonata/utf.h"
@@ -110,11 +111,22 @@ Val distinct(Engine& engine, Arguments a) {
   const Items items(a[0]);
   if (items.size <= 1) return a[0];
   Arr* out = a[0].tag == Tag::kArray && a[0].array->sequence ? engine.make_sequence() : engine.make_array();
+  std::unordered_set<std::string_view> texts;
+  std::unordered_set<double> numbers;
+  std::vector<Val> others;  // Compared one by one.
   for (std::size_t i = 0; i < items.size; ++i) {
+    const Val item = items[i];
     bool known = false;
-    engine.work(out->size);
-    for (std::uint32_t k = 0; k < out->size && !known; ++k) known = deep_equal(items[i], out->items[k]);
-    if (!known) out->push(engine.arena(), items[i]);
+    if (item.is_string()) {
+      known = !texts.insert(item.str()).second;
+    } else if (item.is_number()) {
+      known = !numbers.insert(item.number).second;
+    } else {
+      engine.work(others.size() + 1);
+      known = std::any_of(others.begin(), others.end(), [&](Val other) { return deep_equal(item, other); });
+      if (!known) others.push_back(item);
+    }
+    if (!known) out->push(engine.arena(), item);
   }
   return Val::of_array(out);
 }
