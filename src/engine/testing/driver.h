@@ -41,6 +41,7 @@ class Driver {
 
   // Until the execution has ended or waits for something that never comes.
   void run() {
+    if (execution.machine == nullptr) return;  // compile_error says why.
     send(Start{});
     for (int i = 0; i < 100'000 && execution.outcome == Outcome::kRunning; ++i) {
       if (!pending_.empty()) {
@@ -64,6 +65,7 @@ class Driver {
   }
 
   Advance send(const Stimulus& stimulus) {
+    SORTIE_CHECK(execution.machine != nullptr);
     const Context context{now, &random_, [](const AttemptId& attempt) {
                             return "token-" + std::to_string(attempt.frame) + "-" +
                                    std::to_string(attempt.entry) + "-" + std::to_string(attempt.attempt);
