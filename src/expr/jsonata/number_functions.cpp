@@ -140,7 +140,7 @@ Val format_base(Engine& engine, Arguments a) {
   const double value = round_half_even(a[0].number, 0);
   const double radix = argument(a, 1).undefined() ? 10 : round_half_even(a[1].number, 0);
   if (radix < 2 || radix > 36) throw Failure{.code = "D3100", .value = number_to_text(radix), .index = 2};
-  if (radix == 10) return engine.make_text(number_to_text(value));
+  if (radix == 10 || !std::isfinite(value)) return engine.make_text(number_to_text(value));
   std::string digits;
   double rest = std::abs(value);
   // Far beyond 2^53 the digits are not known: JavaScript writes zeros.

@@ -241,12 +241,16 @@ Text group_digits(Text integer, const Part& part, const Characters& c) {
 }
 
 std::string format(double value, const Part& part, const Characters& c, bool minus_first) {
+  if (!std::isfinite(value)) {
+    const Text word = std::isnan(value) ? c.nan : c.infinity;
+    return encode((minus_first ? c.minus : Text()) + part.prefix + word + part.suffix);
+  }
   double adjusted = value;
   if (count_of(part.whole, c.percent) > 0) adjusted = value * 100;
   if (count_of(part.whole, c.per_mille) > 0) adjusted = value * 1000;
   double mantissa = adjusted;
   int exponent = 0;
-  if (part.has_exponent && mantissa != 0) {
+  if (part.has_exponent && mantissa != 0 && std::isfinite(mantissa)) {
     const double high = std::pow(10, part.scale);
     const double low = std::pow(10, part.scale - 1);
     while (std::fabs(mantissa) < low) {
