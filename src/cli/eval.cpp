@@ -1,6 +1,8 @@
 // sortie eval: one expression for people, or JSON Lines in and out for programs.
 #include <unistd.h>
 
+#include <algorithm>
+#include <chrono>
 #include <cstdio>
 #include <functional>
 #include <iostream>
@@ -8,6 +10,7 @@
 #include "cli/commands.h"
 #include "cli/exit_code.h"
 #include "expr/intrinsic/intrinsic.h"
+#include "expr/jsonata/jsonata.h"
 #include "expr/jsonpath/jsonpath.h"
 #include "expr/pattern/pattern.h"
 #include "io/event_loop.h"
@@ -16,11 +19,13 @@
 namespace sortie::cli {
 namespace {
 
+constexpr std::int64_t kEvalMsMax = 20'000;
+
 struct EvalQuestion {
   std::string expression;
   std::string input_text;
   bool has_input = false;
-  json::Value bindings, context;
+  json::Value bindings, context, limits;
   bool standard = false;
 };
 
@@ -52,12 +57,71 @@ EvalAnswer eval_pattern(const EvalQuestion& q) {
   return json::Value::object({{"match", pattern.matches(event)}});
 }
 
+std::int64_t steady_ms() {
+  return std::chrono::duration_cast<std::chrono::milliseconds>(
+             std::chrono::steady_clock::now().time_since_epoch())
+      .count();
+}
+
+EvalAnswer eval_jsonata(const EvalQuestion& q) {
+  const auto mode = q.standard ? jsonata::Mode::kStandard : jsonata::Mode::kAws;
+  SORTIE_TRY(const jsonata::Program program, jsonata::Program::compile(q.expression, mode));
+  jsonata::Inputs inputs;
+  json::Value document;
+  if (q.has_input) {
+    SORTIE_TRY(document, json::parse(q.input_text));
+    inputs.input = &document;
+  }
+  for (const json::Member& binding : q.bindings.members()) {
+    inputs.bindings.emplace_back(binding.key.as_string(), &binding.value);
+  }
+  io::SystemRandom random;
+  static io::EventLoop clock;  // Only its clock is used.
+  inputs.now = clock.now();
+  inputs.random = &random;
+  inputs.limits.elapsed_ms = steady_ms;
+  inputs.limits.time_ms_max = kEvalMsMax;
+  if (q.limits.get("time_ms").is_integer()) inputs.limits.time_ms_max = q.limits.get("time_ms").as_integer();
+  if (q.limits.get("depth").is_integer()) {
+    inputs.limits.depth_max =
+        static_cast<std::uint32_t>(std::clamp<std::int64_t>(q.limits.get("depth").as_integer(), 1, 100'000));
+  }
+  SORTIE_TRY(jsonata::Outcome outcome, program.evaluate(inputs));
+  switch (outcome.kind) {
+    case jsonata::Outcome::Kind::kValue:
+      return json::Value::object({{"result", std::move(outcome.value)}});
+    case jsonata::Outcome::Kind::kUndefined:
+      return json::Value::object({{"undefined", true}});
+    case jsonata::Outcome::Kind::kFunction:
+      return json::Value::object({{"function", true}});
+    case jsonata::Outcome::Kind::kNonFinite:
+      return json::Value::object({{"nonfinite", true}});
+  }
+  return Error{"Unknown", "the outcome is of no known kind", "", ""};
+}
+
+// JSON text must not hold halves of surrogate pairs, but an expression in it may: "\\ud800" becomes the
+// escape of JSONata's own string literals, which means the same.
+std::string with_own_escapes(const std::string& line) {
+  std::string out;
+  for (std::size_t i = 0; i < line.size(); ++i) {
+    const bool half = line.compare(i, 3, "\\ud") == 0 && i + 6 <= line.size();
+    const bool pair = half && line.compare(i + 6, 3, "\\ud") == 0;
+    if (half && !pair) out += '\\';
+    const std::size_t taken = pair ? 12 : half ? 6 : 1;
+    out += line.substr(i, taken);
+    i += taken - 1;
+  }
+  return out;
+}
+
 using Evaluate = EvalAnswer (*)(const EvalQuestion&);
 
 Evaluate evaluator_of(const std::string& language) {
   if (language == "jsonpath") return eval_jsonpath;
   if (language == "intrinsic") return eval_intrinsic;
   if (language == "pattern") return eval_pattern;
+  if (language == "jsonata") return eval_jsonata;
   return nullptr;
 }
 
@@ -86,6 +150,7 @@ Result<EvalQuestion> read_question(const json::Value& line) {
   q.expression = text("expression");
   q.bindings = line.get("bindings");
   q.context = line.get("context");
+  q.limits = line.get("limits");
   q.standard = text("mode") == "standard";
   if (line.has("input_text")) {
     q.input_text = text("input_text");
@@ -100,7 +165,8 @@ Result<EvalQuestion> read_question(const json::Value& line) {
 int eval_lines(Evaluate evaluate) {
   std::ios::sync_with_stdio(false);
   for (std::string line; std::getline(std::cin, line);) {
-    const Result<json::Value> parsed = json::parse(line);
+    Result<json::Value> parsed = json::parse(line);
+    if (!parsed && evaluate == eval_jsonata) parsed = json::parse(with_own_escapes(line));
     json::ObjectBuilder out;
     if (parsed && parsed->has("id")) out.append("id", parsed->get("id"));
     const Result<EvalQuestion> question =
@@ -131,10 +197,8 @@ void show_place(const std::string& expression, std::size_t offset) {
 int eval(const Eval& what) {
   const Evaluate evaluate = evaluator_of(what.language);
   if (evaluate == nullptr) {
-    const bool known = what.language == "jsonata";
-    return report({known ? "NotSupportedYet" : "Usage",
-                   known ? "JSONata is not supported yet" : "unknown language '" + what.language + "'", "",
-                   "known: jsonpath, intrinsic, pattern"});
+    return report({"Usage", "unknown language '" + what.language + "'", "",
+                   "known: jsonpath, intrinsic, jsonata, pattern"});
   }
   if (what.expression.empty()) return eval_lines(evaluate);
   EvalQuestion question;
@@ -154,6 +218,14 @@ int eval(const Eval& what) {
     const int code = report(error);
     if (offset) show_place(what.expression, *offset);
     return code;
+  }
+  if (answer->has("undefined")) {
+    std::fprintf(stderr, "nothing: the expression selects no value\n");
+    return kOk;
+  }
+  if (!answer->has("match") && !answer->has("result")) {
+    return report(
+        {"NotJson", "the result is a function or no finite number, which JSON cannot hold", "", ""});
   }
   print_line(json::to_pretty_text(answer->has("match") ? answer->get("match") : answer->get("result")));
   return kOk;

@@ -24,8 +24,7 @@ Engine::Engine(const NodePool& pool, Mode mode, const Inputs& inputs)
     : inputs_(inputs), mode_(mode), arena_(inputs.limits.bytes_max), pool_(&pool) {}
 
 Val Engine::run() {
-  const char here = 0;
-  stack_base_ = &here;
+  stack_base_ = static_cast<const char*>(__builtin_frame_address(0));
   if (inputs_.limits.elapsed_ms) started_ms_ = inputs_.limits.elapsed_ms();
   builtins_.resize(pool_->names.size());
   for (std::size_t i = 0; i < builtins_.size(); ++i)
@@ -50,8 +49,8 @@ Val Engine::run() {
 }
 
 void Engine::check_stack() {
-  const char here = 0;
-  const std::ptrdiff_t used = stack_base_ - &here;
+  // The frame's own address: a local's may lie elsewhere (sanitizers move locals to a stack of their own).
+  const std::ptrdiff_t used = stack_base_ - static_cast<const char*>(__builtin_frame_address(0));
   if (static_cast<std::size_t>(used < 0 ? -used : used) > inputs_.limits.stack_bytes_max)
     throw Failure{.code = "D1011", .message = "The evaluation is nested too deeply: is a recursion endless?"};
 }
