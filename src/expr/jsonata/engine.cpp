@@ -115,12 +115,11 @@ Val Engine::dispatch(const Node& node, Val input, Frame* env) {
         return input.tag == Tag::kArray && input.array->outer ? input.array->at(0) : input;
       if (node.text == "$") return *root_->find(-2);
       return lookup_variable(node.symbol, env);
-    case NodeType::kRegex: {
-      Fn* fn = arena_.make<Fn>();
-      fn->kind = Fn::Kind::kRegex;
-      fn->regex = node.regex.get();
-      return Val::of_function(fn);
-    }
+    case NodeType::kRegex:
+    case NodeType::kLambda:
+    case NodeType::kTransform:
+    case NodeType::kTailCall:
+      return make_function(node, input, env);
     case NodeType::kWildcard:
       return eval_wildcard(input);
     case NodeType::kDescendant:
@@ -131,18 +130,6 @@ Val Engine::dispatch(const Node& node, Val input, Frame* env) {
       return eval_call(node, input, env, nullptr);
     case NodeType::kPartial:
       return eval_partial(node, input, env);
-    case NodeType::kLambda:
-    case NodeType::kTransform:
-    case NodeType::kTailCall: {
-      Fn* fn = arena_.make<Fn>();
-      fn->kind = node.type == NodeType::kLambda      ? Fn::Kind::kLambda
-                 : node.type == NodeType::kTransform ? Fn::Kind::kTransform
-                                                     : Fn::Kind::kThunk;
-      fn->node = &node;
-      fn->input = input;
-      fn->frame = env;
-      return Val::of_function(fn);
-    }
     case NodeType::kCondition:
       if (truthy(eval(*node.lhs, input, env))) return eval(*node.rhs, input, env);
       return node.third ? eval(*node.third, input, env) : Val();
@@ -170,6 +157,22 @@ Val Engine::dispatch(const Node& node, Val input, Frame* env) {
     default:
       return {};
   }
+}
+
+Val Engine::make_function(const Node& node, Val input, Frame* env) {
+  Fn* fn = arena_.make<Fn>();
+  if (node.type == NodeType::kRegex) {
+    fn->kind = Fn::Kind::kRegex;
+    fn->regex = node.regex.get();
+    return Val::of_function(fn);
+  }
+  fn->kind = node.type == NodeType::kLambda      ? Fn::Kind::kLambda
+             : node.type == NodeType::kTransform ? Fn::Kind::kTransform
+                                                 : Fn::Kind::kThunk;
+  fn->node = &node;
+  fn->input = input;
+  fn->frame = env;
+  return Val::of_function(fn);
 }
 
 Val Engine::lookup_variable(std::int32_t symbol, Frame* env) {

@@ -102,6 +102,7 @@ class Engine {
 
   Val eval(const Node& node, Val input, Frame* env);
   Val dispatch(const Node& node, Val input, Frame* env);
+  Val make_function(const Node& node, Val input, Frame* env);
   Val settle(Val result, bool keep_array);
   void check_stack();
   void check_time();
