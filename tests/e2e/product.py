@@ -28,7 +28,7 @@ import urllib.request
 import zipfile
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-BINARY = os.environ.get("SORTIE", str(ROOT / "build" / "sortie"))
+BINARY = os.path.abspath(os.environ.get("SORTIE", str(ROOT / "build" / "sortie")))
 LONG = bool(os.environ.get("SORTIE_LONG"))
 ACCOUNT = "123456789012"
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/sortie"
