@@ -153,6 +153,20 @@ TEST_F(HttpServerTest, ReadsRequestsThatArriveByteByByte) {
   EXPECT_EQ(requests_.at(0).body, "hi");
 }
 
+TEST_F(HttpServerTest, ReadsAnEmptyChunkedBodyThatArrivesByteByByte) {
+  listen();
+  exchange([&] {
+    const RawPeer peer(server_->port());
+    for (const char c :
+         std::string("PUT /e HTTP/1.1\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
+                     "0\r\nTrailer: x\r\n\r\n"))
+      peer.send({&c, 1});
+    return peer.receive_all();
+  });
+  ASSERT_EQ(requests_.size(), 1u);
+  EXPECT_EQ(requests_[0].body, "");
+}
+
 TEST_F(HttpServerTest, RefusesWhatIsTooLargeOrNoHttpAndStaysUp) {
   listen({.header_bytes_max = 1000, .body_bytes_max = 100});
   EXPECT_THAT(talk("GET / HTTP/1.1\r\nA: " + std::string(5000, 'x') + "\r\n\r\n"),
