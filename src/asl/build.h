@@ -60,7 +60,18 @@ SelectPath compile_select_path(const StateBuild& in, std::string_view name);
 ResultPath compile_result_path(Diagnostics& diagnostics, const Fields& fields);
 std::optional<intrinsic::PayloadTemplate> compile_template(Diagnostics& diagnostics, const Fields& fields,
                                                            std::string_view name);
-std::optional<intrinsic::PayloadTemplate> compile_assign(Diagnostics& diagnostics, const Fields& fields);
+// A JSONata field; nothing in a JSONPath state. `available` says which of $states.result and
+// $states.errorOutput exist where the field is evaluated: naming the other one is reported.
+std::optional<JsonataTemplate> compile_query(Diagnostics& diagnostics, const Fields& fields,
+                                             std::string_view name, StatesMembers available = 0);
+// A field that is either plain or one expression: nothing where it is plain.
+std::optional<JsonataTemplate> compile_expression(Diagnostics& diagnostics, const Fields& fields,
+                                                  std::string_view name);
+// A query for a field that both languages have, each in its own way.
+std::optional<Template> compile_either(Diagnostics& diagnostics, const Fields& fields, std::string_view name,
+                                       StatesMembers available = 0);
+std::optional<Template> compile_assign(Diagnostics& diagnostics, const Fields& fields,
+                                       StatesMembers available = 0);
 NumberField compile_number(const StateBuild& in, std::string_view name, std::string_view path_name);
 
 // Retry and Catch of Task, Parallel and Map.

@@ -269,11 +269,6 @@ INSTANTIATE_TEST_SUITE_P(
                  "only supported for the 'JSONata' QueryLanguage"}));
 
 TEST(Compile, NamesStateAndFieldOfWhatIsNotSupportedYet) {
-  const std::string jsonata =
-      errors_of_state(R"("Type":"Pass","QueryLanguage":"JSONata","Output":"{% $states.input %}","End":true)");
-  EXPECT_NE(jsonata.find("NOT_SUPPORTED_YET: The state 'A' uses the query language JSONata"),
-            std::string::npos)
-      << jsonata;
   const std::string map = errors_of_state(R"("Type":"Map","End":true,
       "ItemReader":{"Resource":"arn:aws:states:::s3:getObject"},
       "ItemProcessor":{"ProcessorConfig":{"Mode":"DISTRIBUTED","ExecutionType":"STANDARD"},

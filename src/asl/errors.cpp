@@ -75,7 +75,8 @@ void compile_catcher(StateBuild& in, const json::Value& value, const Where& wher
     out.next = compile_target(in, *next, fields.at("Next"), "Next");
   }
   out.result_path = compile_result_path(in.diagnostics(), fields);
-  out.assign = compile_assign(in.diagnostics(), fields);
+  out.assign = compile_assign(in.diagnostics(), fields, kStatesErrorOutput);
+  out.output = compile_query(in.diagnostics(), fields, "Output", kStatesErrorOutput);
   in.state.catchers.push_back(std::move(out));
 }
 

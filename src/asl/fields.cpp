@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "asl/jsonata_template.h"
 #include "base/text.h"
 #include "json/text.h"
 
@@ -55,12 +56,6 @@ bool has_kind(const json::Value& value, FieldKind kind) {
 }
 
 }  // namespace
-
-bool is_jsonata_expression(const json::Value& value) {
-  if (!value.is_string()) return false;
-  const std::string_view text = trim(value.as_string());
-  return text.starts_with("{%") && text.ends_with("%}");
-}
 
 std::string field_list(std::initializer_list<std::string_view> names) {
   std::string out = "[";
@@ -118,7 +113,7 @@ bool Fields::check(const json::Member& member) {
                                     "' QueryLanguage");
     return false;
   }
-  if (is_jsonata && is_jsonata_expression(member.value)) return true;
+  if (is_jsonata && spec->query && is_jsonata_expression(member.value)) return true;
   if (!has_kind(member.value, spec->kind)) {
     diagnostics_.schema(place, "Expected value of type " + std::string(type_word(spec->kind)));
     return false;

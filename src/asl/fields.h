@@ -40,6 +40,7 @@ struct FieldSpec {
   bool required = false;
   std::int64_t min = INT64_MIN;  // For kInteger and kNumber.
   std::int64_t max = INT64_MAX;
+  bool query = false;  // In JSONata an expression may stand for the value, whatever its kind.
 };
 
 using FieldTable = std::span<const FieldSpec>;
@@ -81,8 +82,6 @@ class Fields {
   std::vector<std::string_view> rejected_;  // Present, and reported.
 };
 
-// "{% ... %}": where a JSONata state writes an expression in the place of a plain value.
-bool is_jsonata_expression(const json::Value& value);
 std::string field_list(std::initializer_list<std::string_view> names);  // "[Next, End]"
 
 }  // namespace sortie::asl

@@ -61,10 +61,15 @@ void compile_shared(StateBuild& in, const StateKind& kind) {
   in.state.output_path = compile_select_path(in, "OutputPath");
   in.state.result_path = compile_result_path(in.diagnostics(), in.fields);
   in.state.result_selector = compile_template(in.diagnostics(), in.fields, "ResultSelector");
-  if (kind.type != StateType::kMap) {
+  const bool makes_result = kind.has_result;  // Task, Parallel, Map: the others have their input only.
+  const StatesMembers available = makes_result ? kStatesResult : StatesMembers{0};
+  if (in.is_jsonata()) {
+    in.state.parameters = compile_query(in.diagnostics(), in.fields, "Arguments");
+    in.state.output = compile_query(in.diagnostics(), in.fields, "Output", available);
+  } else if (kind.type != StateType::kMap) {
     in.state.parameters = compile_template(in.diagnostics(), in.fields, "Parameters");
   }
-  in.state.assign = compile_assign(in.diagnostics(), in.fields);
+  in.state.assign = compile_assign(in.diagnostics(), in.fields, available);
   if (kind.has_errors) {
     compile_retry(in);
     compile_catch(in);
@@ -109,11 +114,6 @@ State compile_state(Build& build, const json::Member& member, const Where& where
   if (kind->has_transition) compile_transition(in);
   compile_shared(in, *kind);
   kind->compile(in);
-  if (in.is_jsonata()) {
-    build.diagnostics.unsupported(where, "The state '" + state.name +
-                                             "' uses the query language JSONata (field 'QueryLanguage'), "
-                                             "which is not supported yet");
-  }
   return state;
 }
 

@@ -128,7 +128,49 @@ std::optional<intrinsic::PayloadTemplate> compile_template(Diagnostics& diagnost
   return std::nullopt;
 }
 
-std::optional<intrinsic::PayloadTemplate> compile_assign(Diagnostics& diagnostics, const Fields& fields) {
+std::optional<JsonataTemplate> compile_query(Diagnostics& diagnostics, const Fields& fields,
+                                             std::string_view name, StatesMembers available) {
+  const json::Value* value = fields.find(name);
+  if (value == nullptr || fields.language() != QueryLanguage::kJsonata) return std::nullopt;
+  const Where where = fields.at(name);
+  Result<JsonataTemplate> compiled = JsonataTemplate::compile(*value);
+  const auto about = [&](std::string_view expression, std::string_view path) {
+    return "The JSONata expression '" + std::string(expression) + "' specified for the field '" +
+           std::string(name) + std::string(path) + "' ";
+  };
+  if (!compiled.ok()) {
+    const Error& error = compiled.error();
+    diagnostics.schema(where, about(error.hint, error.place) + "is not valid. " + error.message);
+    return std::nullopt;
+  }
+  for (const StatesMembers member : {kStatesResult, kStatesErrorOutput}) {
+    if ((available & member) != 0) continue;
+    if (const std::optional<std::string> expression = compiled->expression_naming(member)) {
+      diagnostics.schema(where, about(*expression, "") + "refers to '" +
+                                    (member == kStatesResult ? "$states.result" : "$states.errorOutput") +
+                                    "', which is not available there");
+    }
+  }
+  return std::move(*compiled);
+}
+
+std::optional<JsonataTemplate> compile_expression(Diagnostics& diagnostics, const Fields& fields,
+                                                  std::string_view name) {
+  const json::Value* value = fields.find(name);
+  if (value == nullptr || !is_jsonata_expression(*value)) return std::nullopt;
+  return compile_query(diagnostics, fields, name);
+}
+
+std::optional<Template> compile_either(Diagnostics& diagnostics, const Fields& fields, std::string_view name,
+                                       StatesMembers available) {
+  if (fields.language() == QueryLanguage::kJsonata) {
+    return compile_query(diagnostics, fields, name, available);
+  }
+  return compile_template(diagnostics, fields, name);
+}
+
+std::optional<Template> compile_assign(Diagnostics& diagnostics, const Fields& fields,
+                                       StatesMembers available) {
   const json::Value* value = fields.find("Assign");
   if (value == nullptr || !value->is_object()) return std::nullopt;
   const Where where = fields.at("Assign");
@@ -143,7 +185,7 @@ std::optional<intrinsic::PayloadTemplate> compile_assign(Diagnostics& diagnostic
                          "The variable name '" + std::string(name) + "' is not valid");
     }
   }
-  return compile_template(diagnostics, fields, "Assign");
+  return compile_either(diagnostics, fields, "Assign", available);
 }
 
 NumberField compile_number(const StateBuild& in, std::string_view name, std::string_view path_name) {
@@ -151,6 +193,7 @@ NumberField compile_number(const StateBuild& in, std::string_view name, std::str
   NumberField out;
   out.literal = in.fields.number(name);
   if (!out.literal) out.path = compile_reference_path(in, path_name);
+  out.query = compile_expression(in.diagnostics(), in.fields, name);
   return out;
 }
 

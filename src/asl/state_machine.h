@@ -14,6 +14,7 @@
 #include <variant>
 #include <vector>
 
+#include "asl/jsonata_template.h"
 #include "base/time.h"
 #include "expr/intrinsic/intrinsic.h"
 #include "expr/intrinsic/payload_template.h"
@@ -44,6 +45,10 @@ struct ResultPath {
   std::optional<jsonpath::Path> path;  // A reference path; absent: replace.
 };
 
+// What a state makes out of its data, in the state's own language: Parameters or Arguments, Assign,
+// ItemSelector, Credentials.
+using Template = std::variant<intrinsic::PayloadTemplate, JsonataTemplate>;
+
 struct Retrier {
   std::vector<std::string> error_equals;
   std::int64_t interval_seconds = 1;
@@ -57,7 +62,8 @@ struct Catcher {
   std::vector<std::string> error_equals;
   StateIndex next = kNoState;
   ResultPath result_path;
-  std::optional<intrinsic::PayloadTemplate> assign;
+  std::optional<Template> assign;
+  std::optional<JsonataTemplate> output;  // Absent in JSONata: the error output.
 };
 
 enum class Comparator : std::uint8_t {
@@ -101,16 +107,19 @@ struct Condition {
 };
 
 struct ChoiceRule {
-  Condition condition;
+  Condition condition;                   // JSONPath.
+  std::optional<JsonataTemplate> query;  // JSONata: one expression, or a boolean.
   StateIndex next = kNoState;
-  std::optional<intrinsic::PayloadTemplate> assign;
+  std::optional<Template> assign;
+  std::optional<JsonataTemplate> output;
 };
 
-// A number that is written in the definition or read from the state's input by a path.
+// A number that is written in the definition, read from the state's input by a path or made by an expression.
 struct NumberField {
   std::optional<double> literal;
   std::optional<intrinsic::Expression> path;
-  bool is_set() const { return literal.has_value() || path.has_value(); }
+  std::optional<JsonataTemplate> query;
+  bool is_set() const { return literal.has_value() || path.has_value() || query.has_value(); }
 };
 
 // What an ARN in Task.Resource asks for.
@@ -134,7 +143,7 @@ struct Task {
   TaskResource resource;
   NumberField timeout_seconds;    // Unset: none (99999999 s).
   NumberField heartbeat_seconds;  // Unset: none.
-  std::optional<intrinsic::PayloadTemplate> credentials;
+  std::optional<Template> credentials;
 };
 
 struct Pass {
@@ -152,6 +161,8 @@ struct Wait {
   std::optional<intrinsic::Expression> seconds_path;
   std::optional<Timestamp> timestamp;
   std::optional<intrinsic::Expression> timestamp_path;
+  std::optional<JsonataTemplate> seconds_query;
+  std::optional<JsonataTemplate> timestamp_query;
 };
 
 struct Succeed {};
@@ -159,8 +170,10 @@ struct Succeed {};
 struct Fail {
   std::optional<std::string> error;
   std::optional<intrinsic::Expression> error_path;  // A path or one of the allowed intrinsics.
+  std::optional<JsonataTemplate> error_query;
   std::optional<std::string> cause;
   std::optional<intrinsic::Expression> cause_path;
+  std::optional<JsonataTemplate> cause_query;
 };
 
 struct Parallel {
@@ -171,8 +184,9 @@ struct Map {
   FlowIndex processor = 0;
   bool distributed = false;  // Refused by compile() for now: "not supported yet".
   SelectPath items_path;
-  std::optional<intrinsic::PayloadTemplate> item_selector;  // Also the older Parameters of Map.
-  NumberField max_concurrency;                              // Unset or 0: as many as the limits allow.
+  std::optional<JsonataTemplate> items;   // JSONata; absent: the state's input.
+  std::optional<Template> item_selector;  // Also the older Parameters of Map.
+  NumberField max_concurrency;            // Unset or 0: as many as the limits allow.
   NumberField tolerated_failure_count;
   NumberField tolerated_failure_percentage;
 };
@@ -183,10 +197,11 @@ struct State {
   QueryLanguage query_language = QueryLanguage::kJsonPath;
   SelectPath input_path;
   SelectPath output_path;
-  std::optional<intrinsic::PayloadTemplate> parameters;       // Task, Pass, Parallel
+  std::optional<Template> parameters;                         // Parameters of Task, Pass, Parallel; Arguments
   std::optional<intrinsic::PayloadTemplate> result_selector;  // Task, Parallel, Map
   ResultPath result_path;
-  std::optional<intrinsic::PayloadTemplate> assign;
+  std::optional<Template> assign;
+  std::optional<JsonataTemplate> output;  // JSONata; absent: the result, or the input where there is none.
   std::vector<Retrier> retry;
   std::vector<Catcher> catchers;
   StateIndex next = kNoState;  // kNoState: End, or a type that has none.

@@ -158,6 +158,74 @@ Outcome_<json::Value> Step::evaluate(const Frame& frame, const intrinsic::Payloa
   return failure;
 }
 
+Failure Step::query_failure(const Frame& frame, std::string text, std::string_view location) const {
+  Failure failure = runtime_failure(frame, std::move(text));
+  failure.error = "States.QueryEvaluationError";
+  failure.catchable = true;
+  failure.evaluation = true;
+  failure.location = location;
+  return failure;
+}
+
+Failure Step::type_failure(const Frame& frame, const asl::JsonataTemplate& tree, std::string_view field,
+                           std::string_view expected, const json::Value& value) const {
+  return query_failure(
+      frame,
+      "The JSONata expression '" + tree.expression() + "' specified for the field '" + std::string(field) +
+          "' returned an unexpected result type. Expected '" + std::string(expected) + "', but was '" +
+          std::string(json::kind_name(value.kind())) + "' for value: " + json::to_text(value),
+      field);
+}
+
+json::Value Step::states_value(const Frame& frame, asl::StatesMembers members, const StatesData& data) const {
+  json::ObjectBuilder states;
+  if ((members & asl::kStatesInput) != 0) states.append("input", frame.state_input);
+  if ((members & asl::kStatesContext) != 0) {
+    states.append("context", context_object(x_, frame, token_of(frame)));
+  }
+  if (data.result != nullptr && (members & asl::kStatesResult) != 0) states.append("result", *data.result);
+  if (data.error_output != nullptr && (members & asl::kStatesErrorOutput) != 0) {
+    states.append("errorOutput", *data.error_output);
+  }
+  return states.build();
+}
+
+Outcome_<json::Value> Step::evaluate(const Frame& frame, const asl::JsonataTemplate& tree,
+                                     std::string_view field, const StatesData& data) const {
+  if (tree.is_constant()) return tree.tree();
+  const std::function<const json::Value*(std::string_view)> variable = [this, &frame](std::string_view name) {
+    return find_variable(frame, name);
+  };
+  const json::Value states = states_value(frame, tree.states_members(), data);
+  std::variant<json::Value, asl::QueryFailure> made =
+      tree.evaluate({&states, &variable, context_.now, context_.random});
+  if (auto* value = std::get_if<json::Value>(&made)) return std::move(*value);
+  const auto& wrong = std::get<asl::QueryFailure>(made);
+  const std::string location = std::string(field) + wrong.path;
+  std::string text =
+      "The JSONata expression '" + wrong.expression + "' specified for the field '" + location + "' ";
+  switch (wrong.kind) {
+    case asl::QueryFailure::Kind::kThrew:
+      text += "threw an error during evaluation. " + wrong.message;
+      break;
+    case asl::QueryFailure::Kind::kUndefined:
+      text += "returned nothing (undefined).";
+      break;
+    case asl::QueryFailure::Kind::kUnsupported:
+      text += "returned an unsupported result type.";
+      break;
+  }
+  return query_failure(frame, std::move(text), location);
+}
+
+Outcome_<json::Value> Step::evaluate(const Frame& frame, const asl::Template& tree, const json::Value& input,
+                                     std::string_view field, const StatesData& data) const {
+  if (const auto* payload = std::get_if<intrinsic::PayloadTemplate>(&tree)) {
+    return evaluate(frame, *payload, input);
+  }
+  return evaluate(frame, std::get<asl::JsonataTemplate>(tree), field, data);
+}
+
 Outcome_<json::Value> Step::select(const Frame& frame, const asl::SelectPath& path,
                                    const json::Value& value) const {
   if (path.is_null) return json::Value::object(std::vector<json::Member>());
@@ -180,6 +248,18 @@ Outcome_<json::Value> Step::place_result(const Frame& frame, const asl::ResultPa
 Outcome_<std::optional<double>> Step::number(const Frame& frame, const asl::NumberField& field,
                                              const json::Value& input, std::string_view name) const {
   if (field.literal) return std::optional<double>(*field.literal);
+  if (field.query) {
+    if (name.ends_with("Path")) name.remove_suffix(4);
+    Outcome_<json::Value> made = evaluate(frame, *field.query, name);
+    if (auto* failure = std::get_if<Failure>(&made)) return std::move(*failure);
+    const json::Value& value = std::get<json::Value>(made);
+    if (!value.is_number()) return type_failure(frame, *field.query, name, "number", value);
+    const bool is_whole = value.as_double() == std::floor(value.as_double());
+    if (!is_whole && name.find("Percentage") == std::string_view::npos) {
+      return type_failure(frame, *field.query, name, "integer", value);
+    }
+    return std::optional<double>(value.as_double());
+  }
   if (!field.path) return std::optional<double>();
   Outcome_<json::Value> found = evaluate(frame, *field.path, input);
   if (auto* failure = std::get_if<Failure>(&found)) return std::move(*failure);
@@ -200,10 +280,10 @@ Outcome_<std::optional<double>> Step::number(const Frame& frame, const asl::Numb
   return std::optional<double>(value.as_double());
 }
 
-Outcome_<json::Value> Step::assign(const Frame& frame, const std::optional<intrinsic::PayloadTemplate>& tree,
-                                   const json::Value& input) const {
+Outcome_<json::Value> Step::assign(const Frame& frame, const std::optional<asl::Template>& tree,
+                                   const json::Value& input, const StatesData& data) const {
   if (!tree) return json::Value();
-  return evaluate(frame, *tree, input);
+  return evaluate(frame, *tree, input, "Assign", data);
 }
 
 void Step::store_variables(Frame& frame, const json::Value& assigned) {
@@ -222,19 +302,20 @@ std::optional<Failure> Step::check_size(const Frame& frame, const json::Value& v
                      "' returned a result with a size exceeding the maximum number of bytes service limit."};
 }
 
-void Step::succeed(FrameNo no, json::Value output,
-                   const std::optional<intrinsic::PayloadTemplate>& assign_tree,
-                   const json::Value& assign_input, asl::StateIndex next, bool is_end) {
+void Step::succeed(FrameNo no, json::Value output, const json::Value& assign_input, const Exit& exit,
+                   const StatesData& data) {
   Frame& done = frame(no);
   const asl::State& state = x_.state_of(done);
-  Outcome_<json::Value> assigned = assign(done, assign_tree, assign_input);
+  Outcome_<json::Value> assigned = assign(done, exit.assign, assign_input, data);
   if (auto* failure = std::get_if<Failure>(&assigned)) return fail(no, std::move(*failure));
-  Outcome_<json::Value> selected = select(done, state.output_path, output);
+  Outcome_<json::Value> selected =
+      exit.output ? evaluate(done, *exit.output, "Output", data) : select(done, state.output_path, output);
   if (auto* failure = std::get_if<Failure>(&selected)) return fail(no, std::move(*failure));
   if (auto failure = check_size(done, std::get<json::Value>(selected), state.name)) {
     return fail(no, std::move(*failure));
   }
-  leave(no, std::get<json::Value>(std::move(selected)), next, is_end, std::get<json::Value>(assigned));
+  leave(no, std::get<json::Value>(std::move(selected)), exit.next, exit.is_end,
+        std::get<json::Value>(assigned));
 }
 
 void Step::succeed_with_result(FrameNo no, const json::Value& raw_result) {
@@ -248,7 +329,7 @@ void Step::succeed_with_result(FrameNo no, const json::Value& raw_result) {
   }
   Outcome_<json::Value> placed = place_result(done, state.result_path, done.state_input, std::move(result));
   if (auto* failure = std::get_if<Failure>(&placed)) return fail(no, std::move(*failure));
-  succeed(no, std::get<json::Value>(std::move(placed)), state.assign, raw_result, state.next, state.is_end);
+  succeed(no, std::get<json::Value>(std::move(placed)), raw_result, exit_of(state), {.result = &raw_result});
 }
 
 }  // namespace sortie::engine

@@ -134,7 +134,7 @@ void Step::timer_fired(FrameNo no) {
     // The path was read when the state was entered, so it can be read now.
     const json::Value output =
         std::holds_alternative<json::Value>(input) ? std::get<json::Value>(input) : json::Value();
-    succeed(no, output, state.assign, output, state.next, state.is_end);
+    succeed(no, output, output, exit_of(state));
   } else if (const auto* backing_off = std::get_if<BackingOff>(&due.phase);
              backing_off && backing_off->until <= context_.now) {
     out_.applied = true;
@@ -174,6 +174,21 @@ std::int64_t Step::emit(Frame& frame, EventType type, std::vector<Detail> detail
   return frame.previous_event;
 }
 
+// Recorded: the event follows what came before the state was entered, as long as nothing else has happened in
+// the state; a Wait has started to wait by then.
+void Step::emit_evaluation_failed(Frame& frame, Failure& failure) {
+  if (!failure.evaluation) return;
+  failure.evaluation = false;
+  const asl::State& state = x_.state_of(frame);
+  std::vector<Detail> details{{Field::kError, *failure.error}, {Field::kCause, *failure.cause}};
+  if (!failure.location.empty()) details.push_back({Field::kLocation, failure.location});
+  details.push_back({Field::kState, state.name});
+  const bool at_once = entry_.frame == frame.no && entry_.entered_event == frame.previous_event &&
+                       state.type != asl::StateType::kWait;
+  if (at_once) frame.previous_event = entry_.previous_event;
+  emit(frame, EventType::kEvaluationFailed, std::move(details));
+}
+
 // The last event is kept free for the failure itself.
 bool Step::limit_reached(FrameNo no) {
   if (x_.last_event_id < kHistoryEventsMax - 8) return false;
@@ -202,8 +217,10 @@ void Step::enter(Frame& frame) {
   frame.retries.assign(state.retry.size(), 0);
   frame.entered_at = context_.now;
   frame.waiting_since = context_.now;
+  const std::int64_t previous = frame.previous_event;
   frame.entered_event =
       emit(frame, entered_type(state.type), {{Field::kInput, frame.state_input}, {Field::kName, state.name}});
+  entry_ = {frame.no, frame.entered_event, previous};
   ++out_.transitions;
   execute(frame);
 }
@@ -258,8 +275,11 @@ void Step::finish_flow(FrameNo no, json::Value output) {
 void Step::fail(FrameNo no, Failure failure) {
   Frame& failed = frame(no);
   const asl::State& state = x_.state_of(failed);
+  const bool is_join = state.type == asl::StateType::kMap || state.type == asl::StateType::kParallel;
+  const bool never_joined = failure.evaluation && is_join && failed.previous_event == failed.entered_event;
+  emit_evaluation_failed(failed, failure);
   if (retry(failed, state, failure)) return;
-  if (std::holds_alternative<Joining>(failed.phase)) {
+  if (never_joined || std::holds_alternative<Joining>(failed.phase)) {
     // A Parallel or Map whose children ran says that it failed before it is caught or passed on.
     emit(failed,
          state.type == asl::StateType::kMap ? EventType::kMapStateFailed : EventType::kParallelStateFailed);
@@ -300,9 +320,15 @@ bool Step::catch_failure(Frame& frame, const asl::State& state, const Failure& f
     error.append("Error", failure.error ? json::Value(*failure.error) : json::Value(""));
     error.append("Cause", failure.cause ? json::Value(*failure.cause) : json::Value(""));
     const json::Value result = error.build();
-    Outcome_<json::Value> assigned = assign(frame, catcher.assign, result);
+    const StatesData data{.error_output = &result};
+    Outcome_<json::Value> assigned = assign(frame, catcher.assign, result, data);
     if (auto* bad = std::get_if<Failure>(&assigned)) return fail_flow(frame.no, *bad), true;
-    Outcome_<json::Value> output = place_result(frame, catcher.result_path, frame.state_input, result);
+    Outcome_<json::Value> output = result;
+    if (catcher.output) {
+      output = evaluate(frame, *catcher.output, "Output", data);
+    } else if (state.query_language == asl::QueryLanguage::kJsonPath) {
+      output = place_result(frame, catcher.result_path, frame.state_input, result);
+    }
     if (auto* bad = std::get_if<Failure>(&output)) return fail_flow(frame.no, *bad), true;
     leave(frame.no, std::get<json::Value>(std::move(output)), catcher.next, false,
           std::get<json::Value>(assigned));
@@ -311,7 +337,8 @@ bool Step::catch_failure(Frame& frame, const asl::State& state, const Failure& f
   return false;
 }
 
-void Step::fail_flow(FrameNo no, const Failure& failure) {
+void Step::fail_flow(FrameNo no, Failure failure) {
+  emit_evaluation_failed(frame(no), failure);
   if (no != kTopFrame) return fail_parent(no, failure);
   x_.error = failure.error;
   x_.cause = failure.cause;

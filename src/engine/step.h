@@ -15,9 +15,17 @@ namespace sortie::engine {
 struct Failure {
   std::optional<std::string> error;
   std::optional<std::string> cause;
-  bool catchable = true;   // False: States.Runtime and its kin end the execution at once.
-  bool from_task = false;  // States.TaskFailed matches only what a task reported.
-  std::string also;        // A second name Retry and Catch may know it by ("States.HeartbeatTimeout").
+  bool catchable = true;    // False: States.Runtime and its kin end the execution at once.
+  bool from_task = false;   // States.TaskFailed matches only what a task reported.
+  bool evaluation = false;  // An EvaluationFailed event is due: a JSONata field could not be evaluated.
+  std::string location;     // Which one: "Output/result"; may be empty.
+  std::string also;         // A second name Retry and Catch may know it by ("States.HeartbeatTimeout").
+};
+
+// What $states holds besides input and context; null: not there.
+struct StatesData {
+  const json::Value* result = nullptr;
+  const json::Value* error_output = nullptr;
 };
 
 // A value or the way the state failed.
@@ -53,7 +61,7 @@ class Step {
   void fail(FrameNo no, Failure failure);
   bool retry(Frame& frame, const asl::State& state, const Failure& failure);
   bool catch_failure(Frame& frame, const asl::State& state, const Failure& failure);
-  void fail_flow(FrameNo no, const Failure& failure);
+  void fail_flow(FrameNo no, Failure failure);
   void fail_parent(FrameNo child_no, const Failure& failure);
   void end(Outcome outcome, EventType type, std::vector<Detail> details, std::int64_t previous);
   void remove(FrameNo no);
@@ -62,6 +70,7 @@ class Step {
   std::int64_t emit(Frame& frame, EventType type, std::vector<Detail> details = {});
   std::int64_t emit_beside(std::int64_t previous, EventType type, std::vector<Detail> details = {});
   bool limit_reached(FrameNo no);
+  void emit_evaluation_failed(Frame& frame, Failure& failure);
 
   // data_flow.cpp
   const json::Value* find_variable(const Frame& frame, std::string_view name) const;
@@ -69,6 +78,11 @@ class Step {
                                  const json::Value& input) const;
   Outcome_<json::Value> evaluate(const Frame& frame, const intrinsic::PayloadTemplate& tree,
                                  const json::Value& input) const;
+  Outcome_<json::Value> evaluate(const Frame& frame, const asl::JsonataTemplate& tree, std::string_view field,
+                                 const StatesData& data = {}) const;
+  // Either language: `input` is what a payload template's "$" means, `field` what a JSONata failure names.
+  Outcome_<json::Value> evaluate(const Frame& frame, const asl::Template& tree, const json::Value& input,
+                                 std::string_view field, const StatesData& data = {}) const;
   Outcome_<json::Value> select(const Frame& frame, const asl::SelectPath& path,
                                const json::Value& value) const;
   Outcome_<json::Value> place_result(const Frame& frame, const asl::ResultPath& path,
@@ -76,28 +90,50 @@ class Step {
   Outcome_<std::optional<double>> number(const Frame& frame, const asl::NumberField& field,
                                          const json::Value& input, std::string_view name) const;
   // Assign, computed all at once from the variables as they were; null when the state assigns nothing.
-  Outcome_<json::Value> assign(const Frame& frame, const std::optional<intrinsic::PayloadTemplate>& tree,
-                               const json::Value& input) const;
+  Outcome_<json::Value> assign(const Frame& frame, const std::optional<asl::Template>& tree,
+                               const json::Value& input, const StatesData& data) const;
   void store_variables(Frame& frame, const json::Value& assigned);
   Failure runtime_failure(const Frame& frame, std::string text) const;
+  // States.QueryEvaluationError; `location` names the field, where one is at fault.
+  Failure query_failure(const Frame& frame, std::string text, std::string_view location) const;
+  // The expression of `field` gave a value of another type than `expected`.
+  Failure type_failure(const Frame& frame, const asl::JsonataTemplate& tree, std::string_view field,
+                       std::string_view expected, const json::Value& value) const;
+  json::Value states_value(const Frame& frame, asl::StatesMembers members, const StatesData& data) const;
   Failure path_failure(const Frame& frame, const intrinsic::Expression& path, const Error& error) const;
   std::optional<Failure> check_size(const Frame& frame, const json::Value& value, std::string_view who) const;
   // ResultSelector, ResultPath, OutputPath, Assign, then on to the next state: the common end of Task,
   // Parallel, Map.
   void succeed_with_result(FrameNo no, const json::Value& result);
-  // OutputPath, size, Assign, StateExited and on: the end of every state that does not fail.
-  void succeed(FrameNo no, json::Value output, const std::optional<intrinsic::PayloadTemplate>& assign_tree,
-               const json::Value& assign_input, asl::StateIndex next, bool is_end);
+  // Where a state that does not fail goes on, and what it makes for that: its own Assign and Output, or those
+  // of the Choice rule that holds.
+  struct Exit {
+    const std::optional<asl::Template>& assign;
+    const std::optional<asl::JsonataTemplate>& output;
+    asl::StateIndex next;
+    bool is_end;
+  };
+  static Exit exit_of(const asl::State& state) {
+    return {state.assign, state.output, state.next, state.is_end};
+  }
+  // Assign, Output or OutputPath, size, StateExited and on: the end of every state that does not fail.
+  // `output` is what it hands on by default, `assign_input` what "$" means in a JSONPath Assign.
+  void succeed(FrameNo no, json::Value output, const json::Value& assign_input, const Exit& exit,
+               const StatesData& data = {});
   std::string token_of(const Frame& frame) const;
 
   // states/*.cpp
   void run_pass(Frame& frame, const asl::State& state);
   void run_choice(Frame& frame, const asl::State& state);
+  Outcome_<bool> rule_holds(const Frame& frame, const asl::ChoiceRule& rule, const json::Value& input) const;
   Outcome_<bool> holds(const Frame& frame, const asl::Condition& condition, const json::Value& input) const;
   Outcome_<bool> compare(const Frame& frame, const asl::Comparison& comparison,
                          const json::Value& input) const;
   void run_wait(Frame& frame, const asl::State& state);
   Outcome_<Timestamp> wait_until(const Frame& frame, const asl::Wait& wait, const json::Value& input) const;
+  Outcome_<Timestamp> wait_by_query(const Frame& frame, const asl::Wait& wait) const;
+  std::optional<Failure> fail_text(const Frame& frame, const asl::JsonataTemplate& query,
+                                   std::string_view field, std::optional<std::string>* out) const;
   void run_succeed(Frame& frame, const asl::State& state);
   void run_fail(Frame& frame, const asl::State& state);
   void run_task(Frame& frame, const asl::State& state);
@@ -106,6 +142,8 @@ class Step {
   void run_parallel(Frame& frame, const asl::State& state);
   void run_map(Frame& frame, const asl::State& state);
   void start_children(FrameNo parent_no, std::int64_t previous);
+  Outcome_<json::Value> map_items(const Frame& frame, const asl::State& state,
+                                  const json::Value& input) const;
   Outcome_<json::Value> item_input(const Frame& parent, const asl::Map& map, const Joining& join,
                                    std::uint32_t index) const;
   void child_finished(FrameNo child_no, json::Value output);
@@ -115,6 +153,13 @@ class Step {
   const Context& context_;
   Advance& out_;
   std::deque<FrameNo> queue_;
+  // The state entered last, and the event before its own: what an evaluation that fails at once follows.
+  struct Entry {
+    FrameNo frame = kNoFrame;
+    std::int64_t entered_event = 0;
+    std::int64_t previous_event = 0;
+  };
+  Entry entry_;
 };
 
 }  // namespace sortie::engine

@@ -2,7 +2,7 @@
 //
 // Each create, update or validate call of a recorded case is one row: AWS accepted the definition, or
 // answered InvalidDefinition or a list of diagnostics. A definition that AWS runs and Sortie does not yet
-// (JSONata, distributed Map) counts as "not supported yet", is listed, and is no failure.
+// (distributed Map) counts as "not supported yet", is listed, and is no failure.
 #include <gtest/gtest.h>
 
 #include <algorithm>

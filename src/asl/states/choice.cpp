@@ -93,7 +93,7 @@ constexpr FieldSpec kRuleFields[] = {
     {.name = "Next", .kind = FieldKind::kString, .required = true},
     {.name = "Assign", .kind = FieldKind::kObject},
     {.name = "Output", .language = FieldLanguage::kJsonata},
-    {.name = "Condition", .language = FieldLanguage::kJsonata},
+    {.name = "Condition", .kind = FieldKind::kBoolean, .language = FieldLanguage::kJsonata, .query = true},
 };
 
 void compile_literal(StateBuild& in, const Fields& fields, const ComparatorName& known, Comparison& out) {
@@ -177,6 +177,8 @@ void compile_rule(StateBuild& in, Choice& choice, const json::Value& value, cons
     if (!fields.is_written("Condition")) {
       in.diagnostics().schema(where, "These fields are required: [Condition]");
     }
+    rule.query = compile_query(in.diagnostics(), fields, "Condition");
+    rule.output = compile_query(in.diagnostics(), fields, "Output");
   } else {
     rule.condition = compile_condition(in, fields, 1);
   }

@@ -43,8 +43,10 @@ void compile_fail(StateBuild& in) {
   Fail fail;
   in.fields.exactly_one({"Error", "ErrorPath"}, false);
   in.fields.exactly_one({"Cause", "CausePath"}, false);
+  fail.error_query = compile_expression(in.diagnostics(), in.fields, "Error");
   fail.error = in.fields.text("Error");
   fail.error_path = compile_text_path(in, "ErrorPath");
+  fail.cause_query = compile_expression(in.diagnostics(), in.fields, "Cause");
   fail.cause = in.fields.text("Cause");
   fail.cause_path = compile_text_path(in, "CausePath");
   in.state.body = std::move(fail);

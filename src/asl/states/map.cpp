@@ -7,17 +7,17 @@ constexpr FieldSpec kMapFields[] = {
     {.name = "ItemProcessor", .kind = FieldKind::kObject},
     {.name = "Iterator", .kind = FieldKind::kObject},  // The older name.
     {.name = "ItemsPath", .kind = FieldKind::kString, .language = FieldLanguage::kJsonPath},
-    {.name = "Items", .language = FieldLanguage::kJsonata},
+    {.name = "Items", .kind = FieldKind::kArray, .language = FieldLanguage::kJsonata, .query = true},
     {.name = "ItemSelector"},
     {.name = "ItemReader", .kind = FieldKind::kObject},
     {.name = "ItemBatcher", .kind = FieldKind::kObject},
     {.name = "ResultWriter", .kind = FieldKind::kObject},
     {.name = "Label", .kind = FieldKind::kString},
-    {.name = "MaxConcurrency", .kind = FieldKind::kInteger, .min = 0},
+    {.name = "MaxConcurrency", .kind = FieldKind::kInteger, .min = 0, .query = true},
     {.name = "MaxConcurrencyPath", .kind = FieldKind::kString, .language = FieldLanguage::kJsonPath},
-    {.name = "ToleratedFailureCount", .kind = FieldKind::kInteger, .min = 0},
+    {.name = "ToleratedFailureCount", .kind = FieldKind::kInteger, .min = 0, .query = true},
     {.name = "ToleratedFailureCountPath", .kind = FieldKind::kString, .language = FieldLanguage::kJsonPath},
-    {.name = "ToleratedFailurePercentage", .kind = FieldKind::kNumber, .min = 0, .max = 100},
+    {.name = "ToleratedFailurePercentage", .kind = FieldKind::kNumber, .min = 0, .max = 100, .query = true},
     {.name = "ToleratedFailurePercentagePath",
      .kind = FieldKind::kString,
      .language = FieldLanguage::kJsonPath},
@@ -78,7 +78,7 @@ void compile_item_selector(StateBuild& in, Map& map) {
   const bool has_both = in.fields.is_written("ItemSelector") && in.fields.is_written("Parameters");
   if (has_both) in.fields.exactly_one({"ItemSelector", "Parameters"}, false);
   const std::string_view name = in.fields.is_written("ItemSelector") ? "ItemSelector" : "Parameters";
-  map.item_selector = compile_template(in.diagnostics(), in.fields, name);
+  map.item_selector = compile_either(in.diagnostics(), in.fields, name);
   in.state.parameters.reset();  // Map's Parameters shape each item, not the state's input.
 }
 
@@ -89,6 +89,7 @@ void compile_map(StateBuild& in) {
   if (items != nullptr && !in.is_jsonata() && items->as_string() != "$") {
     map.items_path.path = compile_reference_path(in, "ItemsPath");
   }
+  map.items = compile_query(in.diagnostics(), in.fields, "Items");
   compile_item_selector(in, map);
   map.max_concurrency = compile_number(in, "MaxConcurrency", "MaxConcurrencyPath");
   map.tolerated_failure_count = compile_number(in, "ToleratedFailureCount", "ToleratedFailureCountPath");

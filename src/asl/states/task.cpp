@@ -5,9 +5,9 @@ namespace {
 
 constexpr FieldSpec kTaskFields[] = {
     {.name = "Resource", .kind = FieldKind::kString, .required = true},
-    {.name = "TimeoutSeconds", .kind = FieldKind::kInteger, .min = 1, .max = kSecondsMax},
+    {.name = "TimeoutSeconds", .kind = FieldKind::kInteger, .min = 1, .max = kSecondsMax, .query = true},
     {.name = "TimeoutSecondsPath", .kind = FieldKind::kString, .language = FieldLanguage::kJsonPath},
-    {.name = "HeartbeatSeconds", .kind = FieldKind::kInteger, .min = 1, .max = kSecondsMax},
+    {.name = "HeartbeatSeconds", .kind = FieldKind::kInteger, .min = 1, .max = kSecondsMax, .query = true},
     {.name = "HeartbeatSecondsPath", .kind = FieldKind::kString, .language = FieldLanguage::kJsonPath},
     {.name = "Credentials", .kind = FieldKind::kObject},
 };
@@ -99,7 +99,7 @@ void compile_credentials(StateBuild& in, Task& task) {
     if (member.key.as_string() == "RoleArn" || member.key.as_string() == "RoleArn.$") continue;
     in.diagnostics().schema(where.member(member.key.as_string()), "Field is not supported");
   }
-  task.credentials = compile_template(in.diagnostics(), in.fields, "Credentials");
+  task.credentials = compile_either(in.diagnostics(), in.fields, "Credentials");
 }
 
 void compile_timeouts(StateBuild& in, Task& task) {

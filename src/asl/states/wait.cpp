@@ -4,7 +4,7 @@ namespace sortie::asl {
 namespace {
 
 constexpr FieldSpec kWaitFields[] = {
-    {.name = "Seconds", .kind = FieldKind::kInteger, .min = 0, .max = kSecondsMax},
+    {.name = "Seconds", .kind = FieldKind::kInteger, .min = 0, .max = kSecondsMax, .query = true},
     {.name = "SecondsPath", .kind = FieldKind::kString, .language = FieldLanguage::kJsonPath},
     {.name = "Timestamp", .kind = FieldKind::kString},
     {.name = "TimestampPath", .kind = FieldKind::kString, .language = FieldLanguage::kJsonPath},
@@ -16,7 +16,10 @@ void compile_wait(StateBuild& in) {
   wait.seconds = in.fields.integer("Seconds");
   wait.seconds_path = compile_reference_path(in, "SecondsPath");
   wait.timestamp_path = compile_reference_path(in, "TimestampPath");
-  if (const json::Value* text = in.fields.find("Timestamp"); text != nullptr && !in.is_jsonata()) {
+  wait.seconds_query = compile_expression(in.diagnostics(), in.fields, "Seconds");
+  wait.timestamp_query = compile_expression(in.diagnostics(), in.fields, "Timestamp");
+  const json::Value* text = in.fields.find("Timestamp");
+  if (text != nullptr && !(in.is_jsonata() && is_jsonata_expression(*text))) {
     Result<Timestamp> time = parse_rfc3339(text->as_string());
     if (time.ok()) {
       wait.timestamp = *time;

@@ -147,6 +147,16 @@ Outcome_<bool> Step::holds(const Frame& frame, const asl::Condition& condition,
   return condition.kind == Kind::kAnd;
 }
 
+Outcome_<bool> Step::rule_holds(const Frame& frame, const asl::ChoiceRule& rule,
+                                const json::Value& input) const {
+  if (!rule.query) return holds(frame, rule.condition, input);
+  Outcome_<json::Value> made = evaluate(frame, *rule.query, "Condition");
+  if (auto* failure = std::get_if<Failure>(&made)) return std::move(*failure);
+  const json::Value& value = std::get<json::Value>(made);
+  if (!value.is_bool()) return type_failure(frame, *rule.query, "Condition", "boolean", value);
+  return value.as_bool();
+}
+
 void Step::run_choice(Frame& frame, const asl::State& state) {
   const FrameNo no = frame.no;
   Outcome_<json::Value> selected = select(frame, state.input_path, frame.state_input);
@@ -154,12 +164,15 @@ void Step::run_choice(Frame& frame, const asl::State& state) {
   const json::Value& input = std::get<json::Value>(selected);
   const auto& choice = std::get<asl::Choice>(state.body);
   for (const asl::ChoiceRule& rule : choice.rules) {
-    Outcome_<bool> result = holds(frame, rule.condition, input);
+    Outcome_<bool> result = rule_holds(frame, rule, input);
     if (auto* failure = std::get_if<Failure>(&result)) return fail(no, std::move(*failure));
-    if (std::get<bool>(result)) return succeed(no, input, rule.assign, input, rule.next, false);
+    if (std::get<bool>(result)) {
+      return succeed(no, input, input, {rule.assign, rule.output, rule.next, false});
+    }
   }
-  if (choice.default_next != asl::kNoState)
-    return succeed(no, input, state.assign, input, choice.default_next, false);
+  if (choice.default_next != asl::kNoState) {
+    return succeed(no, input, input, {state.assign, state.output, choice.default_next, false});
+  }
   Failure failure = runtime_failure(
       frame, "Failed to transition out of the state. The state does not point to a next state.");
   failure.error = "States.NoChoiceMatched";

@@ -12,7 +12,7 @@ void Step::run_parallel(Frame& frame, const asl::State& state) {
   Joining join;
   join.input = std::get<json::Value>(input);
   if (state.parameters) {
-    Outcome_<json::Value> made = evaluate(frame, *state.parameters, join.input);
+    Outcome_<json::Value> made = evaluate(frame, *state.parameters, join.input, "Arguments");
     if (auto* failure = std::get_if<Failure>(&made)) return fail(no, std::move(*failure));
     join.input = std::get<json::Value>(std::move(made));
   }
@@ -26,6 +26,26 @@ void Step::run_parallel(Frame& frame, const asl::State& state) {
   start_children(no, started);
 }
 
+Outcome_<json::Value> Step::map_items(const Frame& frame, const asl::State& state,
+                                      const json::Value& input) const {
+  const auto& body = std::get<asl::Map>(state.body);
+  if (state.query_language == asl::QueryLanguage::kJsonata) {
+    if (!body.items) {
+      if (input.is_array()) return input;
+      return query_failure(frame, "Map state input must be an array but was: " + json::to_text(input), "");
+    }
+    Outcome_<json::Value> made = evaluate(frame, *body.items, "Items");
+    const auto* value = std::get_if<json::Value>(&made);
+    if (value == nullptr || value->is_array()) return made;
+    return type_failure(frame, *body.items, "Items", "array", *value);
+  }
+  Outcome_<json::Value> items = select(frame, body.items_path, input);
+  const auto* value = std::get_if<json::Value>(&items);
+  if (value == nullptr || value->is_array()) return items;
+  const std::string path = body.items_path.path ? body.items_path.path->text() : "$";
+  return runtime_failure(frame, "Reference path \"" + path + "\" must point to array.");
+}
+
 void Step::run_map(Frame& frame, const asl::State& state) {
   const FrameNo no = frame.no;
   const auto& body = std::get<asl::Map>(state.body);
@@ -33,13 +53,9 @@ void Step::run_map(Frame& frame, const asl::State& state) {
   if (auto* failure = std::get_if<Failure>(&selected)) return fail(no, std::move(*failure));
   Joining join;
   join.input = std::get<json::Value>(selected);
-  Outcome_<json::Value> items = select(frame, body.items_path, join.input);
+  Outcome_<json::Value> items = map_items(frame, state, join.input);
   if (auto* failure = std::get_if<Failure>(&items)) return fail(no, std::move(*failure));
   join.items = std::get<json::Value>(items);
-  if (!join.items.is_array()) {
-    const std::string path = body.items_path.path ? body.items_path.path->text() : "$";
-    return fail(no, runtime_failure(frame, "Reference path \"" + path + "\" must point to array."));
-  }
   Outcome_<std::optional<double>> wanted =
       number(frame, body.max_concurrency, join.input, "MaxConcurrencyPath");
   if (auto* failure = std::get_if<Failure>(&wanted)) return fail(no, std::move(*failure));
@@ -65,7 +81,7 @@ Outcome_<json::Value> Step::item_input(const Frame& parent, const asl::Map& map,
   if (!map.item_selector) return item;
   Frame seen = parent;  // As the parent sees the world, with this item in $$.Map.Item.
   seen.map_item = MapItem{index, item};
-  return evaluate(seen, *map.item_selector, join.input);
+  return evaluate(seen, *map.item_selector, join.input, "ItemSelector");
 }
 
 // Starts as many children as the concurrency allows; `previous` is the event they follow.

@@ -13,20 +13,31 @@ void Step::run_pass(Frame& frame, const asl::State& state) {
   if (pass.result) {
     result = *pass.result;
   } else if (state.parameters) {
-    Outcome_<json::Value> made = evaluate(frame, *state.parameters, result);
+    Outcome_<json::Value> made = evaluate(frame, *state.parameters, result, "Arguments");
     if (auto* failure = std::get_if<Failure>(&made)) return fail(no, std::move(*failure));
     result = std::get<json::Value>(std::move(made));
   }
   Outcome_<json::Value> placed = place_result(frame, state.result_path, frame.state_input, result);
   if (auto* failure = std::get_if<Failure>(&placed)) return fail(no, std::move(*failure));
-  succeed(no, std::get<json::Value>(std::move(placed)), state.assign, result, state.next, state.is_end);
+  succeed(no, std::get<json::Value>(std::move(placed)), result, exit_of(state));
 }
 
 void Step::run_succeed(Frame& frame, const asl::State& state) {
   const FrameNo no = frame.no;
   Outcome_<json::Value> input = select(frame, state.input_path, frame.state_input);
   if (auto* failure = std::get_if<Failure>(&input)) return fail(no, std::move(*failure));
-  succeed(no, std::get<json::Value>(std::move(input)), state.assign, frame.state_input, asl::kNoState, true);
+  succeed(no, std::get<json::Value>(std::move(input)), frame.state_input,
+          {state.assign, state.output, asl::kNoState, true});
+}
+
+std::optional<Failure> Step::fail_text(const Frame& frame, const asl::JsonataTemplate& query,
+                                       std::string_view field, std::optional<std::string>* out) const {
+  Outcome_<json::Value> made = evaluate(frame, query, field);
+  if (auto* bad = std::get_if<Failure>(&made)) return std::move(*bad);
+  const json::Value& value = std::get<json::Value>(made);
+  if (!value.is_string()) return type_failure(frame, query, field, "string", value);
+  *out = value.to_std_string();
+  return std::nullopt;
 }
 
 void Step::run_fail(Frame& frame, const asl::State& state) {
@@ -50,6 +61,16 @@ void Step::run_fail(Frame& frame, const asl::State& state) {
     *out = text.to_std_string();
     return std::nullopt;
   };
+  if (body.error_query) {
+    if (auto bad = fail_text(frame, *body.error_query, "Error", &failure.error)) {
+      return fail_flow(frame.no, *bad);
+    }
+  }
+  if (body.cause_query) {
+    if (auto bad = fail_text(frame, *body.cause_query, "Cause", &failure.cause)) {
+      return fail_flow(frame.no, *bad);
+    }
+  }
   if (auto bad = read(body.error_path, "ErrorPath", &failure.error)) return fail_flow(frame.no, *bad);
   if (auto bad = read(body.cause_path, "CausePath", &failure.cause)) return fail_flow(frame.no, *bad);
   fail_flow(frame.no, failure);

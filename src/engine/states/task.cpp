@@ -61,12 +61,12 @@ void Step::run_task(Frame& frame, const asl::State& state) {
   InTask task;
   task.parameters = input;
   if (state.parameters) {
-    Outcome_<json::Value> made = evaluate(frame, *state.parameters, input);
+    Outcome_<json::Value> made = evaluate(frame, *state.parameters, input, "Arguments");
     if (auto* failure = std::get_if<Failure>(&made)) return fail(no, std::move(*failure));
     task.parameters = std::get<json::Value>(std::move(made));
   }
   if (body.credentials) {
-    Outcome_<json::Value> made = evaluate(frame, *body.credentials, input);
+    Outcome_<json::Value> made = evaluate(frame, *body.credentials, input, "Credentials");
     if (auto* failure = std::get_if<Failure>(&made)) return fail(no, std::move(*failure));
     task.credentials = std::get<json::Value>(std::move(made));
   }
@@ -76,6 +76,11 @@ void Step::run_task(Frame& frame, const asl::State& state) {
     if (auto* failure = std::get_if<Failure>(&value)) return std::move(*failure);
     const auto number = std::get<std::optional<double>>(value);
     if (number && (*number < 1 || *number > static_cast<double>(kTimeoutSecondsMax))) {
+      if (field.query) {
+        name.remove_suffix(4);
+        return query_failure(frame, "The " + std::string(name) + " field has to be between 1 and 99999999.",
+                             name);
+      }
       return runtime_failure(frame, "The " + std::string(name) + " field has to be between 1 and 99999999.");
     }
     if (number) *out = static_cast<std::int64_t>(*number);

@@ -5,6 +5,33 @@
 
 namespace sortie::engine {
 
+Outcome_<Timestamp> Step::wait_by_query(const Frame& frame, const asl::Wait& wait) const {
+  const bool by_seconds = wait.seconds_query.has_value();
+  const asl::JsonataTemplate& query = by_seconds ? *wait.seconds_query : *wait.timestamp_query;
+  const std::string_view field = by_seconds ? "Seconds" : "Timestamp";
+  Outcome_<json::Value> made = evaluate(frame, query, field);
+  if (auto* failure = std::get_if<Failure>(&made)) return std::move(*failure);
+  const json::Value& value = std::get<json::Value>(made);
+  if (by_seconds) {
+    if (!value.is_number()) return type_failure(frame, query, field, "number", value);
+    if (!value.is_integer()) return type_failure(frame, query, field, "integer", value);
+    if (value.as_integer() < 0 || value.as_integer() > kTimeoutSecondsMax) {
+      return query_failure(
+          frame, "The Seconds field has to be between 0 and 99999999 but was: " + json::to_text(value),
+          field);
+    }
+    return context_.now.plus_ms(value.as_integer() * 1000);
+  }
+  if (!value.is_string()) return type_failure(frame, query, field, "string", value);
+  const Result<Timestamp> time = parse_rfc3339(value.as_string());
+  if (time) return *time;
+  return query_failure(frame,
+                       "The Timestamp field cannot be parsed as an ISO-8601 extended offset date-time format "
+                       "string: " +
+                           value.to_std_string(),
+                       field);
+}
+
 Outcome_<Timestamp> Step::wait_until(const Frame& frame, const asl::Wait& wait,
                                      const json::Value& input) const {
   const auto plain = [](const json::Value& value) {
@@ -12,6 +39,7 @@ Outcome_<Timestamp> Step::wait_until(const Frame& frame, const asl::Wait& wait,
   };
   if (wait.timestamp) return *wait.timestamp;
   if (wait.seconds) return context_.now.plus_ms(*wait.seconds * 1000);
+  if (wait.seconds_query || wait.timestamp_query) return wait_by_query(frame, wait);
   const bool by_seconds = wait.seconds_path.has_value();
   const intrinsic::Expression& path = by_seconds ? *wait.seconds_path : *wait.timestamp_path;
   const Outcome_<json::Value> found = evaluate(frame, path, input);
