@@ -80,13 +80,18 @@ Result<Client> Client::connect(const ClientOptions& options) {
   return client;
 }
 
+void Client::add_headers(io::HttpClientRequest& request, const char* accepted) const {
+  request.headers.add("Accept", accepted);
+  request.headers.add("X-Sortie-Client", "cli");  // The channel that the audit trail names.
+  if (!token_.empty()) request.headers.add("Authorization", "Bearer " + token_);
+}
+
 Result<io::HttpResponse> Client::exchange(const std::string& method, const std::string& path,
                                           const json::Value* body) const {
   io::HttpClientRequest request;
   request.method = method;
   request.url = url_ + path;
-  request.headers.add("Accept", "application/json");
-  if (!token_.empty()) request.headers.add("Authorization", "Bearer " + token_);
+  add_headers(request, "application/json");
   if (body != nullptr) {
     request.headers.add("Content-Type", "application/json");
     request.body = json::to_text(*body);
@@ -119,7 +124,7 @@ Result<json::Value> Client::send(const std::string& method, const std::string& p
 Result<std::string> Client::get_text(const std::string& path, std::string* next) const {
   io::HttpClientRequest request;
   request.url = url_ + path;
-  if (!token_.empty()) request.headers.add("Authorization", "Bearer " + token_);
+  add_headers(request, "application/json");
   request.response_bytes_max = 64 * 1024 * 1024;
   SORTIE_TRY(io::HttpResponse response, io::fetch_blocking(request));
   if (response.status >= 400) return error_of_answer(response);
@@ -130,8 +135,7 @@ Result<std::string> Client::get_text(const std::string& path, std::string* next)
 Status Client::stream(const std::string& path, const std::function<bool(std::string_view)>& on_line) const {
   io::HttpClientRequest request;
   request.url = url_ + path;
-  request.headers.add("Accept", "text/event-stream");
-  if (!token_.empty()) request.headers.add("Authorization", "Bearer " + token_);
+  add_headers(request, "text/event-stream");
   request.timeout_ms = 0;
   const Result<io::HttpResponse> response = io::fetch_blocking(request, on_line);
   if (!response) return response.error();

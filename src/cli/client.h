@@ -8,7 +8,7 @@
 #include <string>
 
 #include "base/result.h"
-#include "io/http_message.h"
+#include "io/http_client.h"
 #include "json/value.h"
 
 namespace sortie::cli {
@@ -43,6 +43,7 @@ class Client {
 
  private:
   Result<json::Value> send(const std::string& method, const std::string& path, const json::Value* body) const;
+  void add_headers(io::HttpClientRequest& request, const char* accepted) const;
   Result<io::HttpResponse> exchange(const std::string& method, const std::string& path,
                                     const json::Value* body) const;
 

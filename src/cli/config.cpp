@@ -28,7 +28,7 @@ class ConfigReader {
       return complain("", "sortie.yaml has to hold keys", "write it like `aws: {region: us-east-1}`");
     check_keys(
         "", {"aws", "accounts", "approvals", "hooks", "connectors", "functions", "defaults", "compatibility",
-             "retention", "data", "listen", "tls", "allow_plain_http", "event_sources", "metrics"});
+             "retention", "data", "listen", "tls", "allow_plain_http", "event_sources", "metrics", "traces"});
     read_aws();
     each_text("/accounts", [&](const std::string& account, const std::string& pointer) {
       if (!is_account(account))
@@ -48,6 +48,9 @@ class ConfigReader {
     check_keys("/metrics", {"open", "token"});
     flag("/metrics/open", &config_.metrics_open);
     secret("/metrics/token", &config_.metrics_token);
+    check_keys("/traces", {"endpoint", "token"});
+    url("/traces/endpoint", &config_.traces_endpoint);
+    secret("/traces/token", &config_.traces_token);
     check_keys("/functions", {"sandbox", "workers_max", "concurrency_max"});
     if (const auto mode = choice("/functions/sandbox", {"required", "preferred", "off"}))
       config_.sandbox = *mode;
@@ -67,13 +70,7 @@ class ConfigReader {
       config_.account = "123456789012";
     }
     text("/aws/region", &config_.region);
-    text("/aws/endpoint_url", &config_.endpoint_url);
-    const bool is_url =
-        config_.endpoint_url.starts_with("http://") || config_.endpoint_url.starts_with("https://");
-    if (!config_.endpoint_url.empty() && !is_url) {
-      complain("/aws/endpoint_url", "'" + config_.endpoint_url + "' is no URL",
-               "begin it with http:// or https://");
-    }
+    url("/aws/endpoint_url", &config_.endpoint_url);
   }
 
   const json::Value& at(std::string_view pointer) const {
@@ -113,6 +110,12 @@ class ConfigReader {
     if (!value.is_string())
       return complain(pointer, pointer.substr(1) + " has to be text", "put it in quotes");
     *out = value.to_std_string();
+  }
+
+  void url(const std::string& pointer, std::string* out) {
+    text(pointer, out);
+    if (out->empty() || out->starts_with("http://") || out->starts_with("https://")) return;
+    complain(pointer, "'" + *out + "' is no URL", "begin it with http:// or https://");
   }
 
   void secret(const std::string& pointer, std::string* out) {

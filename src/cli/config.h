@@ -33,6 +33,8 @@ struct Config {
   std::vector<std::string> event_sources;  // aws.* sources that account keys may put; people always may.
   bool metrics_open = false;               // /metrics without a token on loopback.
   std::string metrics_token;               // env:NAME or file:PATH
+  std::string traces_endpoint;             // Base URL of an OpenTelemetry collector (OTLP/HTTP); empty: none.
+  std::string traces_token;                // env:NAME or file:PATH; its bearer token.
   std::int64_t keep_executions_ms = 90LL * 24 * 3600 * 1000;
   std::int64_t keep_events_ms = 90LL * 24 * 3600 * 1000;
 };

@@ -15,6 +15,7 @@
 #include "cli/config.h"
 #include "cli/installation.h"
 #include "cli/project.h"
+#include "cli/telemetry.h"
 #include "events/webhook.h"
 #include "integrations/aws.h"
 #include "integrations/dispatcher.h"
@@ -108,6 +109,8 @@ class ServerApp {
   std::map<std::string, events::Hook, std::less<>> hooks_;
   std::string fingerprint_;
   std::shared_ptr<void> approval_observer_, execution_observer_;
+  std::unique_ptr<TraceExporter> traces_;
+  std::unique_ptr<Telemetry> telemetry_;
 };
 
 // Runs `serve` or `dev` until SIGTERM or SIGINT; answers the exit code.

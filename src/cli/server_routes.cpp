@@ -119,6 +119,15 @@ void ServerApp::make_routes() {
   add_operator_routes();
   add_event_routes();
   add_metrics();
+  execution_observer_ = runtime_->observe([this](const runtime::ExecutionChange& change) {
+    stream_->publish_latest("execution", change.execution_arn,
+                            json::Value::object({{"arn", change.execution_arn},
+                                                 {"status", api::status_name(change.status)},
+                                                 {"last_event_id", change.last_event_id}}));
+  });
+  approval_observer_ = approvals_->observe([this](const response::Approval& approval) {
+    stream_->publish("approval", json::Value::object({{"id", approval.id}}));
+  });
 }
 
 void ServerApp::add_plain_routes() {
@@ -240,71 +249,6 @@ void ServerApp::add_operator_routes() {
                               if (!*status) return responder->send(api::rest_error(status->error()));
                               responder->send(api::rest_answer(json::Value::object({{"file", path}})));
                             });
-  });
-}
-
-void ServerApp::add_metrics() {
-  api_->metrics().add_source([this](std::vector<api::Metrics::Sample>& out) {
-    const auto gauge = [&](const char* name, double value, const char* help) {
-      out.push_back({name, "", value, false, help});
-    };
-    const auto counter = [&](const char* name, double value, const char* help) {
-      out.push_back({name, "", value, true, help});
-    };
-    const runtime::Runtime::Figures runtime = runtime_->figures();
-    gauge("sortie_executions_open", static_cast<double>(runtime.open_executions), "Executions that run.");
-    gauge("sortie_executions_in_memory", static_cast<double>(runtime.in_memory),
-          "Open executions held in memory.");
-    gauge("sortie_timers", static_cast<double>(runtime.timers), "Timers that are armed.");
-    gauge("sortie_stimuli_waiting", static_cast<double>(runtime.mailbox), "Stimuli that wait for a commit.");
-    counter("sortie_transitions_total", static_cast<double>(runtime.transitions), "States entered.");
-    counter("sortie_executions_started_total", static_cast<double>(runtime.started), "Executions started.");
-    counter("sortie_executions_ended_total", static_cast<double>(runtime.ended), "Executions ended.");
-    counter("sortie_commit_failures_total", static_cast<double>(runtime.commit_failures),
-            "Commits that failed.");
-    const store::StoreFigures store = store_->figures();
-    counter("sortie_store_commits_total", static_cast<double>(store.commits), "Commits of the store.");
-    counter("sortie_store_bytes_written_total", static_cast<double>(store.bytes_written),
-            "Bytes handed to the disk.");
-    gauge("sortie_store_overlay_bytes", static_cast<double>(store.overlay_bytes),
-          "Journalled and not yet in tables.");
-    gauge("sortie_store_file_bytes", static_cast<double>(store.file_bytes), "Size of the store.");
-    const functions::FunctionService::Figures functions = functions_->figures();
-    gauge("sortie_function_workers", static_cast<double>(functions.workers), "Warm worker processes.");
-    counter("sortie_function_invocations_total", static_cast<double>(functions.invocations), "Invocations.");
-    counter("sortie_function_errors_total", static_cast<double>(functions.errors),
-            "Invocations that failed.");
-    const events::EventBus::Figures bus = bus_->figures();
-    counter("sortie_events_accepted_total", static_cast<double>(bus.accepted), "Events accepted.");
-    gauge("sortie_deliveries_pending", static_cast<double>(bus.pending_deliveries),
-          "Deliveries not made yet.");
-    gauge("sortie_approvals_pending", static_cast<double>(approvals_->figures().pending),
-          "Approvals that wait for people.");
-  });
-  api_->router().add("GET", "/metrics", [this](api::RouteCall call) {
-    const bool local = call.request.peer_address.starts_with("127.") || call.request.peer_address == "::1";
-    bool allowed = config_.metrics_open && local;
-    const std::string_view authorization = call.request.headers.get("Authorization");
-    if (!allowed && authorization.starts_with("Bearer ")) {
-      const std::string_view token = authorization.substr(7);
-      const Result<std::string> wanted = resolve_secret(config_.metrics_token, config_.folder);
-      allowed = (wanted.ok() && constant_time_equal(token, *wanted)) ||
-                people_->find_by_token(token).has_value() ||
-                (!operator_token_.empty() && constant_time_equal(token, operator_token_));
-    }
-    if (!allowed) {
-      return call.responder->send({401, {{"WWW-Authenticate", "Bearer"}}, "metrics need a bearer token\n"});
-    }
-    call.responder->send({200, {{"Content-Type", "text/plain; version=0.0.4"}}, api_->metrics().text()});
-  });
-  execution_observer_ = runtime_->observe([this](const runtime::ExecutionChange& change) {
-    stream_->publish_latest("execution", change.execution_arn,
-                            json::Value::object({{"arn", change.execution_arn},
-                                                 {"status", api::status_name(change.status)},
-                                                 {"last_event_id", change.last_event_id}}));
-  });
-  approval_observer_ = approvals_->observe([this](const response::Approval& approval) {
-    stream_->publish("approval", json::Value::object({{"id", approval.id}}));
   });
 }
 

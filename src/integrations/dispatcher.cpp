@@ -9,23 +9,35 @@ struct Dispatcher::Core {
   Loop& loop;
   runtime::Runtime* runtime = nullptr;  // Null before attach() and after stop().
   std::map<runtime::AttemptKey, std::shared_ptr<Report::State>> orders;
+  std::function<void(const AttemptEnd&)> observer;
 };
 
 struct Report::State {
   std::weak_ptr<Dispatcher::Core> core;
-  runtime::AttemptKey key;
-  asl::TaskPattern pattern = asl::TaskPattern::kRequestResponse;
+  runtime::TaskOrder order;  // Without its parameters and credentials: those are the integration's alone.
+  std::string function;
+  Timestamp started_at;
   bool wanted = true;
 
   using Deliver = std::function<void(runtime::Runtime&, const runtime::AttemptKey&)>;
-  void post(bool is_last, Deliver deliver) {
+  void post(Deliver deliver) {
+    if (const std::shared_ptr<Dispatcher::Core> alive = core.lock(); wanted && alive != nullptr)
+      send(*alive, std::move(deliver));
+  }
+  void post_last(AttemptEnd::Outcome outcome, std::string_view error, const json::Value& output,
+                 Deliver deliver) {
     const std::shared_ptr<Dispatcher::Core> alive = core.lock();
     if (!wanted || alive == nullptr) return;
-    if (is_last) {
-      wanted = false;
-      alive->orders.erase(key);
-    }
-    alive->loop.post([core = core, key = key, deliver = std::move(deliver)] {
+    wanted = false;
+    alive->orders.erase(order.key);
+    if (alive->observer)
+      alive->observer({order, function, outcome, started_at, alive->loop.now(), error, output});
+    send(*alive, std::move(deliver));
+  }
+
+ private:
+  void send(Dispatcher::Core& alive, Deliver deliver) {
+    alive.loop.post([core = core, key = order.key, deliver = std::move(deliver)] {
       const std::shared_ptr<Dispatcher::Core> still = core.lock();
       if (still != nullptr && still->runtime != nullptr) deliver(*still->runtime, key);
     });
@@ -33,27 +45,27 @@ struct Report::State {
 };
 
 void Report::submitted(json::Value output) const {
+  const auto deliver = [output](auto& runtime, const auto& key) { runtime.task_submitted(key, output); };
+  if (state_->order.resource.pattern != asl::TaskPattern::kWaitForTaskToken) return state_->post(deliver);
   // What waits for its token waits for people or programs; here is nothing left to do.
-  const bool is_last = state_->pattern == asl::TaskPattern::kWaitForTaskToken;
-  state_->post(is_last, [output = std::move(output)](auto& runtime, const auto& key) {
-    runtime.task_submitted(key, output);
-  });
+  state_->post_last(AttemptEnd::Outcome::kHandedOver, "", output, deliver);
 }
 
 void Report::succeeded(json::Value output) const {
-  state_->post(true, [output = std::move(output)](auto& runtime, const auto& key) {
-    runtime.task_succeeded(key, output);
-  });
+  state_->post_last(AttemptEnd::Outcome::kSucceeded, "", output,
+                    [output](auto& runtime, const auto& key) { runtime.task_succeeded(key, output); });
 }
 
 void Report::failed(std::string error, std::string cause) const {
-  state_->post(true, [error = std::move(error), cause = std::move(cause)](auto& runtime, const auto& key) {
-    runtime.task_failed(key, error, cause);
-  });
+  state_->post_last(AttemptEnd::Outcome::kFailed, error, json::Value(),
+                    [error, cause = std::move(cause)](auto& runtime, const auto& key) {
+                      runtime.task_failed(key, error, cause);
+                    });
 }
 
 void Report::answered(json::Value output) const {
-  if (state_->pattern == asl::TaskPattern::kWaitForTaskToken) return submitted(std::move(output));
+  if (state_->order.resource.pattern == asl::TaskPattern::kWaitForTaskToken)
+    return submitted(std::move(output));
   succeeded(std::move(output));
 }
 
@@ -63,7 +75,7 @@ std::string action_of(const asl::TaskResource& resource) {
   return resource.resource.substr(0, resource.resource.find('.'));
 }
 
-Dispatcher::Dispatcher(Loop& loop) : core_(std::make_shared<Core>(Core{loop, nullptr, {}})) {}
+Dispatcher::Dispatcher(Loop& loop) : core_(std::make_shared<Core>(Core{loop, nullptr, {}, {}})) {}
 
 Dispatcher::~Dispatcher() { stop(); }
 
@@ -72,6 +84,10 @@ void Dispatcher::add(std::string kind, Integration& integration) {
 }
 
 void Dispatcher::attach(runtime::Runtime& runtime) { core_->runtime = &runtime; }
+
+void Dispatcher::observe(std::function<void(const AttemptEnd&)> observer) {
+  core_->observer = std::move(observer);
+}
 
 void Dispatcher::stop() {
   core_->runtime = nullptr;
@@ -94,8 +110,12 @@ void Dispatcher::dispatch(runtime::TaskOrder order) {
   if (core_->runtime == nullptr || core_->orders.count(order.key) != 0) return;
   auto state = std::make_shared<Report::State>();
   state->core = core_;
-  state->key = order.key;
-  state->pattern = order.resource.pattern;
+  state->started_at = core_->loop.now();
+  state->order = order;
+  if (const json::Value& function = order.parameters.get("FunctionName"); function.is_string())
+    state->function = function.to_std_string();
+  state->order.parameters = state->order.credentials = json::Value();
+  state->order.task_token.clear();
   core_->orders[order.key] = state;
   const Report report(state);
   Integration* integration = find(order.resource);

@@ -47,6 +47,17 @@ class Integration {
   virtual void cancel(const runtime::AttemptKey& key) = 0;
 };
 
+// One attempt that ended here, or was handed over to whoever holds its task token; for metrics and traces.
+struct AttemptEnd {
+  enum class Outcome { kSucceeded, kFailed, kHandedOver };
+  const runtime::TaskOrder& order;  // Without its parameters, credentials and token.
+  std::string_view function;        // What its parameters name as FunctionName, if anything.
+  Outcome outcome;
+  Timestamp started_at, ended_at;
+  std::string_view error;     // Of a failed one: its error name.
+  const json::Value& output;  // Of a succeeded one.
+};
+
 // "sendMessage" of "sendMessage.waitForTaskToken".
 std::string action_of(const asl::TaskResource& resource);
 
@@ -60,6 +71,8 @@ class Dispatcher final : public runtime::TaskDispatcher {
   void add(std::string kind, Integration& integration);
   void attach(runtime::Runtime& runtime);  // Before the runtime recovers.
   void stop();                             // No report leaves any more, no order is started.
+  // Called for each report that is an attempt's last, before the runtime hears of it. One observer.
+  void observe(std::function<void(const AttemptEnd&)> observer);
 
   void dispatch(runtime::TaskOrder order) override;
   void cancel(const runtime::AttemptKey& key) override;

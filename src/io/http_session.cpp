@@ -22,8 +22,8 @@ constexpr std::size_t kUnsentBytesMax = 4 * 1024 * 1024;  // No further request 
 constexpr std::size_t kLingerBytesMax = 64 * 1024 * 1024;
 constexpr std::int64_t kLingerMs = 2'000;
 constexpr std::size_t kProgressBytes = 16 * 1024;  // A body that moves this much gets new time.
-// The least that is still missing of an unfinished chunked body ("0" and two line ends). Beast 1.81 asserts that
-// it sees this much when it looks at a last chunk for the second time.
+// The least that is still missing of an unfinished chunked body ("0" and two line ends). Beast 1.81 asserts
+// that it sees this much when it looks at a last chunk for the second time.
 constexpr std::size_t kChunkedEndBytes = 5;
 
 bool is_header_text(std::string_view text) {

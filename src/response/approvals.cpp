@@ -348,9 +348,11 @@ std::shared_ptr<void> Approvals::observe(std::function<void(const Approval&)> ca
 Approvals::Figures Approvals::figures() const {
   figures_.pending = 0;
   figures_.oldest_age_ms = 0;
+  figures_.pending_by_policy.clear();
   for (const auto& [id, open] : open_) {
     if (!open.durable) continue;
     ++figures_.pending;
+    ++figures_.pending_by_policy[open.approval.policy.name];
     const std::int64_t age = loop_.now().ms - open.approval.requested_at.ms;
     figures_.oldest_age_ms = std::max(figures_.oldest_age_ms, age);
   }

@@ -98,6 +98,7 @@ class Approvals final : public integrations::ApprovalDesk {
 
   struct Figures {
     std::size_t pending = 0;
+    std::map<std::string, std::size_t> pending_by_policy;
     std::int64_t oldest_age_ms = 0;
     std::uint64_t requested = 0, approved = 0, rejected = 0, expired = 0, refused = 0;
   };

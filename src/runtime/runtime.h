@@ -126,6 +126,8 @@ struct ExecutionChange {
   std::string execution_arn;
   store::ExecutionStatus status;
   std::int64_t last_event_id = 0;
+  bool began = false;  // This commit started it.
+  Timestamp started_at, stopped_at;
 };
 
 struct ActivityTask {

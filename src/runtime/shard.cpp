@@ -112,6 +112,7 @@ void Shard::post(store::ExecutionNo no, Mail mail) {
 
 Shard::Decision Shard::decide(LiveExecution& live, store::Batch& batch) {
   Decision decision;
+  decision.began = !live.started;
   std::set<engine::FrameNo> touched, gone;
   std::vector<engine::HistoryEvent> events;
   const engine::Context now = context(live);
@@ -236,7 +237,8 @@ void Shard::release(LiveExecution& live, Decision& decision) {
     live.mailbox.push_front({engine::Continue{decision.ready}, {}, nullptr});
     ++mails_;
   }
-  const ExecutionChange change{live.state.arn, status_of(live.state.outcome), decision.last_event_id};
+  const ExecutionChange change{live.state.arn, status_of(live.state.outcome), decision.last_event_id,
+                               decision.began, live.state.started_at,         live.state.stopped_at};
   const bool over = decision.ended;
   for (auto& [mail, applied] : decision.mails) {
     if (mail.reply) mail.reply(Status(), applied);

@@ -72,6 +72,7 @@ class Shard {
     std::vector<engine::FrameNo> ready;
     std::vector<TimerEntry> timers;
     std::int64_t last_event_id = 0;
+    bool began = false;
     bool ended = false;
     std::uint64_t transitions = 0;
   };

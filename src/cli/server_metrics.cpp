@@ -1,0 +1,74 @@
+// /metrics, and what feeds it: the figures of the parts, and Telemetry for what happens.
+#include "base/hash.h"
+#include "cli/server_app.h"
+#include "cli/telemetry.h"
+
+namespace sortie::cli {
+
+void ServerApp::add_metrics() {
+  api_->metrics().add_source([this](std::vector<api::Metrics::Sample>& out) {
+    const auto gauge = [&](const char* name, double value, const char* help) {
+      out.push_back({name, "", value, false, help});
+    };
+    const auto counter = [&](const char* name, double value, const char* help) {
+      out.push_back({name, "", value, true, help});
+    };
+    const runtime::Runtime::Figures runtime = runtime_->figures();
+    gauge("sortie_executions_open", static_cast<double>(runtime.open_executions), "Executions that run.");
+    gauge("sortie_executions_in_memory", static_cast<double>(runtime.in_memory),
+          "Open executions held in memory.");
+    gauge("sortie_timers", static_cast<double>(runtime.timers), "Timers that are armed.");
+    gauge("sortie_stimuli_waiting", static_cast<double>(runtime.mailbox), "Stimuli that wait for a commit.");
+    counter("sortie_transitions_total", static_cast<double>(runtime.transitions), "States entered.");
+    counter("sortie_commit_failures_total", static_cast<double>(runtime.commit_failures),
+            "Commits that failed.");
+    const store::StoreFigures store = store_->figures();
+    counter("sortie_store_commits_total", static_cast<double>(store.commits), "Commits of the store.");
+    counter("sortie_store_bytes_written_total", static_cast<double>(store.bytes_written),
+            "Bytes handed to the disk.");
+    gauge("sortie_store_overlay_bytes", static_cast<double>(store.overlay_bytes),
+          "Journalled and not yet in tables.");
+    gauge("sortie_store_file_bytes", static_cast<double>(store.file_bytes), "Size of the store.");
+    const functions::FunctionService::Figures functions = functions_->figures();
+    gauge("sortie_function_workers", static_cast<double>(functions.workers), "Warm worker processes.");
+    counter("sortie_function_invocations_total", static_cast<double>(functions.invocations), "Invocations.");
+    counter("sortie_function_errors_total", static_cast<double>(functions.errors),
+            "Invocations that failed.");
+    const events::EventBus::Figures bus = bus_->figures();
+    counter("sortie_events_accepted_total", static_cast<double>(bus.accepted), "Events accepted.");
+    gauge("sortie_deliveries_pending", static_cast<double>(bus.pending_deliveries),
+          "Deliveries not made yet.");
+    out.push_back({"sortie_build_info", api::Metrics::label("version", kVersion), 1, false,
+                   "Always 1; which version this is."});
+  });
+  api_->router().add("GET", "/metrics", [this](api::RouteCall call) {
+    const bool local = call.request.peer_address.starts_with("127.") || call.request.peer_address == "::1";
+    bool allowed = config_.metrics_open && local;
+    const std::string_view authorization = call.request.headers.get("Authorization");
+    if (!allowed && authorization.starts_with("Bearer ")) {
+      const std::string_view token = authorization.substr(7);
+      const Result<std::string> wanted = resolve_secret(config_.metrics_token, config_.folder);
+      allowed = (wanted.ok() && constant_time_equal(token, *wanted)) ||
+                people_->find_by_token(token).has_value() ||
+                (!operator_token_.empty() && constant_time_equal(token, operator_token_));
+    }
+    if (!allowed) {
+      return call.responder->send({401, {{"WWW-Authenticate", "Bearer"}}, "metrics need a bearer token\n"});
+    }
+    call.responder->send({200, {{"Content-Type", "text/plain; version=0.0.4"}}, api_->metrics().text()});
+  });
+  if (!config_.traces_endpoint.empty()) {
+    const Result<std::string> token = config_.traces_token.empty()
+                                          ? Result<std::string>(std::string())
+                                          : resolve_secret(config_.traces_token, config_.folder);
+    if (!token) tell({token.error()});
+    if (token) traces_ = std::make_unique<TraceExporter>(loop_, config_.traces_endpoint, *token);
+  }
+  telemetry_ = std::make_unique<Telemetry>(loop_, api_->metrics(), traces_.get());
+  telemetry_->watch(*runtime_);
+  telemetry_->watch(*dispatcher_);
+  telemetry_->watch(*bus_);
+  telemetry_->watch(*approvals_);
+}
+
+}  // namespace sortie::cli
