@@ -49,7 +49,7 @@ StatesApi::StatesApi(StatesServices services, StatesOptions options)
 
 const std::pair<std::string_view, StatesApi::Operation>* StatesApi::find_operation(std::string_view name) {
   using S = StatesApi;
-  static const std::array<std::pair<std::string_view, Operation>, 24> kOperations = {{
+  static const std::vector<std::pair<std::string_view, Operation>> kOperations = {
       {"CreateStateMachine", &S::create_state_machine},
       {"UpdateStateMachine", &S::update_state_machine},
       {"DeleteStateMachine", &S::delete_state_machine},
@@ -74,7 +74,15 @@ const std::pair<std::string_view, StatesApi::Operation>* StatesApi::find_operati
       {"TagResource", &S::tag_resource},
       {"UntagResource", &S::untag_resource},
       {"ListTagsForResource", &S::list_tags},
-  }};
+      {"PublishStateMachineVersion", &S::publish_state_machine_version},
+      {"DeleteStateMachineVersion", &S::delete_state_machine_version},
+      {"ListStateMachineVersions", &S::list_state_machine_versions},
+      {"CreateStateMachineAlias", &S::create_state_machine_alias},
+      {"UpdateStateMachineAlias", &S::update_state_machine_alias},
+      {"DeleteStateMachineAlias", &S::delete_state_machine_alias},
+      {"DescribeStateMachineAlias", &S::describe_state_machine_alias},
+      {"ListStateMachineAliases", &S::list_state_machine_aliases},
+  };
   const auto found = std::find_if(kOperations.begin(), kOperations.end(),
                                   [&](const auto& entry) { return entry.first == name; });
   return found == kOperations.end() ? nullptr : &*found;
@@ -120,6 +128,25 @@ Result<runtime::StateMachineRecord> StatesApi::find_machine(const AwsCall& call,
                  ""};
   }
   return *std::move(record);
+}
+
+Result<runtime::StateMachineRecord> StatesApi::find_startable(const AwsCall& call, const std::string& arn) {
+  if (runtime::split_qualified_arn(arn).is_alias()) {
+    const auto alias = services_.runtime.find_alias(arn);
+    if (alias && !alias->routes.empty()) {
+      Result<runtime::StateMachineRecord> version = find_machine(call, alias->routes[0].version_arn);
+      if (version || version.error().code != "StateMachineDoesNotExist") return version;
+    }
+  }
+  return find_machine(call, arn);
+}
+
+Result<runtime::StateMachineRecord> StatesApi::find_unqualified_machine(const AwsCall& call,
+                                                                        std::string_view arn) {
+  SORTIE_TRY(runtime::StateMachineRecord record, find_machine(call, arn));
+  if (runtime::split_qualified_arn(arn).qualifier.empty()) return record;
+  return Error{"StateMachineDoesNotExist", "State Machine Does Not Exist: '" + std::string(arn) + "'", "",
+               ""};
 }
 
 Status check_execution_arn(const AwsCall& call, std::string_view arn) {

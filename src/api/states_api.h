@@ -3,7 +3,7 @@
 // Runtime, and renders the answer in wire form. Every answer that says something was done is given after it
 // became durable.
 //
-// What is not built yet (versions, aliases, redrive, map runs, TestState, EXPRESS executions) answers
+// What is not built yet (redrive, map runs, TestState, EXPRESS executions) answers
 // "UnsupportedOperationException" and does nothing. A caller sees its own account only.
 //
 // Activities are documents of kind "activity" (key: the ARN); the Runtime only knows their ARNs.
@@ -57,7 +57,7 @@ class StatesApi final : public AwsService {
 
   // states_machines.cpp
   void create_state_machine(const AwsCall& call, AwsReply reply);
-  void create_checked(const AwsCall& call, const std::string& arn, AwsReply reply);
+  void create_in_turn(runtime::StateMachineRecord record, const AwsCall& call, AwsReply reply);
   void update_state_machine(const AwsCall& call, AwsReply reply);
   void update_checked(const AwsCall& call, const std::string& arn, AwsReply reply);
   void delete_state_machine(const AwsCall& call, AwsReply reply);
@@ -66,6 +66,31 @@ class StatesApi final : public AwsService {
   void list_state_machines(const AwsCall& call, AwsReply reply);
   void validate_definition(const AwsCall& call, AwsReply reply);
   Status check_definition(std::string_view definition, std::string_view type) const;
+
+  // The record of a machine itself: a version's or alias's ARN names no machine that could be changed.
+  Result<runtime::StateMachineRecord> find_unqualified_machine(const AwsCall& call, std::string_view arn);
+  // Answers with `answer` and the version's ARN, once the record and, if asked for, the version are durable.
+  void save_machine(runtime::StateMachineRecord record, const AwsCall& call, bool changed, AwsReply reply,
+                    std::function<json::ObjectBuilder(const runtime::StateMachineRecord&)> answer);
+
+  // states_versions.cpp
+  void publish_state_machine_version(const AwsCall& call, AwsReply reply);
+  void delete_state_machine_version(const AwsCall& call, AwsReply reply);
+  void list_state_machine_versions(const AwsCall& call, AwsReply reply);
+  std::optional<runtime::StateMachineRecord> version_of_revision(
+      const runtime::StateMachineRecord& machine) const;
+  // Writes the record and a new version of it together.
+  void publish_record(runtime::StateMachineRecord machine, std::string description, const Actor& actor,
+                      std::function<void(Result<runtime::StateMachineRecord>)> done);
+
+  // states_aliases.cpp
+  void create_state_machine_alias(const AwsCall& call, AwsReply reply);
+  void update_state_machine_alias(const AwsCall& call, AwsReply reply);
+  void delete_state_machine_alias(const AwsCall& call, AwsReply reply);
+  void describe_state_machine_alias(const AwsCall& call, AwsReply reply);
+  void list_state_machine_aliases(const AwsCall& call, AwsReply reply);
+  Status check_routes(const AwsCall& call, const std::vector<runtime::AliasRecord::Route>& routes);
+  Result<runtime::AliasRecord> find_alias(const AwsCall& call, const std::string& arn);
 
   // states_executions.cpp
   void start_execution(const AwsCall& call, AwsReply reply);
@@ -96,6 +121,8 @@ class StatesApi final : public AwsService {
 
   void not_built_yet(const AwsCall& call, AwsReply reply);
   Result<runtime::StateMachineRecord> find_machine(const AwsCall& call, std::string_view arn);
+  // The same for what an execution can be started by; an alias gives one of the versions it routes to.
+  Result<runtime::StateMachineRecord> find_startable(const AwsCall& call, const std::string& arn);
   // Runs `change` when no other change of this ARN is under way; the reply ends it.
   void in_turn(const std::string& arn, AwsReply reply, std::function<void(AwsReply)> change);
   void save_document(std::string kind, std::string key, const json::Value& value,

@@ -14,6 +14,7 @@ namespace {
 
 constexpr std::uint32_t kInputDepthMax = 1000;
 // A page of history ends here even when fewer events were asked for: 1,000 events of 256 KB are no answer.
+constexpr std::size_t kFilteredRowsMax = 5'000;
 constexpr std::size_t kHistoryPageBytesMax = 6 * 1024 * 1024;
 
 Error no_such_execution_or(const Error& error, std::string_view arn) {
@@ -54,18 +55,24 @@ json::Value describe_json(const runtime::ExecutionDescription& execution, bool w
   if (!execution.trace_header.empty()) out.append("traceHeader", execution.trace_header);
   if (execution.error) out.append("error", *execution.error);
   if (execution.cause) out.append("cause", *execution.cause);
+  if (!execution.version_arn.empty()) out.append("stateMachineVersionArn", execution.version_arn);
+  if (!execution.alias_arn.empty()) out.append("stateMachineAliasArn", execution.alias_arn);
   append_redrive(out, execution.status, execution.redrive_count);
   return out.build();
 }
 
-json::Value execution_item(const store::ExecutionRow& row) {
+json::Value execution_item(const runtime::ExecutionSummary& summary) {
+  const store::ExecutionRow& row = summary.row;
   json::ObjectBuilder out;
   out.append("executionArn", row.arn)
       .append("stateMachineArn", row.state_machine_arn)
       .append("name", row.name);
   out.append("status", status_name(row.status)).append("startDate", epoch_seconds(row.started_at));
   if (row.status != store::ExecutionStatus::kRunning) out.append("stopDate", epoch_seconds(row.stopped_at));
-  out.append("redriveCount", 0);
+  if (!summary.version_arn.empty()) out.append("stateMachineVersionArn", summary.version_arn);
+  if (!summary.alias_arn.empty()) out.append("stateMachineAliasArn", summary.alias_arn);
+  out.append("redriveCount", summary.redrive_count);
+  if (summary.redrive_count > 0) out.append("redriveDate", epoch_seconds(summary.redriven_at));
   return out.build();
 }
 
@@ -94,7 +101,7 @@ void StatesApi::start_execution(const AwsCall& call, AwsReply reply) {
   if (!request.name.empty()) {
     if (Status status = check_states_name(request.name); !status) return reply(status.error());
   }
-  const Result<runtime::StateMachineRecord> machine = find_machine(call, arn);
+  const Result<runtime::StateMachineRecord> machine = find_startable(call, arn);
   if (!machine) return reply(machine.error());
   if (machine->type != "STANDARD")
     return reply(not_supported_yet("StartExecution of an EXPRESS state machine"));
@@ -151,33 +158,46 @@ void StatesApi::list_executions(const AwsCall& call, AwsReply reply) {
   }
   if (by_map_run) return reply(not_supported_yet("ListExecutions of a map run"));
   const std::string arn = text_of(in, "stateMachineArn");
-  const Result<runtime::StateMachineRecord> machine = find_machine(call, arn);
+  const Result<runtime::StateMachineRecord> machine = find_startable(call, arn);
   if (!machine) return reply(machine.error());
   if (machine->type != "STANDARD") return reply(type_not_supported());
   const std::string filter = text_of(in, "statusFilter"), redrive = text_of(in, "redriveFilter");
   const std::string listing = "ListExecutions " + arn + " " + filter + " " + redrive;
-  store::ExecutionQuery query{.state_machine_arn = arn, .status = parse_status(filter)};
-  query.limit = page_size_of(in) + 1;
+  const runtime::QualifiedArn qualified = runtime::split_qualified_arn(arn);
+  store::ExecutionQuery query{.state_machine_arn = qualified.machine_arn, .status = parse_status(filter)};
   if (in.get("nextToken").is_string()) {
     const Result<std::uint64_t> cursor = read_page_number(listing, text_of(in, "nextToken"));
     if (!cursor) return reply(cursor.error());
     query.before = *cursor;
   }
-  std::vector<store::ExecutionRow> rows;
-  // Nothing is ever pending redrive or redriven here: redrive is not built yet.
-  if (filter != "PENDING_REDRIVE" && redrive != "REDRIVEN") {
-    Result<std::vector<store::ExecutionRow>> found = services_.store.list_executions(query);
+  const auto is_wanted = [&](const runtime::ExecutionSummary& summary) {
+    if (qualified.is_version() && summary.version_arn != arn) return false;
+    if (qualified.is_alias() && summary.alias_arn != arn) return false;
+    return redrive.empty() || (redrive == "REDRIVEN") == (summary.redrive_count > 0);
+  };
+  const std::size_t limit = page_size_of(in);
+  query.limit = limit + 1;
+  std::vector<json::Value> items;
+  // Executions of a machine are never pending redrive: only those of a map run are.
+  bool more = filter != "PENDING_REDRIVE";
+  // A filter that the store does not know is applied here, to a bounded number of rows a call.
+  for (std::size_t seen = 0; more && items.size() < limit && seen < kFilteredRowsMax;) {
+    const Result<std::vector<runtime::ExecutionSummary>> found = services_.runtime.list_executions(query);
     if (!found) return reply(found.error());
-    rows = *std::move(found);
+    more = found->size() == query.limit;
+    for (const runtime::ExecutionSummary& summary : *found) {
+      if (items.size() == limit) {
+        more = true;
+        break;
+      }
+      ++seen;
+      query.before = summary.row.no;
+      if (is_wanted(summary)) items.push_back(execution_item(summary));
+    }
   }
   json::ObjectBuilder out;
-  std::vector<json::Value> items;
-  for (std::size_t i = 0; i < std::min(rows.size(), query.limit - 1); ++i)
-    items.push_back(execution_item(rows[i]));
   out.append("executions", json::Value::array(std::move(items)));
-  if (rows.size() == query.limit) {
-    out.append("nextToken", make_page_token(listing, std::to_string(rows[rows.size() - 2].no)));
-  }
+  if (more) out.append("nextToken", make_page_token(listing, std::to_string(query.before)));
   reply(out.build());
 }
 

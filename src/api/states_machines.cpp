@@ -46,8 +46,7 @@ Status check_encryption(const json::Value& given) {
 }
 
 Status check_version_parameters(const json::Value& input) {
-  if (flag_of(input, "publish")) return not_supported_yet("publish (state machine versions)");
-  if (!text_of(input, "versionDescription").empty()) {
+  if (!flag_of(input, "publish") && !text_of(input, "versionDescription").empty()) {
     return Error{"ValidationException", "Version description can only be set when publish is true", "", ""};
   }
   return {};
@@ -84,9 +83,10 @@ Result<StateMachineRecord> read_new_machine(const AwsCall& call, std::string_vie
   return record;
 }
 
-json::Value created_answer(const StateMachineRecord& record) {
-  return json::Value::object(
-      {{"stateMachineArn", record.arn}, {"creationDate", epoch_seconds(record.created_at)}});
+json::ObjectBuilder created_answer(const StateMachineRecord& record) {
+  json::ObjectBuilder out;
+  out.append("stateMachineArn", record.arn).append("creationDate", epoch_seconds(record.created_at));
+  return out;
 }
 
 void append_configurations(json::ObjectBuilder& out, const StateMachineRecord& record) {
@@ -136,26 +136,60 @@ void StatesApi::create_state_machine(const AwsCall& call, AwsReply reply) {
   if (!record) return reply(record.error());
   if (Status status = check_definition(record->definition, record->type); !status)
     return reply(status.error());
-  in_turn(record->arn, std::move(reply),
-          [this, record = *record, actor = call.caller.actor](AwsReply answer) {
-            if (const auto existing = services_.runtime.find_state_machine(record.arn)) {
-              if (is_same_machine(*existing, record)) return answer(created_answer(*existing));
-              return answer(Error{"StateMachineAlreadyExists",
-                                  "State Machine Already Exists: '" + record.arn + "'", "", ""});
-            }
-            StateMachineRecord fresh = record;
-            fresh.created_at = fresh.updated_at = services_.loop.now();
-            services_.runtime.put_state_machine(fresh, actor, [answer](Result<StateMachineRecord> done) {
-              if (!done) return answer(done.error());
-              answer(created_answer(*done));
-            });
-          });
+  in_turn(record->arn, std::move(reply), [this, record = *record, call](AwsReply answer) {
+    create_in_turn(record, call, std::move(answer));
+  });
+}
+
+void StatesApi::create_in_turn(StateMachineRecord record, const AwsCall& call, AwsReply reply) {
+  if (const auto existing = services_.runtime.find_state_machine(record.arn)) {
+    json::ObjectBuilder answer = created_answer(*existing);
+    bool same = is_same_machine(*existing, record);
+    if (same && flag_of(call.input, "publish")) {
+      // Asking again is no harm while the version that the first call made is what the machine is now.
+      const auto version = version_of_revision(*existing);
+      same = version && version->description == text_of(call.input, "versionDescription");
+      if (same) answer.append("stateMachineVersionArn", version->arn);
+    }
+    if (same) return reply(answer.build());
+    return reply(
+        Error{"StateMachineAlreadyExists", "State Machine Already Exists: '" + record.arn + "'", "", ""});
+  }
+  record.created_at = record.updated_at = services_.loop.now();
+  save_machine(std::move(record), call, true, std::move(reply), created_answer);
+}
+
+void StatesApi::save_machine(StateMachineRecord record, const AwsCall& call, bool changed, AwsReply reply,
+                             std::function<json::ObjectBuilder(const StateMachineRecord&)> answer) {
+  const auto finish = [reply, record, answer](const std::string& version_arn) {
+    json::ObjectBuilder out = answer(record);
+    if (!version_arn.empty()) out.append("stateMachineVersionArn", version_arn);
+    reply(out.build());
+  };
+  if (flag_of(call.input, "publish")) {
+    const auto published = changed ? std::nullopt : version_of_revision(record);
+    if (published) return finish(published->arn);
+    return publish_record(record, text_of(call.input, "versionDescription"), call.caller.actor,
+                          [reply, finish](Result<StateMachineRecord> version) {
+                            if (!version) return reply(version.error());
+                            finish(version->arn);
+                          });
+  }
+  if (!changed) return finish("");
+  services_.runtime.put_state_machine(record, call.caller.actor,
+                                      [reply, finish](const Result<StateMachineRecord>& done) {
+                                        if (!done) return reply(done.error());
+                                        finish("");
+                                      });
 }
 
 void StatesApi::update_state_machine(const AwsCall& call, AwsReply reply) {
   const std::string arn = text_of(call.input, "stateMachineArn");
   if (Result<StatesArn> parsed = parse_states_arn(arn, {"stateMachine"}); !parsed)
     return reply(parsed.error());
+  if (Result<StateMachineRecord> found = find_unqualified_machine(call, arn); !found) {
+    return reply(found.error());
+  }
   if (!has_any(call.input, {"definition", "roleArn", "loggingConfiguration", "tracingConfiguration",
                             "encryptionConfiguration"})) {
     return reply(
@@ -176,7 +210,7 @@ void StatesApi::update_state_machine(const AwsCall& call, AwsReply reply) {
 }
 
 void StatesApi::update_checked(const AwsCall& call, const std::string& arn, AwsReply reply) {
-  Result<StateMachineRecord> found = find_machine(call, arn);
+  Result<StateMachineRecord> found = find_unqualified_machine(call, arn);
   if (!found) return reply(found.error());
   StateMachineRecord record = *std::move(found);
   const std::string definition_before = record.definition;
@@ -186,26 +220,28 @@ void StatesApi::update_checked(const AwsCall& call, const std::string& arn, AwsR
     if (Status status = check_definition(record.definition, record.type); !status)
       return reply(status.error());
   }
-  const auto answer_with = [](const StateMachineRecord& done, Timestamp time) {
-    json::ObjectBuilder out;
-    out.append("updateDate", epoch_seconds(time));
-    if (!done.revision_id.empty()) out.append("revisionId", done.revision_id);
-    return out.build();
-  };
-  if (!*changed) return reply(answer_with(record, services_.loop.now()));
-  record.updated_at = services_.loop.now();
-  record.revision_id = make_uuid(services_.random);
-  services_.runtime.put_state_machine(record, call.caller.actor,
-                                      [reply, answer_with](Result<StateMachineRecord> done) {
-                                        if (!done) return reply(done.error());
-                                        reply(answer_with(*done, done->updated_at));
-                                      });
+  if (*changed) {
+    record.updated_at = services_.loop.now();
+    record.revision_id = make_uuid(services_.random);
+  }
+  save_machine(std::move(record), call, *changed, std::move(reply),
+               [now = services_.loop.now()](const StateMachineRecord& saved) {
+                 json::ObjectBuilder out;
+                 out.append("updateDate", epoch_seconds(now));
+                 if (!saved.revision_id.empty()) out.append("revisionId", saved.revision_id);
+                 return out;
+               });
 }
 
 void StatesApi::delete_state_machine(const AwsCall& call, AwsReply reply) {
   const std::string arn = text_of(call.input, "stateMachineArn");
   if (Result<StatesArn> parsed = parse_states_arn(arn, {"stateMachine"}); !parsed)
     return reply(parsed.error());
+  if (!runtime::split_qualified_arn(arn).qualifier.empty()) {
+    return reply(Error{"ValidationException",
+                       "The ARN must be a state machine ARN without a version or alias: '" + arn + "'", "",
+                       ""});
+  }
   in_turn(arn, std::move(reply), [this, call, arn](AwsReply answer) {
     Result<StateMachineRecord> found = find_machine(call, arn);
     const json::Value nothing = json::Value::object({});
@@ -241,8 +277,9 @@ void StatesApi::describe_state_machine_for_execution(const AwsCall& call, AwsRep
     if (execution.error().code == "ExecutionDoesNotExist") return reply(execution_does_not_exist(arn));
     return reply(execution.error());
   }
-  // The machine as the execution started on it: it may have changed or gone since.
-  const auto now = services_.runtime.find_state_machine(execution->state_machine_arn);
+  // The machine as the execution started on it: it may have changed or gone since; a version has not.
+  const auto now = services_.runtime.find_state_machine(
+      execution->version_arn.empty() ? execution->state_machine_arn : execution->version_arn);
   const bool unchanged =
       now && now->definition == execution->definition && now->role_arn == execution->role_arn;
   const Result<StatesArn> parsed = parse_states_arn(execution->state_machine_arn, {"stateMachine"});

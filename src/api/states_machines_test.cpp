@@ -140,9 +140,6 @@ TEST_F(MachinesApi, UnknownOperationsAndThoseNotBuiltYetSaySo) {
   const std::string execution = make_execution(store::ExecutionStatus::kFailed);
   EXPECT_EQ(text("RedriveExecution", R"({"executionArn":")" + execution + "\"}"),
             "UnsupportedOperationException: RedriveExecution is not supported by Sortie yet");
-  EXPECT_EQ(text("CreateStateMachine",
-                 json::to_text(json::ObjectBuilder(machine_input("m")).set("publish", true).build())),
-            "UnsupportedOperationException: publish (state machine versions) is not supported by Sortie yet");
   EXPECT_EQ(
       text("CreateStateMachine",
            json::to_text(json::ObjectBuilder(machine_input("m")).set("versionDescription", "v").build())),

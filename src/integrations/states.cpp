@@ -81,10 +81,10 @@ bool is_sync(asl::TaskPattern pattern) {
   return pattern == asl::TaskPattern::kSync || pattern == asl::TaskPattern::kSync2;
 }
 
-// arn:..:stateMachine:NAME[:..] and an execution's name make the execution's ARN.
+// The ARN of a machine, version or alias and an execution's name make the execution's ARN.
 std::string execution_arn(const std::string& state_machine_arn, const std::string& name) {
   const std::string from = ":stateMachine:";
-  std::string arn = state_machine_arn;
+  std::string arn = runtime::split_qualified_arn(state_machine_arn).machine_arn;
   const std::size_t at = arn.find(from);
   if (at != std::string::npos) arn.replace(at, from.size(), ":execution:");
   return arn + ":" + name;

@@ -10,6 +10,7 @@ namespace {
 
 constexpr std::string_view kRecordKind = "state_machine";
 constexpr std::string_view kDefinitionKind = "definition";
+constexpr std::string_view kAliasKind = "state_machine_alias";
 constexpr std::size_t kRecordsPage = 500;
 
 std::string record_text(const StateMachineRecord& r, const std::string& definition_key) {
@@ -28,6 +29,7 @@ std::string record_text(const StateMachineRecord& r, const std::string& definiti
   out.append("encryption", r.encryption_configuration);
   out.append("tags", r.tags);
   out.append("origin", r.origin);
+  if (r.last_version > 0) out.append("last_version", r.last_version);
   return json::to_text(out.build());
 }
 
@@ -51,7 +53,22 @@ StateMachineRecord read_record(const json::Value& v) {
   r.encryption_configuration = v.get("encryption");
   r.tags = v.get("tags");
   r.origin = text_member(v, "origin");
+  if (v.get("last_version").is_integer()) r.last_version = v.get("last_version").as_integer();
   return r;
+}
+
+AliasRecord read_alias(const std::string& arn, const json::Value& v) {
+  AliasRecord alias;
+  alias.arn = arn;
+  alias.name = text_member(v, "name");
+  alias.description = text_member(v, "description");
+  for (const json::Value& route : v.get("routes").items()) {
+    if (!route.get("weight").is_integer()) continue;
+    alias.routes.push_back({text_member(route, "version_arn"), route.get("weight").as_integer()});
+  }
+  if (v.get("created_at").is_integer()) alias.created_at.ms = v.get("created_at").as_integer();
+  if (v.get("updated_at").is_integer()) alias.updated_at.ms = v.get("updated_at").as_integer();
+  return alias;
 }
 
 }  // namespace
@@ -69,6 +86,20 @@ Status Definitions::load() {
       if (!text) return Error{"StoreCorrupt", "the definition of " + document.key + " is missing", "", ""};
       entry.record.definition = text->substr(text->find('\n') + 1);
       entries_.insert_or_assign(document.key, std::move(entry));
+    }
+    if (page.size() < kRecordsPage) return load_aliases();
+    after = page.back().key;
+  }
+}
+
+Status Definitions::load_aliases() {
+  std::string after;
+  while (true) {
+    SORTIE_TRY(const std::vector<store::Document> page,
+               store_.list_documents(kAliasKind, after, kRecordsPage));
+    for (const store::Document& document : page) {
+      SORTIE_TRY(const json::Value value, json::parse(document.value));
+      aliases_.insert_or_assign(document.key, read_alias(document.key, value));
     }
     if (page.size() < kRecordsPage) return {};
     after = page.back().key;
@@ -103,8 +134,69 @@ void Definitions::apply(Change change) {
 }
 
 void Definitions::forget(std::string_view arn) {
-  const auto found = entries_.find(arn);
-  if (found != entries_.end()) entries_.erase(found);
+  for (const auto& [kind, key] : documents_of(arn)) {
+    entries_.erase(key);
+    aliases_.erase(key);
+  }
+}
+
+store::Document Definitions::alias_document(const AliasRecord& alias) {
+  std::vector<json::Value> routes;
+  for (const AliasRecord::Route& route : alias.routes) {
+    routes.push_back(json::Value::object({{"version_arn", route.version_arn}, {"weight", route.weight}}));
+  }
+  const json::Value value = json::Value::object({{"name", alias.name},
+                                                 {"description", alias.description},
+                                                 {"routes", json::Value::array(std::move(routes))},
+                                                 {"created_at", alias.created_at.ms},
+                                                 {"updated_at", alias.updated_at.ms}});
+  return {std::string(kAliasKind), alias.arn, json::to_text(value)};
+}
+
+void Definitions::apply(AliasRecord alias) {
+  const std::string arn = alias.arn;
+  aliases_.insert_or_assign(arn, std::move(alias));
+}
+
+void Definitions::forget_alias(std::string_view arn) {
+  const auto found = aliases_.find(arn);
+  if (found != aliases_.end()) aliases_.erase(found);
+}
+
+const AliasRecord* Definitions::find_alias(std::string_view arn) const {
+  const auto found = aliases_.find(arn);
+  return found == aliases_.end() ? nullptr : &found->second;
+}
+
+std::vector<AliasRecord> Definitions::aliases(std::string_view machine_arn) const {
+  const std::string prefix = std::string(machine_arn) + ":";
+  std::vector<AliasRecord> out;
+  for (auto it = aliases_.lower_bound(prefix); it != aliases_.end() && it->first.starts_with(prefix); ++it) {
+    out.push_back(it->second);
+  }
+  return out;
+}
+
+std::vector<StateMachineRecord> Definitions::versions(std::string_view machine_arn) const {
+  const std::string prefix = std::string(machine_arn) + ":";
+  std::vector<StateMachineRecord> out;
+  for (auto it = entries_.lower_bound(prefix); it != entries_.end() && it->first.starts_with(prefix); ++it) {
+    out.push_back(it->second.record);
+  }
+  // Numbers without leading zeros: the longer text is the higher number.
+  std::sort(out.begin(), out.end(), [](const auto& a, const auto& b) {
+    return a.arn.size() != b.arn.size() ? a.arn.size() > b.arn.size() : a.arn > b.arn;
+  });
+  return out;
+}
+
+std::vector<std::pair<std::string, std::string>> Definitions::documents_of(std::string_view arn) const {
+  std::vector<std::pair<std::string, std::string>> out;
+  out.emplace_back(kRecordKind, arn);
+  if (!split_qualified_arn(arn).qualifier.empty()) return out;
+  for (const StateMachineRecord& version : versions(arn)) out.emplace_back(kRecordKind, version.arn);
+  for (const AliasRecord& alias : aliases(arn)) out.emplace_back(kAliasKind, alias.arn);
+  return out;
 }
 
 Result<Definitions::Current> Definitions::current(std::string_view arn) {
@@ -124,7 +216,9 @@ const StateMachineRecord* Definitions::find(std::string_view arn) const {
 
 std::vector<StateMachineRecord> Definitions::list() const {
   std::vector<StateMachineRecord> all;
-  for (const auto& [arn, entry] : entries_) all.push_back(entry.record);
+  for (const auto& [arn, entry] : entries_) {
+    if (split_qualified_arn(arn).qualifier.empty()) all.push_back(entry.record);
+  }
   std::stable_sort(all.begin(), all.end(),
                    [](const auto& a, const auto& b) { return a.created_at < b.created_at; });
   return all;

@@ -1,6 +1,7 @@
 #pragma once
-// The registry of state machines: records as documents of the store, each revision's text kept for as long as
-// an execution may run on it, compiled machines cached by what they were made from.
+// The registry of state machines, their versions and aliases: records as documents of the store, each
+// revision's text kept for as long as an execution may run on it, compiled machines cached by what they were
+// made from. A version is a record of its own under its own ARN; an alias is a document that names versions.
 #include <map>
 #include <memory>
 #include <optional>
@@ -30,6 +31,15 @@ class Definitions {
   void apply(Change change);
   void forget(std::string_view arn);
 
+  static store::Document alias_document(const AliasRecord& alias);
+  void apply(AliasRecord alias);
+  void forget_alias(std::string_view arn);
+  const AliasRecord* find_alias(std::string_view arn) const;
+  std::vector<AliasRecord> aliases(std::string_view machine_arn) const;
+  std::vector<StateMachineRecord> versions(std::string_view machine_arn) const;
+  // Kind and key of every document of this machine or version; for deleting.
+  std::vector<std::pair<std::string, std::string>> documents_of(std::string_view arn) const;
+
   struct Current {
     const StateMachineRecord* record;
     std::string definition_key;
@@ -49,7 +59,10 @@ class Definitions {
 
   store::Store& store_;
   bool strict_;
+  Status load_aliases();
+
   std::map<std::string, Entry, std::less<>> entries_;
+  std::map<std::string, AliasRecord, std::less<>> aliases_;
   std::unordered_map<std::string, std::shared_ptr<const asl::StateMachine>> compiled_;
 };
 

@@ -52,8 +52,7 @@ Result<std::unique_ptr<LiveExecution>> load_live(
   live->no = no;
   live->started = true;
   SORTIE_TRY(live->image, engine::decode_execution(row->image));
-  std::string trace_header;
-  decode_extra(live->image.extra, &live->actor, &trace_header);
+  live->actor = decode_extra(live->image.extra).actor;
   engine::Execution& state = live->state;
   SORTIE_TRY(state.machine, machine_of(live->image.definition_key));
   state.arn = row->arn;
@@ -83,28 +82,34 @@ Result<std::unique_ptr<LiveExecution>> load_live(
   return live;
 }
 
-std::string encode_extra(const Actor& actor, const std::string& trace_header) {
+std::string encode_extra(const Extra& extra) {
   json::ObjectBuilder out;
-  out.append("actor", to_text(actor));
-  out.append("account", actor.account);
-  out.append("channel", actor.channel);
-  if (!actor.on_behalf_of.empty()) out.append("for", actor.on_behalf_of);
-  if (!trace_header.empty()) out.append("trace", trace_header);
+  out.append("actor", to_text(extra.actor));
+  out.append("account", extra.actor.account);
+  out.append("channel", extra.actor.channel);
+  if (!extra.actor.on_behalf_of.empty()) out.append("for", extra.actor.on_behalf_of);
+  if (!extra.trace_header.empty()) out.append("trace", extra.trace_header);
+  if (!extra.version_arn.empty()) out.append("version", extra.version_arn);
+  if (!extra.alias_arn.empty()) out.append("alias", extra.alias_arn);
   return json::to_text(out.build());
 }
 
-void decode_extra(const std::string& extra, Actor* actor, std::string* trace_header) {
-  const Result<json::Value> value = json::parse(extra);
-  if (!value) return;
-  const auto text = [&](std::string_view name) {
-    const json::Value& member = value->get(name);
-    return member.is_string() ? member.to_std_string() : std::string();
+Extra decode_extra(const std::string& text) {
+  Extra extra;
+  const Result<json::Value> value = json::parse(text);
+  if (!value) return extra;
+  const auto member = [&](std::string_view name) {
+    const json::Value& found = value->get(name);
+    return found.is_string() ? found.to_std_string() : std::string();
   };
-  *actor = parse_actor(text("actor"));
-  actor->account = text("account");
-  actor->channel = text("channel");
-  actor->on_behalf_of = text("for");
-  *trace_header = text("trace");
+  extra.actor = parse_actor(member("actor"));
+  extra.actor.account = member("account");
+  extra.actor.channel = member("channel");
+  extra.actor.on_behalf_of = member("for");
+  extra.trace_header = member("trace");
+  extra.version_arn = member("version");
+  extra.alias_arn = member("alias");
+  return extra;
 }
 
 store::ExecutionStatus status_of(engine::Outcome outcome) {

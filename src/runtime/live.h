@@ -95,9 +95,14 @@ Result<std::unique_ptr<LiveExecution>> load_live(
     store::Store& store, store::ExecutionNo no,
     const std::function<Result<std::shared_ptr<const asl::StateMachine>>(const std::string&)>& machine_of);
 
-// The runtime's own part of an execution's image: who started it, and its trace header.
-std::string encode_extra(const Actor& actor, const std::string& trace_header);
-void decode_extra(const std::string& extra, Actor* actor, std::string* trace_header);
+// The runtime's own part of an execution's image: who started it, and through what.
+struct Extra {
+  Actor actor;
+  std::string trace_header;
+  std::string version_arn, alias_arn;
+};
+std::string encode_extra(const Extra& extra);
+Extra decode_extra(const std::string& text);
 
 store::ExecutionStatus status_of(engine::Outcome outcome);
 

@@ -81,9 +81,30 @@ class RuntimeImpl final : public Runtime {
     });
   }
 
+  void publish_version(StateMachineRecord machine, StateMachineRecord version, const Actor& actor,
+                       Callback<StateMachineRecord> done) override {
+    auto changes = std::make_shared<std::vector<Definitions::Change>>();
+    store::Batch batch = new_batch();
+    for (StateMachineRecord* record : {&machine, &version}) {
+      Result<Definitions::Change> change = definitions_.prepare(std::move(*record));
+      if (!change) return loop_.post([done, error = change.error()] { done(error); });
+      for (store::Document& document : std::exchange(change->documents, {})) {
+        batch.documents.push_back(std::move(document));
+      }
+      batch.log.push_back(audit(actor, "state_machine.put", change->record.arn, change->definition_key));
+      changes->push_back(*std::move(change));
+    }
+    store_.append(std::move(batch), [this, changes, done](const Status& status) {
+      if (!status) return done(unavailable(status.error()));
+      StateMachineRecord published = changes->back().record;
+      for (Definitions::Change& change : *changes) definitions_.apply(std::move(change));
+      done(std::move(published));
+    });
+  }
+
   void delete_state_machine(std::string_view arn, const Actor& actor, Callback<Unit> done) override {
     store::Batch batch = new_batch();
-    batch.documents_gone.emplace_back("state_machine", std::string(arn));
+    batch.documents_gone = definitions_.documents_of(arn);
     batch.log.push_back(audit(actor, "state_machine.delete", std::string(arn), ""));
     store_.append(std::move(batch), [this, arn = std::string(arn), done](const Status& status) {
       if (!status) return done(unavailable(status.error()));
@@ -97,6 +118,37 @@ class RuntimeImpl final : public Runtime {
     return found == nullptr ? std::nullopt : std::optional(*found);
   }
   std::vector<StateMachineRecord> list_state_machines() override { return definitions_.list(); }
+  std::vector<StateMachineRecord> list_versions(std::string_view machine_arn) override {
+    return definitions_.versions(machine_arn);
+  }
+
+  void put_alias(AliasRecord alias, const Actor& actor, Callback<Unit> done) override {
+    store::Batch batch = new_batch();
+    batch.documents.push_back(Definitions::alias_document(alias));
+    batch.log.push_back(audit(actor, "state_machine_alias.put", alias.arn, batch.documents[0].value));
+    store_.append(std::move(batch), [this, alias = std::move(alias), done](const Status& status) {
+      if (!status) return done(unavailable(status.error()));
+      definitions_.apply(alias);
+      done(Unit{});
+    });
+  }
+  void delete_alias(std::string_view arn, const Actor& actor, Callback<Unit> done) override {
+    store::Batch batch = new_batch();
+    batch.documents_gone.emplace_back("state_machine_alias", std::string(arn));
+    batch.log.push_back(audit(actor, "state_machine_alias.delete", std::string(arn), ""));
+    store_.append(std::move(batch), [this, arn = std::string(arn), done](const Status& status) {
+      if (!status) return done(unavailable(status.error()));
+      definitions_.forget_alias(arn);
+      done(Unit{});
+    });
+  }
+  std::optional<AliasRecord> find_alias(std::string_view arn) override {
+    const AliasRecord* found = definitions_.find_alias(arn);
+    return found == nullptr ? std::nullopt : std::optional(*found);
+  }
+  std::vector<AliasRecord> list_aliases(std::string_view machine_arn) override {
+    return definitions_.aliases(machine_arn);
+  }
 
   void start_execution(StartRequest request, Callback<StartReply> done) override {
     Result<std::unique_ptr<LiveExecution>> made = make_live(request);
@@ -157,10 +209,27 @@ class RuntimeImpl final : public Runtime {
     out.output_text = image.output_text;
     out.error = image.error;
     out.cause = image.cause;
-    decode_extra(image.extra, &out.actor, &out.trace_header);
+    Extra extra = decode_extra(image.extra);
+    out.actor = std::move(extra.actor);
+    out.trace_header = std::move(extra.trace_header);
+    out.version_arn = std::move(extra.version_arn);
+    out.alias_arn = std::move(extra.alias_arn);
     SORTIE_TRY(const std::optional<std::string> text,
                store_.find_document("definition", image.definition_key));
     if (text) out.definition = text->substr(text->find('\n') + 1);
+    return out;
+  }
+
+  Result<std::vector<ExecutionSummary>> list_executions(const store::ExecutionQuery& query) override {
+    SORTIE_TRY(std::vector<store::ExecutionRow> rows, store_.list_executions(query));
+    std::vector<ExecutionSummary> out;
+    for (store::ExecutionRow& row : rows) {
+      SORTIE_TRY(const std::optional<store::ExecutionRow> whole, store_.find_execution(row.no));
+      if (!whole) continue;  // Deleted since.
+      SORTIE_TRY(const engine::ExecutionImage image, engine::decode_execution(whole->image));
+      Extra extra = decode_extra(image.extra);
+      out.push_back({std::move(row), std::move(extra.version_arn), std::move(extra.alias_arn)});
+    }
     return out;
   }
 
@@ -302,7 +371,8 @@ class RuntimeImpl final : public Runtime {
     if (draining_) return Error{"ServiceUnavailable", "the server is stopping", "", "try again in a moment"};
     if (shard_->is_full())
       return Error{"ThrottlingException", "too much work is waiting", "", "try again later"};
-    SORTIE_TRY(Definitions::Current current, definitions_.current(request.state_machine_arn));
+    SORTIE_TRY(const StartTarget target, find_target(request.state_machine_arn));
+    SORTIE_TRY(Definitions::Current current, definitions_.current(target.record_arn));
     if (request.input_text.empty()) request.input_text = "{}";
     if (request.input_text.size() > engine::kPayloadBytesMax) {
       return Error{"InvalidExecutionInput",
@@ -319,8 +389,8 @@ class RuntimeImpl final : public Runtime {
     engine::Execution& state = live->state;
     state.machine = std::move(current.machine);
     state.name = request.name;
-    state.state_machine_arn = current.record->arn;
-    state.arn = execution_arn(current.record->arn, request.name);
+    state.state_machine_arn = target.machine_arn;
+    state.arn = execution_arn(target.machine_arn, request.name);
     state.role_arn = current.record->role_arn;
     state.region = options_.region;
     state.started_at = loop_.now();
@@ -329,9 +399,34 @@ class RuntimeImpl final : public Runtime {
     live->image.definition_key = current.definition_key;
     live->image.role_arn = state.role_arn;
     live->image.input_text = request.input_text;
-    live->image.extra = encode_extra(request.actor, request.trace_header);
+    live->image.extra =
+        encode_extra({request.actor, request.trace_header, target.version_arn, target.alias_arn});
     live->actor = request.actor;
     return live;
+  }
+
+  // What a start names: the machine, a version, or an alias that chooses a version by its weights.
+  struct StartTarget {
+    std::string record_arn, machine_arn, version_arn, alias_arn;
+  };
+  Result<StartTarget> find_target(const std::string& arn) {
+    const QualifiedArn qualified = split_qualified_arn(arn);
+    if (qualified.qualifier.empty()) return StartTarget{arn, arn, "", ""};
+    if (qualified.is_version()) return StartTarget{arn, qualified.machine_arn, arn, ""};
+    const AliasRecord* alias = definitions_.find_alias(arn);
+    if (alias == nullptr || alias->routes.empty()) {
+      return Error{"StateMachineDoesNotExist", "State Machine Does Not Exist: '" + arn + "'", "", ""};
+    }
+    auto drawn = static_cast<std::int64_t>(random_.next() % 100);
+    const AliasRecord::Route* chosen = &alias->routes.back();
+    for (const AliasRecord::Route& route : alias->routes) {
+      if (drawn < route.weight) {
+        chosen = &route;
+        break;
+      }
+      drawn -= route.weight;
+    }
+    return StartTarget{chosen->version_arn, qualified.machine_arn, chosen->version_arn, arn};
   }
 
   // arn:..:stateMachine:NAME -> arn:..:execution:NAME:EXECUTION

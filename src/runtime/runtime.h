@@ -58,6 +58,8 @@ class TaskDispatcher {
   virtual void cancel(const AttemptKey& key) = 0;  // Nobody waits for it any more; may be unknown.
 };
 
+// A state machine, or one published version of it: then the ARN ends in ":NUMBER", `created_at` and
+// `description` are the version's, and nothing of it changes any more.
 struct StateMachineRecord {
   std::string arn;
   std::string name;
@@ -73,12 +75,48 @@ struct StateMachineRecord {
   json::Value encryption_configuration;  // As given; null if none.
   json::Value tags;                      // Array of {key, value}; null if none.
   std::string origin;                    // "api", or "project" when a file of the project folder made it.
+  std::int64_t last_version = 0;         // The highest number ever given to a version of it; never again.
 };
 
+// A name for one version of a machine, or for two that share its executions by weight (percent, sum 100).
+struct AliasRecord {
+  struct Route {
+    std::string version_arn;
+    std::int64_t weight = 0;
+    bool operator==(const Route&) const = default;
+  };
+  std::string arn;
+  std::string name;
+  std::string description;
+  std::vector<Route> routes;
+  Timestamp created_at;
+  Timestamp updated_at;
+};
+
+// What an ARN of a machine, a version or an alias is made of. Here and not in a .cpp file, because other
+// floors know this header only.
+struct QualifiedArn {
+  std::string machine_arn;
+  std::string qualifier;  // "" for the machine itself, digits for a version, else an alias.
+  bool is_version() const {
+    return !qualifier.empty() && qualifier.find_first_not_of("0123456789") == std::string::npos;
+  }
+  bool is_alias() const { return !qualifier.empty() && !is_version(); }
+};
+inline QualifiedArn split_qualified_arn(std::string_view arn) {
+  // arn:aws:states:REGION:ACCOUNT:stateMachine:NAME[:QUALIFIER]
+  std::size_t end = 0;
+  for (int colons = 0; end < arn.size(); ++end) {
+    if (arn[end] == ':' && ++colons == 7) break;
+  }
+  if (end >= arn.size()) return {std::string(arn), ""};
+  return {std::string(arn.substr(0, end)), std::string(arn.substr(end + 1))};
+}
+
 struct StartRequest {
-  std::string state_machine_arn;
-  std::string name;        // Empty: a UUID is made.
-  std::string input_text;  // JSON; empty means {}.
+  std::string state_machine_arn;  // Of the machine, a version or an alias.
+  std::string name;               // Empty: a UUID is made.
+  std::string input_text;         // JSON; empty means {}.
   Actor actor;
   std::string trace_header;
   // Written in the same transaction as the start, e.g. the delivery that caused it.
@@ -100,9 +138,18 @@ struct ExecutionDescription {
   std::optional<std::string> error, cause;
   std::string trace_header;
   Actor actor;
-  std::string definition;  // The definition it runs on.
+  std::string version_arn, alias_arn;  // Through which it was started; "" if it was not.
+  std::string definition;              // The definition it runs on.
   std::int64_t redrive_count = 0;
   store::ExecutionNo no = 0;
+};
+
+// One line of a listing: the row (without its image) and what the listing shows of the image.
+struct ExecutionSummary {
+  store::ExecutionRow row;
+  std::string version_arn, alias_arn;
+  std::int64_t redrive_count = 0;
+  Timestamp redriven_at;
 };
 
 struct HistoryPage {
@@ -162,14 +209,25 @@ class Runtime {
   // the definition has to compile: error "InvalidDefinition" otherwise.
   virtual void put_state_machine(StateMachineRecord record, const Actor& actor,
                                  Callback<StateMachineRecord> done) = 0;
+  // The same together with a version made from the record; `done` gets the version.
+  virtual void publish_version(StateMachineRecord machine, StateMachineRecord version, const Actor& actor,
+                               Callback<StateMachineRecord> done) = 0;
+  // With a machine go its versions and aliases; a version's ARN deletes that version only.
   virtual void delete_state_machine(std::string_view arn, const Actor& actor, Callback<Unit> done) = 0;
-  virtual std::optional<StateMachineRecord> find_state_machine(std::string_view arn) = 0;
+  virtual std::optional<StateMachineRecord> find_state_machine(std::string_view arn) = 0;  // Versions, too.
   virtual std::vector<StateMachineRecord> list_state_machines() = 0;  // By creation date, oldest first.
+  virtual std::vector<StateMachineRecord> list_versions(std::string_view machine_arn) = 0;  // Newest first.
+
+  virtual void put_alias(AliasRecord alias, const Actor& actor, Callback<Unit> done) = 0;
+  virtual void delete_alias(std::string_view arn, const Actor& actor, Callback<Unit> done) = 0;
+  virtual std::optional<AliasRecord> find_alias(std::string_view arn) = 0;
+  virtual std::vector<AliasRecord> list_aliases(std::string_view machine_arn) = 0;  // By name.
 
   virtual void start_execution(StartRequest request, Callback<StartReply> done) = 0;
   virtual void stop_execution(std::string_view arn, std::string error, std::string cause, const Actor& actor,
                               Callback<Timestamp> done) = 0;
   virtual Result<ExecutionDescription> describe_execution(std::string_view arn) = 0;
+  virtual Result<std::vector<ExecutionSummary>> list_executions(const store::ExecutionQuery& query) = 0;
   // Events from `from` (1 = the first; in reverse order: from the given id downwards, 0 = the last).
   virtual Result<HistoryPage> history(std::string_view arn, std::int64_t from, std::size_t limit,
                                       bool reverse) = 0;

@@ -133,12 +133,14 @@ class MapRuntime final : public runtime::Runtime {
   explicit MapRuntime(fakes::ManualLoop& loop) : loop_(loop) {}
 
   std::map<std::string, runtime::StateMachineRecord, std::less<>> machines;
+  std::map<std::string, runtime::AliasRecord, std::less<>> aliases;
   std::map<std::string, runtime::ExecutionDescription, std::less<>> executions;
   std::vector<engine::HistoryEvent> events;
   std::vector<runtime::StartRequest> starts;
   std::vector<std::string> calls;  // "stop ARN ERROR CAUSE", "success TOKEN OUTPUT", ...
   std::vector<runtime::WaitingReason> reasons;
   std::optional<Error> fail;      // What every change answers.
+  store::Store* rows = nullptr;   // What list_executions() lists.
   store::Store* store = nullptr;  // Where what travels with an answer is written.
   std::set<std::string, std::less<>> tokens;
   std::function<void(runtime::ActivityTask)> poll;  // The activity poll under way.
@@ -156,6 +158,48 @@ class MapRuntime final : public runtime::Runtime {
       done(record);
     });
   }
+  void publish_version(runtime::StateMachineRecord machine, runtime::StateMachineRecord version, const Actor&,
+                       Callback<runtime::StateMachineRecord> done) override {
+    loop_.post([this, machine, version, done] {
+      if (fail) return done(*fail);
+      machines[machine.arn] = machine;
+      machines[version.arn] = version;
+      done(version);
+    });
+  }
+  std::vector<runtime::StateMachineRecord> list_versions(std::string_view arn) override {
+    std::vector<runtime::StateMachineRecord> found;
+    for (const auto& [key, record] : machines) {
+      if (key.starts_with(std::string(arn) + ":")) found.push_back(record);
+    }
+    std::sort(found.begin(), found.end(), [](const auto& a, const auto& b) {
+      return a.arn.size() != b.arn.size() ? a.arn.size() > b.arn.size() : a.arn > b.arn;
+    });
+    return found;
+  }
+  void put_alias(runtime::AliasRecord alias, const Actor&, Callback<Unit> done) override {
+    loop_.post([this, alias, done] {
+      aliases[alias.arn] = alias;
+      done(Unit{});
+    });
+  }
+  void delete_alias(std::string_view arn, const Actor&, Callback<Unit> done) override {
+    loop_.post([this, arn = std::string(arn), done] {
+      aliases.erase(arn);
+      done(Unit{});
+    });
+  }
+  std::optional<runtime::AliasRecord> find_alias(std::string_view arn) override {
+    const auto found = aliases.find(arn);
+    return found == aliases.end() ? std::nullopt : std::optional(found->second);
+  }
+  std::vector<runtime::AliasRecord> list_aliases(std::string_view arn) override {
+    std::vector<runtime::AliasRecord> found;
+    for (const auto& [key, alias] : aliases) {
+      if (key.starts_with(std::string(arn) + ":")) found.push_back(alias);
+    }
+    return found;
+  }
   void delete_state_machine(std::string_view arn, const Actor&, Callback<Unit> done) override {
     loop_.post([this, arn = std::string(arn), done] {
       machines.erase(arn);
@@ -169,7 +213,9 @@ class MapRuntime final : public runtime::Runtime {
   }
   std::vector<runtime::StateMachineRecord> list_state_machines() override {
     std::vector<runtime::StateMachineRecord> all;
-    for (const auto& [arn, record] : machines) all.push_back(record);
+    for (const auto& [arn, record] : machines) {
+      if (runtime::split_qualified_arn(arn).qualifier.empty()) all.push_back(record);
+    }
     return all;
   }
   void start_execution(runtime::StartRequest request, Callback<runtime::StartReply> done) override {
@@ -189,6 +235,21 @@ class MapRuntime final : public runtime::Runtime {
       if (executions.contains(arn)) return done(loop_.now());
       done(Error{"ExecutionDoesNotExist", "no such execution"});
     });
+  }
+  Result<std::vector<runtime::ExecutionSummary>> list_executions(
+      const store::ExecutionQuery& query) override {
+    SORTIE_TRY(const std::vector<store::ExecutionRow> found, rows->list_executions(query));
+    std::vector<runtime::ExecutionSummary> out;
+    for (const store::ExecutionRow& row : found) {
+      runtime::ExecutionSummary summary{row, "", ""};
+      if (const auto known = executions.find(row.arn); known != executions.end()) {
+        summary.version_arn = known->second.version_arn;
+        summary.alias_arn = known->second.alias_arn;
+        summary.redrive_count = known->second.redrive_count;
+      }
+      out.push_back(std::move(summary));
+    }
+    return out;
   }
   Result<runtime::ExecutionDescription> describe_execution(std::string_view arn) override {
     const auto found = executions.find(arn);

@@ -20,6 +20,7 @@ struct StatesApiTest : ::testing::Test {
                                },
                                [this](std::string_view, const Actor&, std::string_view) { return refuse; }},
                 StatesOptions{}};
+  StatesApiTest() { runtime.rows = &store; }
   SigningKey caller = account_key();
   std::shared_ptr<FakeResponder> peer = std::make_shared<FakeResponder>();
 

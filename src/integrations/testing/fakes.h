@@ -227,6 +227,19 @@ class FakeRuntime final : public runtime::Runtime {
   }
   std::optional<runtime::StateMachineRecord> find_state_machine(std::string_view) override { return {}; }
   std::vector<runtime::StateMachineRecord> list_state_machines() override { return {}; }
+  std::vector<runtime::StateMachineRecord> list_versions(std::string_view) override { return {}; }
+  void publish_version(runtime::StateMachineRecord, runtime::StateMachineRecord version, const Actor&,
+                       Callback<runtime::StateMachineRecord> done) override {
+    loop_.post([version, done] { done(version); });
+  }
+  void put_alias(runtime::AliasRecord, const Actor&, Callback<Unit> done) override {
+    loop_.post([done] { done(Unit{}); });
+  }
+  void delete_alias(std::string_view, const Actor&, Callback<Unit> done) override {
+    loop_.post([done] { done(Unit{}); });
+  }
+  std::optional<runtime::AliasRecord> find_alias(std::string_view) override { return {}; }
+  std::vector<runtime::AliasRecord> list_aliases(std::string_view) override { return {}; }
 
   void start_execution(runtime::StartRequest request, Callback<runtime::StartReply> done) override {
     starts.push_back(request);
@@ -262,6 +275,9 @@ class FakeRuntime final : public runtime::Runtime {
                       Callback<Timestamp> done) override {
     stops.emplace_back(arn);
     loop_.post([done, at = loop_.now()] { done(at); });
+  }
+  Result<std::vector<runtime::ExecutionSummary>> list_executions(const store::ExecutionQuery&) override {
+    return std::vector<runtime::ExecutionSummary>();
   }
   Result<runtime::ExecutionDescription> describe_execution(std::string_view arn) override {
     const auto found = executions.find(arn);
