@@ -1,0 +1,165 @@
+#include "store/commit_queue.h"
+
+#include <chrono>
+
+#include "store/matching.h"
+
+namespace sortie::store {
+
+CommitQueue::CommitQueue(Loop& loop, Committer& committer, CommitQueueLimits limits)
+    : loop_(loop), committer_(committer), limits_(limits) {}
+
+void CommitQueue::start() {
+  thread_ = std::thread([this] { run(); });
+}
+
+void CommitQueue::stop() {
+  {
+    std::lock_guard lock(shared_->mutex);
+    shared_->stopping = true;
+  }
+  shared_->wake.notify_all();
+  if (thread_.joinable()) thread_.join();
+}
+
+std::size_t CommitQueue::queued_batches() const {
+  std::lock_guard lock(shared_->mutex);
+  return shared_->batches.size();
+}
+
+void CommitQueue::post_to_thread(std::function<void()> work) {
+  {
+    std::lock_guard lock(shared_->mutex);
+    shared_->work.push_back(std::move(work));
+  }
+  shared_->wake.notify_all();
+}
+
+void CommitQueue::answer(Store::Done done, Error error) {
+  if (!done) return;
+  loop_.post([done = std::move(done), error = std::move(error)] { done(error); });
+}
+
+void CommitQueue::append(Batch batch, Store::Done done) {
+  std::size_t bytes = batch.bytes();
+  Status checked = check_batch(batch);
+  if (checked && bytes > limits_.batch_bytes_max) {
+    checked = Error{"LimitExceeded", "a change of " + std::to_string(bytes) + " bytes is too large", "", ""};
+  }
+  if (checked) {
+    std::lock_guard lock(shared_->mutex);
+    if (shared_->bytes + bytes <= limits_.queue_bytes_max) {
+      shared_->bytes += bytes;
+      shared_->batches.push_back({std::move(batch), std::move(done), bytes});
+    } else {
+      checked = Error{"LimitExceeded", "too much waits to be written", "", "try again later"};
+    }
+  }
+  if (checked) {
+    shared_->wake.notify_one();
+  } else {
+    answer(std::move(done), std::move(checked).error());
+  }
+}
+
+// Tells every batch of `failed`, and all that came behind before the loop knew, that it was not written.
+void CommitQueue::tell_failure(Loop& loop, const std::shared_ptr<Shared>& shared, std::vector<Pending> failed,
+                               const Error& error) {
+  auto told = std::make_shared<std::vector<Pending>>(std::move(failed));
+  loop.post([shared, told, error] {
+    {
+      std::lock_guard lock(shared->mutex);
+      for (Pending& pending : shared->batches) told->push_back(std::move(pending));
+      shared->batches.clear();
+      shared->bytes = 0;
+      shared->failing = false;
+    }
+    shared->wake.notify_all();
+    for (Pending& pending : *told) {
+      if (pending.done) pending.done(error);
+    }
+  });
+}
+
+// False when the queue is to stop and nothing is left to write.
+bool CommitQueue::wait_for_work(std::unique_lock<std::mutex>& lock) {
+  Shared& shared = *shared_;
+  auto due = [&shared] {
+    return shared.stopping || !shared.work.empty() || (!shared.failing && !shared.batches.empty());
+  };
+  while (!due()) {
+    std::optional<std::int64_t> delay = committer_.idle_delay_ms();
+    if (!delay) {
+      shared.wake.wait(lock, due);
+      break;
+    }
+    if (shared.wake.wait_for(lock, std::chrono::milliseconds(*delay), due)) break;
+    for (bool more = true; more && !due();) {
+      lock.unlock();
+      more = committer_.idle_step();
+      lock.lock();
+    }
+  }
+  bool can_write = !shared.failing && !shared.batches.empty();
+  return !shared.stopping || can_write || !shared.work.empty();
+}
+
+void CommitQueue::run() {
+  std::unique_lock lock(shared_->mutex);
+  while (wait_for_work(lock)) {
+    if (!shared_->work.empty()) {
+      std::function<void()> work = std::move(shared_->work.front());
+      shared_->work.pop_front();
+      lock.unlock();
+      work();
+    } else {
+      std::vector<Pending> group = take_group();
+      if (group.empty()) continue;
+      lock.unlock();
+      commit(std::move(group));
+    }
+    committer_.after_work();
+    lock.lock();
+  }
+}
+
+std::vector<CommitQueue::Pending> CommitQueue::take_group() {
+  std::vector<Pending> group;
+  std::size_t bytes = 0;
+  std::deque<Pending>& waiting = shared_->batches;
+  while (!shared_->failing && !waiting.empty() && group.size() < limits_.group_batches_max) {
+    if (!group.empty() && bytes + waiting.front().bytes > limits_.group_bytes_max) break;
+    bytes += waiting.front().bytes;
+    group.push_back(std::move(waiting.front()));
+    waiting.pop_front();
+  }
+  shared_->bytes -= bytes;
+  return group;
+}
+
+void CommitQueue::commit(std::vector<Pending> group) {
+  std::vector<const Batch*> batches;
+  batches.reserve(group.size());
+  for (const Pending& pending : group) batches.push_back(&pending.batch);
+  std::vector<Status> results;
+  Status committed = committer_.commit_group(batches, &results);
+  if (!committed) {
+    {
+      std::lock_guard lock(shared_->mutex);
+      shared_->failing = true;
+    }
+    tell_failure(loop_, shared_, std::move(group), committed.error());
+    return;
+  }
+  std::vector<std::pair<Store::Done, Status>> told;
+  told.reserve(group.size());
+  for (std::size_t i = 0; i < group.size(); ++i) {
+    if (group[i].done) told.emplace_back(std::move(group[i].done), std::move(results[i]));
+  }
+  if (told.empty()) return;
+  loop_.post([told = std::move(told)] {
+    for (const auto& [done, status] : told) done(status);
+  });
+}
+
+}  // namespace sortie::store
