@@ -394,7 +394,7 @@ TEST_P(StoreContract, FiltersExecutions) {
 
 INSTANTIATE_TEST_SUITE_P(All, StoreContract,
                          ::testing::Values(Kind::kMemory, Kind::kSqlite, Kind::kSqliteFolded,
-                                           Kind::kSqliteMixed),
+                                           Kind::kSqliteMixed, Kind::kPostgres),
                          [](const auto& each) { return name_of(each.param); });
 
 }  // namespace contract

@@ -13,6 +13,9 @@ namespace sortie::store::testing {
 
 class StoreContract : public ::testing::TestWithParam<Kind> {
  protected:
+  void SetUp() override {
+    if (std::string missing = missing_for(GetParam()); !missing.empty()) GTEST_SKIP() << missing;
+  }
   StoreHarness harness_{GetParam()};
 
   Store& store() { return harness_.store(); }

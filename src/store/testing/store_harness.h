@@ -12,8 +12,10 @@
 #include <vector>
 
 #include "store/memory/memory_store.h"
+#include "store/postgres/postgres_store.h"
 #include "store/sqlite/sqlite_store.h"
 #include "store/testing/manual_loop.h"
+#include "store/testing/postgres_cluster.h"
 
 namespace sortie::store::testing {
 
@@ -22,6 +24,7 @@ enum class Kind {
   kSqlite,        // As it ships: small tests stay in the overlay.
   kSqliteFolded,  // Every commit pushes the one before it into the tables.
   kSqliteMixed,   // Something in between, with short journal segments.
+  kPostgres,
 };
 
 inline const char* name_of(Kind kind) {
@@ -34,8 +37,15 @@ inline const char* name_of(Kind kind) {
       return "SqliteFolded";
     case Kind::kSqliteMixed:
       return "SqliteMixed";
+    case Kind::kPostgres:
+      return "Postgres";
   }
   return "";
+}
+
+// Why stores of this kind cannot be had here; empty: they can.
+inline std::string missing_for(Kind kind) {
+  return kind == Kind::kPostgres ? shared_cluster().missing() : "";
 }
 
 // A private folder that goes with the object.
@@ -59,7 +69,9 @@ class TemporaryFolder {
 
 class StoreHarness {
  public:
-  explicit StoreHarness(Kind kind) : kind_(kind) { open(); }
+  explicit StoreHarness(Kind kind) : kind_(kind) {
+    if (missing_for(kind).empty()) open();
+  }
   ~StoreHarness() { store_.reset(); }
 
   Kind kind() const { return kind_; }
@@ -88,6 +100,14 @@ class StoreHarness {
     return options;
   }
 
+  PostgresOptions postgres_options() {
+    PostgresOptions options;
+    options.url = shared_cluster().url();
+    options.schema = schema_;
+    options.loop = &loop_;
+    return options;
+  }
+
   // Appends under the current epoch and waits until the store has answered.
   Status commit(Batch batch) {
     batch.epoch = epoch_;
@@ -105,6 +125,10 @@ class StoreHarness {
   void open() {
     if (kind_ == Kind::kMemory) {
       store_ = std::make_unique<MemoryStore>(loop_, std::move(image_));
+    } else if (kind_ == Kind::kPostgres) {
+      auto opened = open_postgres_store(postgres_options());
+      ASSERT_TRUE(opened.ok()) << to_text(opened.error());
+      store_ = std::move(opened).value();
     } else {
       auto opened = open_sqlite_store(sqlite_options());
       ASSERT_TRUE(opened.ok()) << to_text(opened.error());
@@ -115,7 +139,13 @@ class StoreHarness {
     epoch_ = *epoch;
   }
 
+  static std::string new_schema() {
+    static int last = 0;
+    return "test_" + std::to_string(++last);
+  }
+
   Kind kind_;
+  const std::string schema_ = new_schema();
   TemporaryFolder folder_;
   ManualLoop loop_;
   MemoryImage image_;

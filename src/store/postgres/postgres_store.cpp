@@ -1,0 +1,190 @@
+#include "store/postgres/postgres_store.h"
+
+#include <algorithm>
+
+#include "store/commit_queue.h"
+#include "store/postgres/reader.h"
+#include "store/postgres/schema.h"
+#include "store/postgres/writer.h"
+
+namespace sortie::store {
+
+namespace postgres {
+
+constexpr std::int64_t kMeasureMs = 30'000;
+
+// What this store's indexes cannot hold, over what no store can.
+Status check_keys(const Batch& batch) {
+  auto bad = [](const char* what) {
+    return Error{"LimitExceeded",
+                 std::string(what) + " is longer than " + std::to_string(kKeyBytesMax) + " bytes", "", ""};
+  };
+  for (const ExecutionRow& row : batch.executions) {
+    if (row.arn.size() > kKeyBytesMax) return bad("the ARN of an execution");
+    if (row.state_machine_arn.size() > kKeyBytesMax) return bad("the ARN of a state machine");
+  }
+  for (const Document& document : batch.documents) {
+    if (document.kind.size() + document.key.size() > kKeyBytesMax) return bad("the key of a document");
+  }
+  for (const LogLine& line : batch.log) {
+    if (line.stream.size() > kKeyBytesMax / 4) return bad("the name of a stream");
+  }
+  return {};
+}
+
+class PostgresStore final : public Store, private Committer {
+ public:
+  explicit PostgresStore(const PostgresOptions& options)
+      : options_(options),
+        writer_(options_, [this] { return queue_.is_stopping(); }),
+        reader_(options_),
+        queue_(*options_.loop, *this,
+               {options_.group_batches_max, options_.group_bytes_max, options_.batch_bytes_max,
+                options_.queue_bytes_max}) {}
+
+  ~PostgresStore() override { queue_.stop(); }
+
+  Status open() {
+    SORTIE_TRY_STATUS(writer_.open());
+    queue_.start();
+    return {};
+  }
+
+  Result<Epoch> acquire(ShardNo shard) override {
+    return queue_.on_thread<Epoch>([this, shard] { return writer_.acquire(shard); });
+  }
+
+  void append(Batch batch, Done done) override {
+    Status fits = check_keys(batch);
+    std::int64_t lost = writer_.figures().lost_since_ms;
+    if (fits && lost != 0 && monotonic_ms() - lost > options_.outage_ms_max) {
+      fits = Error{"StoreUnavailable", "the database cannot be reached", "", "try again later"};
+    }
+    if (!fits) return queue_.answer(std::move(done), std::move(fits).error());
+    queue_.append(std::move(batch), std::move(done));
+  }
+
+  Result<std::optional<ExecutionRow>> find_execution(std::string_view arn) override {
+    return reader_.find_execution(arn);
+  }
+  Result<std::optional<ExecutionRow>> find_execution(ExecutionNo no) override {
+    return reader_.find_execution(no);
+  }
+  Result<std::vector<ExecutionRow>> list_executions(const ExecutionQuery& query) override {
+    return reader_.list_executions(query);
+  }
+  Result<StatusCounts> count_executions(std::string_view state_machine_arn) override {
+    return reader_.count_executions(state_machine_arn);
+  }
+  Result<ExecutionNo> last_execution_no() override { return reader_.last_execution_no(); }
+  Result<std::optional<FrameRow>> find_frame(FrameKey key) override { return reader_.find_frame(key); }
+  Result<std::vector<FrameRow>> list_frames(ExecutionNo execution) override {
+    return reader_.list_frames(execution);
+  }
+  Result<std::vector<FrameRow>> scan_frames(FrameKey after, std::size_t limit) override {
+    return reader_.scan_frames(after, limit);
+  }
+  Result<std::vector<HistoryChunk>> load_history(ExecutionNo execution, std::int64_t first_event_id,
+                                                 std::int64_t count) override {
+    return reader_.load_history(execution, first_event_id, count);
+  }
+  Result<std::optional<PayloadRow>> find_payload(ExecutionNo execution, PayloadNo payload) override {
+    return reader_.find_payload(execution, payload);
+  }
+  Result<std::optional<std::string>> find_document(std::string_view kind, std::string_view key) override {
+    return reader_.find_document(kind, key);
+  }
+  Result<std::vector<Document>> list_documents(std::string_view kind, std::string_view after_key,
+                                               std::size_t limit) override {
+    return reader_.list_documents(kind, after_key, limit);
+  }
+  Result<std::vector<LogLine>> search_log(const LogQuery& query) override {
+    return reader_.search_log(query);
+  }
+
+  Result<std::size_t> delete_ended_before(Timestamp time, std::size_t limit) override {
+    return reader_.delete_ended_before(time, limit);
+  }
+  Result<std::size_t> delete_log_before(std::string_view stream, Timestamp time, std::size_t limit) override {
+    return reader_.delete_log_before(stream, time, limit);
+  }
+  Result<std::vector<std::string>> check() override { return reader_.check(); }
+  Status backup(const std::string& file) override {
+    return Error{"NotSupported", "a store in PostgreSQL is backed up by PostgreSQL's own means", file,
+                 "pg_dump --schema=" + options_.schema + ", or a base backup of the server"};
+  }
+
+  StoreFigures figures() override {
+    const WriterFigures& writer = writer_.figures();
+    StoreFigures figures;
+    figures.commits = writer.commits;
+    figures.batches = writer.batches;
+    figures.bytes_written = writer.bytes_sent;
+    figures.queued_batches = queue_.queued_batches();
+    figures.file_bytes = writer.database_bytes;
+    return figures;
+  }
+
+ private:
+  Status commit_group(const std::vector<const Batch*>& batches, std::vector<Status>* results) override {
+    return writer_.commit(batches, results);
+  }
+  std::optional<std::int64_t> idle_delay_ms() override {
+    return std::max<std::int64_t>(options_.lease_ms / 3, 1);
+  }
+  bool idle_step() override {
+    writer_.renew_lease();
+    if (monotonic_ms() - measured_at_ms_ > kMeasureMs) {
+      measured_at_ms_ = monotonic_ms();
+      writer_.measure();
+    }
+    return false;
+  }
+
+  const PostgresOptions options_;
+  Writer writer_;
+  Reader reader_;
+  CommitQueue queue_;
+  std::int64_t measured_at_ms_ = 0;
+};
+
+bool is_plain_name(std::string_view name) {
+  return !name.empty() && name.size() <= 60 && std::all_of(name.begin(), name.end(), [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_';
+  });
+}
+
+}  // namespace postgres
+
+bool is_postgres_url(std::string_view url) {
+  return url.starts_with("postgres://") || url.starts_with("postgresql://");
+}
+
+std::string without_password(std::string_view url) {
+  std::size_t begin = url.find("://");
+  begin = begin == std::string_view::npos ? 0 : begin + 3;
+  std::size_t end = std::min(url.find_first_of("/?", begin), url.size());
+  std::size_t at = url.substr(begin, end - begin).rfind('@');
+  std::size_t colon = url.substr(begin, end - begin).find(':');
+  std::string shown(url);
+  if (at != std::string_view::npos && colon < at) shown.replace(begin + colon + 1, at - colon - 1, "***");
+  std::size_t option = shown.find("password=");
+  if (option != std::string::npos) {
+    option += 9;
+    shown.replace(option, std::min(shown.find('&', option), shown.size()) - option, "***");
+  }
+  return shown;
+}
+
+Result<std::unique_ptr<Store>> open_postgres_store(PostgresOptions options) {
+  SORTIE_CHECK(options.loop != nullptr);
+  if (!is_postgres_url(options.url) || !postgres::is_plain_name(options.schema)) {
+    return Error{"InvalidStore", "a PostgreSQL store is named by postgres://USER@HOST/DATABASE",
+                 without_password(options.url), ""};
+  }
+  auto store = std::make_unique<postgres::PostgresStore>(options);
+  SORTIE_TRY_STATUS(store->open());
+  return std::unique_ptr<Store>(std::move(store));
+}
+
+}  // namespace sortie::store

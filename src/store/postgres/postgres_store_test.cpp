@@ -1,0 +1,287 @@
+// What only the PostgreSQL store has to prove: a database that comes and goes, several nodes, and inputs that
+// a text column would refuse.
+#include "store/postgres/postgres_store.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <thread>
+
+#include "store/postgres/connection.h"
+#include "store/testing/store_contract.h"
+
+namespace sortie::store {
+
+namespace postgres_store_test {
+
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::Not;
+using namespace store::testing;
+
+class PostgresStoreTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    if (std::string missing = missing_for(Kind::kPostgres); !missing.empty()) GTEST_SKIP() << missing;
+    static int last = 0;
+    options_.url = shared_cluster().url();
+    options_.schema = "own_" + std::to_string(++last);
+    options_.loop = &loop_;
+    options_.lease_ms = 60'000;
+    options_.acquire_ms_max = 0;
+  }
+
+  std::unique_ptr<Store> open(const std::string& address = "") {
+    PostgresOptions options = options_;
+    options.address = address;
+    auto opened = open_postgres_store(options);
+    EXPECT_TRUE(opened.ok()) << to_text(opened.error());
+    return opened.ok() ? std::move(opened).value() : nullptr;
+  }
+  Status commit(Store& store, Epoch epoch, Batch batch) {
+    batch.epoch = epoch;
+    std::optional<Status> answer;
+    store.append(std::move(batch), [&](Status status) { answer = std::move(status); });
+    loop_.run_until([&] { return answer.has_value(); });
+    return *answer;
+  }
+  // As an administrator would.
+  void sql(const std::string& text) {
+    postgres::ConnectionOptions options;
+    options.url = options_.url;
+    options.schema = options_.schema;
+    auto connection = postgres::Connection::open(options);
+    ASSERT_TRUE(connection.ok()) << to_text(connection.error());
+    Status done = (*connection)->execute(text);
+    ASSERT_TRUE(done.ok()) << to_text(done.error());
+  }
+
+  ManualLoop loop_;
+  PostgresOptions options_;
+};
+
+Batch step(ExecutionNo no, std::int64_t number) {
+  Batch batch;
+  batch.executions.push_back(execution(no));
+  batch.executions[0].image = std::to_string(number);
+  batch.history.push_back({no, number + 1, 1, std::to_string(number)});
+  batch.log.push_back({"event", {number}, "s", "t", std::to_string(no), std::to_string(number), 0});
+  return batch;
+}
+
+TEST_F(PostgresStoreTest, KeepsBytesThatNoTextColumnTakes) {
+  auto store = open();
+  Epoch epoch = *store->acquire(0);
+  const std::string bad("nul \0 and \xff\xfe not UTF-8", 20);
+  Batch batch;
+  batch.executions.push_back(execution(1));
+  batch.executions[0].name = bad;
+  batch.executions[0].arn = "arn:" + bad;
+  batch.executions[0].state_machine_arn = "machine:" + bad;
+  batch.documents.push_back({bad, bad, bad});
+  batch.log.push_back({bad, {1}, bad, bad, bad, bad, 0});
+  ASSERT_TRUE(commit(*store, epoch, batch).ok());
+  EXPECT_EQ((*store->find_execution("arn:" + bad))->state_machine_arn, "machine:" + bad);
+  EXPECT_EQ(store->list_executions({.state_machine_arn = "machine:" + bad, .name_prefix = "nul"})->size(),
+            1u);
+  EXPECT_EQ(store->find_document(bad, bad)->value(), bad);
+  EXPECT_EQ(store->search_log({.stream = bad, .source = bad, .type = "nul*", .subject = bad})->size(), 1u);
+}
+
+TEST_F(PostgresStoreTest, FindsTextsThatAreLongerThanAnIndexHolds) {
+  auto store = open();
+  Epoch epoch = *store->acquire(0);
+  const std::string text(100'000, 's');
+  Batch batch;
+  batch.log.push_back({"event", {1}, text, text, text, "long", 0});
+  batch.log.push_back({"event", {1}, text + "x", text + "x", text + "x", "longer", 0});
+  ASSERT_TRUE(commit(*store, epoch, batch).ok());
+  auto found = *store->search_log({.stream = "event", .source = text, .type = text, .subject = text});
+  ASSERT_EQ(found.size(), 1u);
+  EXPECT_EQ(found[0].body, "long");
+  EXPECT_EQ(store->search_log({.stream = "event", .subject = text + "*"})->size(), 2u);
+}
+
+TEST_F(PostgresStoreTest, RefusesAKeyThatNoIndexTakesAndWritesTheOthers) {
+  auto store = open();
+  Epoch epoch = *store->acquire(0);
+  Batch too_long;
+  too_long.documents.push_back({"k", std::string(5'000, 'k'), "v"});
+  EXPECT_EQ(commit(*store, epoch, too_long).error().code, "LimitExceeded");
+  Batch good;
+  good.documents.push_back({"k", std::string(1'500, 'k'), "v"});
+  EXPECT_TRUE(commit(*store, epoch, good).ok());
+}
+
+TEST_F(PostgresStoreTest, SaysWhatIsWrongWhenTheDatabaseCannotBeReached) {
+  options_.url = "postgres://sortie:secret@/postgres?host=/nonexistent";
+  auto refused = open_postgres_store(options_);
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.error().code, "StoreUnavailable");
+  EXPECT_THAT(to_text(refused.error()), HasSubstr("/nonexistent"));
+  EXPECT_THAT(to_text(refused.error()), Not(HasSubstr("secret")));
+}
+
+TEST_F(PostgresStoreTest, ShowsAUrlWithoutItsPassword) {
+  EXPECT_EQ(without_password("postgres://me:pw@db:5432/x"), "postgres://me:***@db:5432/x");
+  EXPECT_EQ(without_password("postgres://me@db/x?password=pw&a=b"), "postgres://me@db/x?password=***&a=b");
+  EXPECT_EQ(without_password("postgres://db/x"), "postgres://db/x");
+}
+
+TEST_F(PostgresStoreTest, RefusesADatabaseOfALaterVersion) {
+  open().reset();
+  sql("UPDATE schema_version SET version = 999");
+  auto refused = open_postgres_store(options_);
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.error().code, "StoreTooNew");
+}
+
+TEST_F(PostgresStoreTest, AShardBelongsToOneNodeUntilThatNodeEnds) {
+  auto first = open("http://first:8420");
+  Epoch epoch = *first->acquire(0);
+  auto second = open("http://second:8420");
+  auto held = second->acquire(0);
+  ASSERT_FALSE(held.ok());
+  EXPECT_EQ(held.error().code, "ShardHeld");
+  EXPECT_EQ(held.error().place, "http://first:8420");
+  EXPECT_TRUE(second->acquire(1).ok());
+  first.reset();
+  auto taken = second->acquire(0);
+  ASSERT_TRUE(taken.ok()) << to_text(taken.error());
+  EXPECT_GT(*taken, epoch);
+}
+
+TEST_F(PostgresStoreTest, ANodeWhoseLeaseRanOutIsShutOut) {
+  auto first = open();
+  Epoch epoch = *first->acquire(0);
+  ASSERT_TRUE(commit(*first, epoch, step(1, 0)).ok());
+  auto second = open();
+  sql("UPDATE node SET lease_until = clock_timestamp() - interval '1 second' WHERE id = 1");
+  auto taken = second->acquire(0);
+  ASSERT_TRUE(taken.ok()) << to_text(taken.error());
+  EXPECT_EQ(commit(*first, epoch, step(1, 1)).error().code, "StaleEpoch");
+  EXPECT_EQ((*second->find_execution(ExecutionNo{1}))->image, "0");
+  EXPECT_TRUE(commit(*second, *taken, step(1, 1)).ok());
+}
+
+TEST_F(PostgresStoreTest, TwoNodesWriteLogLinesInOneOrder) {
+  auto first = open();
+  auto second = open();
+  Epoch one = *first->acquire(1);
+  Epoch two = *second->acquire(2);
+  int told = 0;
+  for (int i = 0; i < 200; ++i) {
+    Batch batch = step(static_cast<ExecutionNo>(i) + 1, 0);
+    batch.documents.push_back({"shared", std::to_string(i % 7), std::to_string(i)});
+    batch.shard = i % 2 == 0 ? 1 : 2;
+    batch.epoch = i % 2 == 0 ? one : two;
+    (i % 2 == 0 ? first : second)->append(std::move(batch), [&](const Status& status) {
+      EXPECT_TRUE(status.ok()) << to_text(status.error());
+      ++told;
+    });
+  }
+  loop_.run_until([&] { return told == 200; });
+  auto lines = *first->search_log({.stream = "event", .newest_first = false, .limit = 1'000});
+  ASSERT_EQ(lines.size(), 200u);
+  for (std::size_t i = 0; i < lines.size(); ++i) EXPECT_EQ(lines[i].sequence, i + 1);
+  EXPECT_EQ(first->count_executions("")->by_status[0], 200u);
+  EXPECT_THAT(*second->check(), IsEmpty());
+}
+
+// Writes without end while `disturb` does its worst; then everything that was said must be true.
+void survive(Store& store, ManualLoop& loop, Epoch epoch, const std::function<void(int)>& disturb) {
+  constexpr int kWriters = 16;
+  std::map<ExecutionNo, std::int64_t> durable;
+  int failures = 0, running = kWriters, rounds = 0;
+  bool enough = false;
+  std::function<void(ExecutionNo, std::int64_t)> write = [&](ExecutionNo no, std::int64_t number) {
+    if (enough) {
+      --running;
+      return;
+    }
+    Batch batch = step(no, number);
+    batch.epoch = epoch;
+    store.append(std::move(batch), [&, no, number](const Status& status) {
+      if (status) durable[no] = number;
+      if (!status) ++failures;
+      write(no, status ? number + 1 : number);
+    });
+  };
+  for (ExecutionNo no = 1; no <= kWriters; ++no) write(no, 0);
+  for (; rounds < 4; ++rounds) {
+    std::int64_t before = durable[1];
+    loop.run_until([&] { return durable[1] >= before + 10; });
+    disturb(rounds);
+  }
+  std::int64_t before = durable[1];
+  loop.run_until([&] { return durable[1] >= before + 5; });
+  enough = true;
+  loop.run_until([&] { return running == 0; });
+  EXPECT_EQ(failures, 0);
+  for (const auto& [no, number] : durable) {
+    EXPECT_EQ((*store.find_execution(no))->image, std::to_string(number));
+    EXPECT_EQ(store.load_history(no, 1, INT64_MAX)->size(), static_cast<std::size_t>(number) + 1);
+    // A group that was sent twice would leave its lines twice.
+    auto lines = *store.search_log({.stream = "event", .subject = std::to_string(no), .limit = 100'000});
+    EXPECT_EQ(lines.size(), static_cast<std::size_t>(number) + 1) << no;
+  }
+  auto problems = store.check();
+  ASSERT_TRUE(problems.ok()) << to_text(problems.error());
+  EXPECT_THAT(*problems, IsEmpty());
+}
+
+TEST_F(PostgresStoreTest, GoesOnWhenItsConnectionsAreCut) {
+  options_.outage_ms_max = 60'000;
+  auto store = open();
+  Epoch epoch = *store->acquire(0);
+  survive(*store, loop_, epoch, [&](int) {
+    sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND"
+        " application_name LIKE 'sortie%'");
+  });
+}
+
+TEST_F(PostgresStoreTest, GoesOnWhenTheDatabaseRestartsOrDies) {
+  PostgresCluster own;
+  ASSERT_EQ(own.missing(), "");
+  options_.url = own.url();
+  options_.outage_ms_max = 60'000;
+  auto store = open();
+  Epoch epoch = *store->acquire(0);
+  survive(*store, loop_, epoch, [&](int round) {
+    own.kill_server(round % 2 == 0 ? SIGINT : SIGQUIT);
+    EXPECT_EQ(store->find_execution(ExecutionNo{1}).error().code, "StoreUnavailable");
+    own.start();
+  });
+}
+
+TEST_F(PostgresStoreTest, RefusesNewWorkWhileTheDatabaseIsAwayAndKeepsWhatItTook) {
+  PostgresCluster own;
+  ASSERT_EQ(own.missing(), "");
+  options_.url = own.url();
+  options_.outage_ms_max = 0;
+  auto store = open();
+  Epoch epoch = *store->acquire(0);
+  own.kill_server(SIGQUIT);
+  std::optional<Status> taken;
+  Batch batch = step(1, 0);
+  batch.epoch = epoch;
+  store->append(std::move(batch), [&](const Status& status) { taken = status; });
+  // Until the loss is noticed, more is taken.
+  Status refused;
+  while (refused) {
+    store->append(step(2, 0), [&](const Status& status) { refused = status; });
+    loop_.run_until_idle();
+    std::this_thread::yield();
+  }
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.error().code, "StoreUnavailable");
+  EXPECT_FALSE(taken.has_value());
+  own.start();
+  loop_.run_until([&] { return taken.has_value(); });
+  EXPECT_TRUE(taken->ok());
+  EXPECT_EQ((*store->find_execution(ExecutionNo{1}))->image, "0");
+}
+
+}  // namespace postgres_store_test
+
+}  // namespace sortie::store
