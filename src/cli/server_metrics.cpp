@@ -22,6 +22,8 @@ void ServerApp::add_metrics() {
     counter("sortie_transitions_total", static_cast<double>(runtime.transitions), "States entered.");
     counter("sortie_commit_failures_total", static_cast<double>(runtime.commit_failures),
             "Commits that failed.");
+    gauge("sortie_frames_unreadable", static_cast<double>(runtime.unreadable_frames),
+          "Saved positions that recovery could not read; sortie check names them.");
     const store::StoreFigures store = store_->figures();
     counter("sortie_store_commits_total", static_cast<double>(store.commits), "Commits of the store.");
     counter("sortie_store_bytes_written_total", static_cast<double>(store.bytes_written),

@@ -187,6 +187,7 @@ struct Options {
   std::string account = "123456789012";
   std::string region = "us-east-1";
   bool strict = false;                      // compatibility: strict
+  std::size_t recovery_page = 2'000;        // Frames that a slice of the recovery reads.
   std::size_t open_in_memory_max = 20'000;  // Idle executions beyond it are dropped from memory.
   std::size_t mailbox_max = 100'000;  // Stimuli waiting over all executions; beyond: ThrottlingException.
 };
@@ -200,7 +201,8 @@ class Runtime {
                                        TaskDispatcher& dispatcher, Options options);
   virtual ~Runtime() = default;
 
-  // Acquires the shard, reads what is open, re-arms timers and dispatches attempts in flight again.
+  // Begins to read what is open, re-arms timers and dispatches attempts in flight again: in slices, while
+  // work goes on already. What something reaches earlier is recovered then.
   virtual Status recover() = 0;
   // Stops taking work; `done` when nothing is uncommitted.
   virtual void drain(std::function<void()> done) = 0;
@@ -263,6 +265,7 @@ class Runtime {
   struct Figures {
     std::uint64_t open_executions = 0, in_memory = 0, transitions = 0, started = 0, ended = 0, timers = 0;
     std::uint64_t commands_in_flight = 0, commit_failures = 0, mailbox = 0;
+    std::uint64_t unreadable_frames = 0;  // Met in recovery; `check` names them.
   };
   virtual Figures figures() = 0;
   // Every open frame has exactly one reason to wait; one sentence for each that has not.

@@ -10,7 +10,6 @@ namespace {
 
 constexpr std::size_t kMailsPerCommit = 256;
 constexpr std::int64_t kRetryCommitMs = 500;
-constexpr std::size_t kRecoveryPage = 2'000;
 
 template <typename T>
 void append_all(std::vector<T>& to, std::vector<T>& from) {
@@ -89,6 +88,7 @@ LiveExecution* Shard::find_or_load(store::ExecutionNo no, Error* error) {
   live->state.region = wiring_.options.region;
   live->used = ++use_counter_;
   live_.emplace(no, std::move(loaded).value());
+  recover_early(no);
   return live;
 }
 
@@ -126,6 +126,9 @@ Shard::Decision Shard::decide(LiveExecution& live, store::Batch& batch) {
     append_all(events, step.events);
     append_all(decision.commands, step.commands);
     append_all(decision.ready, step.ready);
+    if (const auto* fired = std::get_if<engine::TimerFired>(&mail.stimulus);
+        fired != nullptr && !step.applied)
+      rearm(live, fired->frame, decision);
     touched.insert(step.touched.begin(), step.touched.end());
     for (const engine::FrameNo no : step.gone) {
       touched.erase(no);
@@ -151,7 +154,12 @@ Shard::Decision Shard::decide(LiveExecution& live, store::Batch& batch) {
 
 void Shard::write_frames(LiveExecution& live, const std::set<engine::FrameNo>& touched,
                          const std::set<engine::FrameNo>& gone, store::Batch& batch, Decision& decision) {
-  if (decision.ended) return;  // All frames go with the execution.
+  for (const engine::FrameNo no : gone) decision.timers.emplace_back(store::FrameKey{live.no, no}, kNever);
+  if (decision.ended) {  // All frames go with the execution.
+    for (const auto& [no, frame] : live.state.frames)
+      decision.timers.emplace_back(store::FrameKey{live.no, no}, kNever);
+    return;
+  }
   std::vector<std::pair<const engine::Frame*, std::string>> images;
   for (const engine::FrameNo no : touched) {
     const auto found = live.state.frames.find(no);
@@ -161,10 +169,19 @@ void Shard::write_frames(LiveExecution& live, const std::set<engine::FrameNo>& t
   for (auto& [frame, image] : images) {
     const Timestamp due = engine::wake_at(live.state, *frame);
     const store::FrameKey key{live.no, frame->no};
-    if (due != kNever) decision.timers.push_back({due, key});
+    decision.timers.emplace_back(key, due);
     batch.frames.push_back({key, due, frame_image(live.payloads.next(), std::move(image))});
   }
   for (const engine::FrameNo no : gone) batch.frames_gone.push_back({live.no, no});
+}
+
+// The clock went back between a timer's firing and here: it has to fire again.
+void Shard::rearm(const LiveExecution& live, engine::FrameNo no, Decision& decision) const {
+  const auto found = live.state.frames.find(no);
+  if (found == live.state.frames.end()) return;
+  const Timestamp due = engine::wake_at(live.state, found->second);
+  if (due != kNever && due > wiring_.loop.now())
+    decision.timers.emplace_back(store::FrameKey{live.no, no}, due);
 }
 
 void Shard::write_row(LiveExecution& live, store::Batch& batch) {
@@ -231,7 +248,7 @@ void Shard::release(LiveExecution& live, Decision& decision) {
       wiring_.dispatcher.cancel(key);
     }
   }
-  for (const TimerEntry& timer : decision.timers) timers_.push(timer);
+  for (const auto& [key, due] : decision.timers) timers_.set(key, due);
   if (!decision.timers.empty()) arm();
   if (!decision.ready.empty()) {
     live.mailbox.push_front({engine::Continue{decision.ready}, {}, nullptr});
@@ -338,7 +355,7 @@ std::shared_ptr<void> Shard::poll_activity(std::string_view activity_arn, std::s
 // Far more open executions than fit in memory is normal; those that only wait are read back when they are
 // needed.
 void Shard::forget_idle() {
-  if (live_.size() <= wiring_.options.open_in_memory_max) return;
+  if (live_.size() <= std::max(wiring_.options.open_in_memory_max, forget_above_)) return;
   std::vector<std::pair<std::uint64_t, store::ExecutionNo>> idle;
   for (const auto& [no, live] : live_) {
     if (!live->committing && live->mailbox.empty() && live->started) idle.emplace_back(live->used, no);
@@ -347,12 +364,14 @@ void Shard::forget_idle() {
       std::min(idle.size(), live_.size() - wiring_.options.open_in_memory_max * 3 / 4);
   std::nth_element(idle.begin(), idle.begin() + static_cast<std::ptrdiff_t>(surplus), idle.end());
   for (std::size_t i = 0; i < surplus; ++i) live_.erase(idle[i].second);
+  forget_above_ = live_.size() + live_.size() / 4;  // Where most are busy, looking again at once is no use.
 }
 
 void Shard::arm() {
-  if (timers_.empty() || timers_.top().due >= armed_for_) return;
+  const Timestamp next = timers_.next();
+  if (next >= armed_for_) return;
   if (timer_ != 0) wiring_.loop.cancel(timer_);
-  armed_for_ = timers_.top().due;
+  armed_for_ = next;
   timer_ = wiring_.loop.call_at(armed_for_, [this] { fire_due_timers(); });
 }
 
@@ -360,65 +379,109 @@ void Shard::fire_due_timers() {
   timer_ = 0;
   armed_for_ = kNever;
   const Timestamp now = wiring_.loop.now();
-  while (!timers_.empty() && timers_.top().due <= now) {
-    const store::FrameKey key = timers_.top().key;
-    timers_.pop();
-    post(key.execution, {engine::TimerFired{key.frame}, {}, nullptr});
+  while (const std::optional<store::FrameKey> key = timers_.take_due(now)) {
+    post(key->execution, {engine::TimerFired{key->frame}, {}, nullptr});
   }
   arm();
-}
-
-void Shard::recover_frame(const store::FrameRow& row,
-                          std::map<store::ExecutionNo, std::vector<engine::FrameNo>>& ready,
-                          std::vector<store::FrameKey>& in_task, Status* status) {
-  const Result<SplitImage> split = split_frame_image(row.image);
-  if (!split) {
-    *status = split.error();
-    return;
-  }
-  const Result<engine::FrameGlance> glance = engine::glance_at_frame(split->engine_image);
-  if (!glance) {
-    *status = glance.error();
-    return;
-  }
-  if (row.wake_at != kNever) timers_.push({row.wake_at, row.key});
-  if (glance->ready) ready[row.key.execution].push_back(row.key.frame);
-  if (glance->in_task && !glance->submitted) in_task.push_back(row.key);
 }
 
 Status Shard::recover() {
   epoch_ = wiring_.options.epoch;
   SORTIE_TRY(last_no_, wiring_.store.last_execution_no());
-  std::map<store::ExecutionNo, std::vector<engine::FrameNo>> ready;
-  std::vector<store::FrameKey> in_task;
-  store::FrameKey after{0, 0};
-  while (true) {
-    SORTIE_TRY(const std::vector<store::FrameRow> page, wiring_.store.scan_frames(after, kRecoveryPage));
-    for (const store::FrameRow& row : page) {
-      Status status;
-      recover_frame(row, ready, in_task, &status);
-      if (!status) return status;
-    }
-    if (page.size() < kRecoveryPage) break;
-    after = page.back().key;
+  recovery_end_ = last_no_;
+  // The first read tells whether the store can be read at all.
+  SORTIE_TRY(const std::vector<store::FrameRow> first, wiring_.store.scan_frames({0, 0}, 1));
+  if (first.empty()) {
+    recovered_ = recovery_end_;
+  } else {
+    wiring_.loop.post([this] { recover_slice(); });
   }
-  for (auto& [no, frames] : ready) post(no, {engine::Continue{std::move(frames)}, {}, nullptr});
+  return {};
+}
+
+// A slice ends with a whole execution, except where one alone fills it.
+void Shard::recover_slice() {
+  if (draining_) return;
+  const store::FrameKey after{recovered_, UINT32_MAX};
+  Result<std::vector<store::FrameRow>> page = wiring_.store.scan_frames(after, wiring_.options.recovery_page);
+  if (page && page->size() == wiring_.options.recovery_page) {
+    const store::ExecutionNo last = page->back().key.execution;
+    if (page->front().key.execution == last) {
+      page = wiring_.store.list_frames(last);
+    } else {
+      std::erase_if(*page, [last](const store::FrameRow& row) { return row.key.execution == last; });
+    }
+  }
+  if (!page) {  // The disk may need a moment; until then what is asked for is recovered early.
+    wiring_.loop.call_at(wiring_.loop.now().plus_ms(kRetryCommitMs), [this] { recover_slice(); });
+    return;
+  }
+  for (auto from = page->begin(); from != page->end();) {
+    const store::ExecutionNo no = from->key.execution;
+    const auto to =
+        std::find_if(from, page->end(), [no](const auto& row) { return row.key.execution != no; });
+    if (no > recovery_end_) break;
+    recovered_ = no;
+    if (recovered_early_.erase(no) == 0) recover_frames(no, {from, to});
+    forget_idle();
+    from = to;
+  }
+  const bool is_last = page->empty() || page->back().key.execution >= recovery_end_;
+  if (is_last) {
+    recovered_ = recovery_end_;
+    recovered_early_ = {};
+  } else {
+    wiring_.loop.post([this] { recover_slice(); });
+  }
+  arm();
+}
+
+void Shard::recover_frames(store::ExecutionNo no, const std::vector<store::FrameRow>& rows) {
+  std::vector<engine::FrameNo> ready;
+  std::vector<store::FrameKey> in_task;
+  for (const store::FrameRow& row : rows) {
+    const Result<SplitImage> split = split_frame_image(row.image);
+    const Result<engine::FrameGlance> glance =
+        split ? engine::glance_at_frame(split->engine_image) : Result<engine::FrameGlance>(split.error());
+    if (!glance) {
+      ++figures_.unreadable_frames;
+      continue;
+    }
+    timers_.set(row.key, row.wake_at);
+    if (glance->ready) ready.push_back(row.key.frame);
+    if (glance->in_task && !glance->submitted) in_task.push_back(row.key);
+  }
+  if (!ready.empty()) post(no, {engine::Continue{std::move(ready)}, {}, nullptr});
+  if (in_task.empty()) return;
+  Error error;
+  LiveExecution* live = find_or_load(no, &error);
+  if (live == nullptr) {
+    ++figures_.unreadable_frames;
+    return;
+  }
   for (const store::FrameKey& key : in_task) {
-    Error error;
-    LiveExecution* live = find_or_load(key.execution, &error);
-    if (live == nullptr) return error;
     const auto found = live->state.frames.find(key.frame);
     if (found == live->state.frames.end()) continue;
     const auto attempt = engine::waiting_attempt(found->second);
     const bool taken = attempt && std::get<engine::InTask>(found->second.phase).started;
     if (attempt && !taken) dispatch(*live, *attempt);
-    forget_idle();
   }
+}
+
+// Something reaches an execution before the walk does.
+void Shard::recover_early(store::ExecutionNo no) {
+  if (no <= recovered_ || no > recovery_end_ || !recovered_early_.insert(no).second) return;
+  const Result<std::vector<store::FrameRow>> rows = wiring_.store.list_frames(no);
+  if (!rows) {
+    recovered_early_.erase(no);  // The walk comes by, too.
+    return;
+  }
+  recover_frames(no, *rows);
   arm();
-  return {};
 }
 
 void Shard::drain(std::function<void()> done) {
+  draining_ = true;
   if (committing_ == 0) return wiring_.loop.post(std::move(done));
   drained_ = std::move(done);
 }

@@ -4,13 +4,16 @@
 // a time; what arrives meanwhile waits in its mailbox and goes into the next one, so grouping comes by
 // itself.
 //
+// After a start it does not read everything before it serves: the open frames are walked in slices, and an
+// execution that something reaches earlier is recovered at that moment, so every stimulus finds timers armed
+// and attempts in flight dispatched again.
+//
 // If a commit fails, what the engine decided is thrown away and the execution is loaded again. Senders of
 // stimuli that came from outside get the error; what only we know (timers, task results) is kept and tried
 // again.
 #include <functional>
 #include <map>
 #include <memory>
-#include <queue>
 #include <string>
 #include <unordered_map>
 #include <unordered_set>
@@ -20,6 +23,7 @@
 #include "runtime/definitions.h"
 #include "runtime/live.h"
 #include "runtime/task_token.h"
+#include "runtime/timers.h"
 
 namespace sortie::runtime {
 
@@ -58,19 +62,12 @@ class Shard {
   store::Epoch epoch() const { return epoch_; }
 
  private:
-  struct TimerEntry {
-    Timestamp due;
-    store::FrameKey key;
-    bool operator>(const TimerEntry& other) const {
-      return due != other.due ? due > other.due : key > other.key;
-    }
-  };
   // What one commit carries, kept until the store has answered.
   struct Decision {
     std::vector<engine::Command> commands;
     std::vector<std::pair<Mail, bool>> mails;  // With whether each was applied.
     std::vector<engine::FrameNo> ready;
-    std::vector<TimerEntry> timers;
+    std::vector<std::pair<store::FrameKey, Timestamp>> timers;  // kNever: disarmed.
     std::int64_t last_event_id = 0;
     bool began = false;
     bool ended = false;
@@ -82,6 +79,7 @@ class Shard {
   Decision decide(LiveExecution& live, store::Batch& batch);
   void write_frames(LiveExecution& live, const std::set<engine::FrameNo>& touched,
                     const std::set<engine::FrameNo>& gone, store::Batch& batch, Decision& decision);
+  void rearm(const LiveExecution& live, engine::FrameNo no, Decision& decision) const;
   void write_row(LiveExecution& live, store::Batch& batch);
   void committed(store::ExecutionNo no, std::shared_ptr<Decision> decision, const Status& status);
   void commit_failed(LiveExecution& live, Decision& decision, const Error& error);
@@ -92,9 +90,9 @@ class Shard {
   void forget_idle();
   void arm();
   void fire_due_timers();
-  void recover_frame(const store::FrameRow& row,
-                     std::map<store::ExecutionNo, std::vector<engine::FrameNo>>& ready,
-                     std::vector<store::FrameKey>& in_task, Status* status);
+  void recover_slice();
+  void recover_frames(store::ExecutionNo no, const std::vector<store::FrameRow>& rows);
+  void recover_early(store::ExecutionNo no);
   engine::Context context(const LiveExecution& live) const;
 
   Wiring wiring_;
@@ -103,14 +101,20 @@ class Shard {
   std::unordered_map<store::ExecutionNo, std::unique_ptr<LiveExecution>> live_;
   std::unordered_map<std::string, store::ExecutionNo> beginning_;
   std::unordered_map<store::ExecutionNo, std::vector<std::function<void()>>> after_commit_;
-  std::priority_queue<TimerEntry, std::vector<TimerEntry>, std::greater<>> timers_;
+  Timers timers_;
   Loop::TimerId timer_ = 0;
+  // Recovery walks the open frames in slices while work goes on. An execution whose number is above
+  // `recovered_` and at most `recovery_end_` is recovered when it is first needed, and then skipped.
+  store::ExecutionNo recovered_ = 0, recovery_end_ = 0;
+  std::unordered_set<store::ExecutionNo> recovered_early_;
   Timestamp armed_for_ = kNever;
   Activities activities_;
   std::function<void()> drained_;
   std::size_t committing_ = 0;
   std::size_t mails_ = 0;
   std::uint64_t use_counter_ = 0;
+  std::size_t forget_above_ = 0;
+  bool draining_ = false;
   Runtime::Figures figures_;
 };
 

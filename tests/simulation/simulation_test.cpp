@@ -128,6 +128,8 @@ class World {
   int crashes_ = 0;
   int failures_ = 0;
   std::map<std::string, int> dispatched_;  // By idempotency key.
+  // What workers that outlive a crash may report to the next process, before it has read much.
+  std::deque<std::pair<runtime::AttemptKey, engine::Stimulus>> late_;
 };
 
 struct World::Process final : runtime::TaskDispatcher {
@@ -138,7 +140,15 @@ struct World::Process final : runtime::TaskDispatcher {
               {[&world](const store::Batch&) { return world.plan_commit(); },
                [&world] { world.crashed_ = true; }}),
         random(world.random_.next()),
-        runtime(runtime::Runtime::make(loop, random, store, *this, {})) {}
+        runtime(runtime::Runtime::make(loop, random, store, *this, options(world))) {}
+
+  // Small enough that executions are recovered early, in several slices, and dropped from memory.
+  static runtime::Options options(World& world) {
+    runtime::Options small;
+    small.recovery_page = static_cast<std::size_t>(1 + world.up_to(5));
+    small.open_in_memory_max = world.chance(50) ? 20'000 : static_cast<std::size_t>(world.up_to(6));
+    return small;
+  }
 
   void dispatch(runtime::TaskOrder order) override {
     ++world.dispatched_[order.idempotency_key];
@@ -146,14 +156,18 @@ struct World::Process final : runtime::TaskDispatcher {
     const engine::Stimulus result = answer(function_of(order.resource), attempt, order.parameters);
     const int times = world.chance(10) ? 2 : 1;  // At least once means sometimes twice.
     for (int i = 0; i < times; ++i) {
-      loop.call_at(loop.now().plus_ms(world.up_to(400)), [this, key = order.key, result] {
-        if (const auto* good = std::get_if<engine::TaskSucceeded>(&result)) {
-          runtime->task_succeeded(key, good->output);
-        } else {
-          const auto& bad = std::get<engine::TaskFailed>(result);
-          runtime->task_failed(key, bad.error, bad.cause);
-        }
-      });
+      loop.call_at(loop.now().plus_ms(world.up_to(400)),
+                   [this, key = order.key, result] { report(key, result); });
+    }
+    world.late_.emplace_back(order.key, result);
+    if (world.late_.size() > 12) world.late_.pop_front();
+  }
+  void report(const runtime::AttemptKey& key, const engine::Stimulus& result) {
+    if (const auto* good = std::get_if<engine::TaskSucceeded>(&result)) {
+      runtime->task_succeeded(key, good->output);
+    } else {
+      const auto& bad = std::get<engine::TaskFailed>(result);
+      runtime->task_failed(key, bad.error, bad.cause);
     }
   }
   void cancel(const runtime::AttemptKey&) override {}
@@ -219,6 +233,9 @@ void World::start_process() {
   crashed_ = false;
   const Status status = process_->runtime->recover();
   ASSERT_TRUE(status.ok()) << status.error().message;
+  for (const auto& [key, result] : std::exchange(late_, {})) {
+    if (chance(40)) process_->report(key, result);
+  }
   for (std::size_t i = 0; i < machines().size(); ++i) process_->publish(i);
   for (Client& client : clients_) {
     if (client.accepted) continue;
