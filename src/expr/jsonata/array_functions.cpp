@@ -60,11 +60,13 @@ Val reduce(Engine& engine, Arguments a) {
     result = items[0];
     i = 1;
   }
+  const auto region = engine.enter();
   for (; i < items.size; ++i) {
     const Val arguments[] = {result, items[i], index_of(i), a[0]};
     result = engine.apply(a[1], {arguments, arity >= 4 ? std::size_t{4} : static_cast<std::size_t>(arity)});
+    engine.reclaim(region, {&result, 1});
   }
-  return result;
+  return engine.leave(region, result);
 }
 
 Val zip(Engine& engine, Arguments a) {

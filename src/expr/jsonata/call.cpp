@@ -12,36 +12,65 @@ std::string_view procedure_name(const Node& procedure) {
   return procedure.type == NodeType::kPath ? procedure.items[0]->text : procedure.text;
 }
 
+// The usual case: each argument is of its parameter's type, nothing to wrap; missing are only optional ones
+// that the context does not stand in for. The greedy match of the reference comes to the same.
+bool fit_one_by_one(const Signature& signature, std::span<const Val> arguments) {
+  const auto& parameters = signature.parameters;
+  if (arguments.size() > parameters.size()) return false;
+  for (std::size_t i = 0; i < arguments.size(); ++i) {
+    const Parameter& p = parameters[i];
+    const Val argument = arguments[i];
+    if (p.repeated || (p.letters & type_bit(argument.tag)) == 0) return false;
+    if (!p.array || argument.undefined()) continue;
+    if (!argument.is_array()) return false;
+    if (p.subtype.empty()) continue;
+    const std::uint16_t wanted = letter_bit(p.subtype[0]);
+    const Items items(argument);
+    for (std::size_t k = 0; k < items.size; ++k) {
+      if (type_bit(items[k].tag) != wanted) return false;
+    }
+  }
+  for (std::size_t i = arguments.size(); i < parameters.size(); ++i) {
+    if (!parameters[i].optional || parameters[i].context) return false;
+  }
+  return true;
+}
+
 }  // namespace calls
+
+const Builtin* Engine::builtin_of(const Node& procedure) const {
+  if (procedure.type != NodeType::kVariable || procedure.decorated || pool_->dynamic) return nullptr;
+  const Symbol& symbol = (*names_)[procedure.symbol];
+  return symbol.builtin && !symbol.bound && !root_->find(procedure.symbol) ? symbol.builtin : nullptr;
+}
 
 Val Engine::eval_call(const Node& node, Val input, Frame* env, const Val* first) {
   const Node& procedure = *node.lhs;
-  const Val function = eval(procedure, input, env);
-  const auto forgot_dollar = [&] {
-    if (function.defined() || procedure.type != NodeType::kPath) return false;
-    for (std::size_t i = 0; i < builtins_.size(); ++i) {
-      const auto symbol = static_cast<std::int32_t>(i);
-      const NodePool& pool = eval_pools_.empty() ? *pool_ : *eval_pools_.back();
-      if (pool.names.text(symbol) == procedure.items[0]->text) return lookup_variable(symbol, env).defined();
-    }
-    return find_builtin(procedure.items[0]->text, mode_) != nullptr;
-  };
-  if (forgot_dollar())
-    throw Failure{.code = node.type == NodeType::kPartial ? "T1007" : "T1005",
-                  .position = node.position,
-                  .token = std::string(procedure.items[0]->text)};
-  Val small[8];
+  const Builtin* const builtin = builtin_of(procedure);
+  const Val function = builtin ? Val() : eval(procedure, input, env);
+  if (!builtin && function.undefined() && procedure.type == NodeType::kPath) {
+    // Was the dollar sign forgotten?
+    const std::string_view name = procedure.items[0]->text;
+    const std::int32_t symbol = names_->find(name);
+    if (symbol == kNoSymbol ? find_builtin(name, mode_) != nullptr : lookup_variable(symbol, env).defined())
+      throw Failure{.code = node.type == NodeType::kPartial ? "T1007" : "T1005",
+                    .position = node.position,
+                    .token = std::string(name)};
+  }
+  constexpr std::size_t kFewArguments = 8;
+  Val small[kFewArguments];
   std::vector<Val> large;
   const std::size_t count = node.items.size() + (first ? 1 : 0);
-  if (count > 8) large.resize(count);
-  Val* arguments = count > 8 ? large.data() : small;
+  if (count > kFewArguments) large.resize(count);
+  Val* arguments = count > kFewArguments ? large.data() : small;
   std::size_t at = 0;
   if (first) arguments[at++] = *first;
   for (const Node* item : node.items) arguments[at++] = eval(*item, input, env);
   Frame* const outer = current_frame_;
   current_frame_ = env;
   try {
-    const Val result = apply(function, {arguments, count}, input);
+    const Val result = builtin ? call_builtin(*builtin, {arguments, count}, input)
+                               : apply(function, {arguments, count}, input);
     current_frame_ = outer;
     return result;
   } catch (Failure& failure) {
@@ -53,18 +82,27 @@ Val Engine::eval_call(const Node& node, Val input, Frame* env, const Val* first)
 }
 
 Val Engine::apply(Val function, std::span<const Val> arguments, Val context) {
-  Val result = apply_once(function, arguments, context);
+  const Val result = apply_once(function, arguments, context);
+  return result.is_function() && result.function->kind == Fn::Kind::kThunk ? continue_calls(result) : result;
+}
+
+// Tail calls: each thunk is called in turn. Between two of them only the next function, its context and its
+// arguments live, so endless recursion in tail position runs in bounded memory.
+Val Engine::continue_calls(Val result) {
+  const Region region = enter();
+  std::vector<Val> live;
   while (result.is_function() && result.function->kind == Fn::Kind::kThunk) {
-    const Fn& thunk = *result.function;
+    const Fn thunk = *result.function;
     const Node& call = *thunk.node->lhs;
-    const Val next = eval(*call.lhs, thunk.input, thunk.frame);
-    std::vector<Val> values;
-    values.reserve(call.items.size());
-    for (const Node* item : call.items) values.push_back(eval(*item, thunk.input, thunk.frame));
+    live.clear();
+    live.push_back(eval(*call.lhs, thunk.input, thunk.frame));
+    live.push_back(thunk.input);
+    for (const Node* item : call.items) live.push_back(eval(*item, thunk.input, thunk.frame));
+    reclaim(region, live);
     Frame* const outer = current_frame_;
     current_frame_ = thunk.frame;
     try {
-      result = apply_once(next, values, thunk.input);
+      result = apply_once(live[0], std::span<const Val>(live).subspan(2), live[1]);
     } catch (Failure& failure) {
       if (failure.position == kNoPosition) failure.position = call.position;
       if (failure.token.empty()) failure.token = calls::procedure_name(*call.lhs);
@@ -72,11 +110,12 @@ Val Engine::apply(Val function, std::span<const Val> arguments, Val context) {
     }
     current_frame_ = outer;
   }
-  return result;
+  return leave(region, result);
 }
 
 Val Engine::apply_once(Val function, std::span<const Val> arguments, Val context) {
   if (!function.is_function()) throw Failure{.code = "T1006", .value = describe(function)};
+  work(1);
   const Fn& fn = *function.function;
   const auto argument = [&](std::size_t index) {
     return index < arguments.size() ? arguments[index] : Val();
@@ -84,11 +123,8 @@ Val Engine::apply_once(Val function, std::span<const Val> arguments, Val context
   switch (fn.kind) {
     case Fn::Kind::kLambda:
       return apply_lambda(fn, arguments, context);
-    case Fn::Kind::kNative: {
-      const auto valid = validate(fn.builtin->signature, arguments, context);
-      current_context_ = context;
-      return fn.builtin->native->body(*this, valid);
-    }
+    case Fn::Kind::kNative:
+      return call_builtin(*fn.builtin, arguments, context);
     case Fn::Kind::kPartial:
       return apply_partial(fn, arguments);
     case Fn::Kind::kChain: {
@@ -125,13 +161,14 @@ Val Engine::apply_once(Val function, std::span<const Val> arguments, Val context
 Val Engine::apply_lambda(const Fn& fn, std::span<const Val> arguments, Val context) {
   const Node& node = *fn.node;
   if (node.signature) arguments = validate(*node.signature, arguments, context);
+  const Region region = enter();
   Frame* frame = make_frame(fn.frame);
   const std::size_t count = node.parameters.size();
-  frame->bindings = arena_.make_many<Binding>(count);
+  frame->bindings = static_cast<Binding*>(arena_.allocate(count * sizeof(Binding)));
   frame->capacity = static_cast<std::uint32_t>(count);
   for (std::size_t i = 0; i < count; ++i)
     frame->bind(arena_, node.parameters[i], i < arguments.size() ? arguments[i] : Val());
-  return eval(*node.lhs, fn.input, frame);
+  return leave(region, eval(*node.lhs, fn.input, frame));
 }
 
 Val Engine::apply_partial(const Fn& fn, std::span<const Val> arguments) {
@@ -288,18 +325,9 @@ void Engine::update_match(const Node& node, Val match, Frame* env) {
 std::span<const Val> Engine::validate(const Signature& signature, std::span<const Val> arguments,
                                       Val context) {
   const auto& parameters = signature.parameters;
+  if (calls::fit_one_by_one(signature, arguments)) return arguments;
   std::string letters;
   for (const Val argument : arguments) letters += letter_of(argument);
-  // The usual case: one argument for each parameter, each of its type, nothing to wrap.
-  if (letters.size() == parameters.size()) {
-    bool plain = true;
-    for (std::size_t i = 0; i < letters.size() && plain; ++i) {
-      const Parameter& p = parameters[i];
-      plain = !p.repeated && (p.letters & letter_bit(letters[i])) != 0 &&
-              (!p.array || (p.subtype.empty() && letters[i] == 'a'));
-    }
-    if (plain) return arguments;
-  }
   std::vector<std::uint32_t> taken;
   if (!signature.match(letters, taken)) {
     const std::size_t at = signature.mismatch(letters);

@@ -10,9 +10,7 @@ namespace sortie::jsonata {
 
 struct Engine::DepthGuard {
   explicit DepthGuard(Engine& engine) : engine_(engine) {
-    if (++engine.depth_ > engine.inputs_.limits.depth_max)
-      throw Failure{.code = "D1011",
-                    .message = "The evaluation is nested too deeply: is a recursion endless?"};
+    if (++engine.depth_ > engine.inputs_.limits.depth_max) nested_too_deeply();
     if (++engine.steps_ >= engine.next_check_) engine.check_time();
     engine.check_stack();
   }
@@ -20,24 +18,25 @@ struct Engine::DepthGuard {
   Engine& engine_;
 };
 
-Engine::Engine(const NodePool& pool, Mode mode, const Inputs& inputs)
-    : inputs_(inputs), mode_(mode), arena_(inputs.limits.bytes_max), pool_(&pool) {}
+Engine::Engine(const NodePool& pool, const Inputs& inputs)
+    : inputs_(inputs), mode_(pool.mode), arena_(inputs.limits.bytes_max), pool_(&pool), names_(&pool.names) {}
+
+namespace engine_parts {
+
+constexpr std::int32_t kRootSymbol = -2;  // `$$`: nothing else can bind or mean it.
+
+}  // namespace engine_parts
 
 Val Engine::run() {
   stack_base_ = static_cast<const char*>(__builtin_frame_address(0));
   if (inputs_.limits.elapsed_ms) started_ms_ = inputs_.limits.elapsed_ms();
-  builtins_.resize(pool_->names.size());
-  for (std::size_t i = 0; i < builtins_.size(); ++i)
-    builtins_[i] = find_builtin(pool_->names.text(static_cast<std::int32_t>(i)), mode_);
   root_ = make_frame(nullptr);
   Val input = inputs_.input ? Val::of_json(*inputs_.input) : Val();
-  const std::int32_t dollar = static_cast<std::int32_t>(-2);  // `$$` is looked up by text, see dispatch.
-  root_->bind(arena_, dollar, input);
+  root_->bind(arena_, engine_parts::kRootSymbol, input);
   for (const auto& [name, value] : inputs_.bindings) {
-    for (std::size_t i = 0; i < builtins_.size(); ++i) {
-      if (pool_->names.text(static_cast<std::int32_t>(i)) == name)
-        root_->bind(arena_, static_cast<std::int32_t>(i), value ? Val::of_json(*value) : Val());
-    }
+    // With $eval any name may be asked for later.
+    const std::int32_t symbol = names_->find(name);
+    if (symbol != kNoSymbol) root_->bind(arena_, symbol, value ? Val::of_json(*value) : Val());
   }
   if (input.is_array()) {
     Arr* outer = make_sequence();
@@ -48,11 +47,8 @@ Val Engine::run() {
   return eval(*pool_->root, input, root_);
 }
 
-void Engine::check_stack() {
-  // The frame's own address: a local's may lie elsewhere (sanitizers move locals to a stack of their own).
-  const std::ptrdiff_t used = stack_base_ - static_cast<const char*>(__builtin_frame_address(0));
-  if (static_cast<std::size_t>(used < 0 ? -used : used) > inputs_.limits.stack_bytes_max)
-    throw Failure{.code = "D1011", .message = "The evaluation is nested too deeply: is a recursion endless?"};
+void Engine::nested_too_deeply() {
+  throw Failure{.code = "D1011", .message = "The evaluation is nested too deeply: is a recursion endless?"};
 }
 
 void Engine::check_time() {
@@ -64,22 +60,31 @@ void Engine::check_time() {
     throw Failure{.code = "D1012", .message = "The evaluation takes longer than it is allowed"};
 }
 
-void Engine::work(std::uint64_t steps) {
-  steps_ += steps;
-  if (steps_ >= next_check_) check_time();
-}
-
-Val Engine::settle(Val result, bool keep_array) {
-  if (result.tag != Tag::kArray || !result.array->sequence || result.array->tuples) return result;
-  if (keep_array) result.array->keep_singleton = true;
-  if (result.array->size == 0) return {};
-  if (result.array->size == 1 && !result.array->keep_singleton) return result.array->at(0);
-  return result;
-}
-
+// What needs no evaluation is answered here, without the checks that bound recursion.
 Val Engine::eval(const Node& node, Val input, Frame* env) {
+  if (!node.decorated) {
+    switch (node.type) {
+      case NodeType::kString:
+        return Val::of_text(node.text);
+      case NodeType::kNumber:
+        return Val::of_number(node.number);
+      case NodeType::kVariable:
+        if (node.text.empty() || node.text == "$") break;
+        return settle(lookup_variable(node.symbol, env), false);
+      case NodeType::kName:
+        if (input.is_array()) break;
+        return settle(member(input, node.text), false);
+      default:
+        break;
+    }
+  }
+  return eval_full(node, input, env);
+}
+
+Val Engine::eval_full(const Node& node, Val input, Frame* env) {
   const DepthGuard guard(*this);
   Val result = dispatch(node, input, env);
+  if (!node.decorated) return settle(result, false);
   for (const Node* predicate : node.predicates) result = eval_filter(*predicate, result, env);
   if (node.group && node.type != NodeType::kPath)
     result = eval_group(node.group->pairs, node.group->position, result, env);
@@ -113,7 +118,7 @@ Val Engine::dispatch(const Node& node, Val input, Frame* env) {
     case NodeType::kVariable:
       if (node.text.empty())
         return input.tag == Tag::kArray && input.array->outer ? input.array->at(0) : input;
-      if (node.text == "$") return *root_->find(-2);
+      if (node.text == "$") return *root_->find(engine_parts::kRootSymbol);
       return lookup_variable(node.symbol, env);
     case NodeType::kRegex:
     case NodeType::kLambda:
@@ -142,14 +147,14 @@ Val Engine::dispatch(const Node& node, Val input, Frame* env) {
       return value.defined() ? value : eval(*node.rhs, input, env);
     }
     case NodeType::kBlock: {
-      Frame* frame = make_frame(env);
+      Frame* frame = node.needs_frame ? make_frame(env) : env;
       Val result;
       for (const Node* item : node.items) result = eval(*item, input, frame);
       return result;
     }
     case NodeType::kBind: {
       const Val value = eval(*node.rhs, input, env);
-      env->bind(arena_, node.symbol, value);
+      bind_variable(env, node.symbol, value);
       return value;
     }
     case NodeType::kApply:
@@ -163,7 +168,7 @@ Val Engine::make_function(const Node& node, Val input, Frame* env) {
   Fn* fn = arena_.make<Fn>();
   if (node.type == NodeType::kRegex) {
     fn->kind = Fn::Kind::kRegex;
-    fn->regex = node.regex.get();
+    fn->regex = node.regex;
     return Val::of_function(fn);
   }
   fn->kind = node.type == NodeType::kLambda      ? Fn::Kind::kLambda
@@ -175,34 +180,58 @@ Val Engine::make_function(const Node& node, Val input, Frame* env) {
   return Val::of_function(fn);
 }
 
-Val Engine::lookup_variable(std::int32_t symbol, Frame* env) {
+const Val* Engine::find_variable(std::int32_t symbol, Frame* env) {
+  if (symbol >= 0 && !(*names_)[symbol].bound && !pool_->dynamic) return root_->find(symbol);
   for (Frame* frame = env; frame; frame = frame->parent) {
-    if (const Val* found = frame->find(symbol)) return *found;
+    if (const Val* found = frame->find(symbol)) return found;
   }
-  const auto index = static_cast<std::size_t>(symbol);
-  if (index >= builtins_.size() || !builtins_[index]) return {};
+  return nullptr;
+}
+
+Val Engine::lookup_variable(std::int32_t symbol, Frame* env) {
+  if (const Val* found = find_variable(symbol, env)) return *found;
+  const Builtin* builtin = (*names_)[symbol].builtin;
+  if (!builtin) return {};
   Fn* fn = arena_.make<Fn>();
   fn->kind = Fn::Kind::kNative;
-  fn->builtin = builtins_[index];
+  fn->builtin = builtin;
   return Val::of_function(fn);
 }
 
-Val Engine::evaluate_text(std::string_view text, Val focus) {
-  // The names of the new tree continue those of the program, so that its variables are found by number.
+void Engine::bind_variable(Frame* frame, std::int32_t symbol, Val value) {
+  if (frame->region != region_) ++pins_;
+  frame->bind(arena_, symbol, value);
+}
+
+// The names of the new tree continue those of the program, so that its variables are found by number.
+const Node* Engine::compile_text(std::string_view text) {
+  constexpr std::size_t kBytesEach = 64;  // Of tree, for each of text.
+  eval_bytes_ += sizeof(NodePool) + text.size() * kBytesEach + names_->size() * sizeof(Symbol);
+  arena_.check(static_cast<double>(eval_bytes_));
   auto pool = std::make_unique<NodePool>();
-  const NodePool& previous = eval_pools_.empty() ? *pool_ : *eval_pools_.back();
-  for (std::size_t i = 0; i < previous.names.size(); ++i)
-    pool->names.id(previous.names.text(static_cast<std::int32_t>(i)));
-  const std::string& kept = pool->texts.emplace_back(text);
-  Node* root = nullptr;
+  pool->mode = mode_;
+  pool->text = text;
+  pool->dynamic = true;
+  for (std::size_t i = 0; i < names_->size(); ++i)
+    pool->symbol(pool->keep((*names_)[static_cast<std::int32_t>(i)].text));
   try {
-    root = resolve(*pool, parse_expression(*pool, kept, mode_ == Mode::kStandard));
+    pool->root = resolve(*pool, parse_expression(*pool, pool->text, mode_ == Mode::kStandard));
   } catch (const Failure& failure) {
     throw Failure{.code = "D3120", .value = message_of(failure)};
   }
-  for (std::size_t i = builtins_.size(); i < pool->names.size(); ++i)
-    builtins_.push_back(find_builtin(pool->names.text(static_cast<std::int32_t>(i)), mode_));
+  for (const auto& [name, value] : inputs_.bindings) {
+    const std::int32_t symbol = pool->names.find(name);
+    if (symbol != kNoSymbol && static_cast<std::size_t>(symbol) >= names_->size())
+      root_->bind(arena_, symbol, value ? Val::of_json(*value) : Val());
+  }
+  names_ = &pool->names;
   eval_pools_.push_back(std::move(pool));
+  return eval_pools_.back()->root;
+}
+
+Val Engine::evaluate_text(std::string_view text, Val focus) {
+  const Node*& root = eval_roots_[std::string(text)];
+  if (!root) root = compile_text(text);
   if (focus.is_array()) {
     Arr* outer = make_sequence();
     outer->outer = true;

@@ -8,6 +8,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
 #include "expr/jsonata/failure.h"
@@ -62,7 +63,10 @@ struct Fn {
 
 class Engine {
  public:
-  Engine(const NodePool& pool, Mode mode, const Inputs& inputs);
+  static constexpr std::size_t kReclaimBytesMin = 4 << 20;
+
+  // Both have to outlive the engine.
+  Engine(const NodePool& pool, const Inputs& inputs);
 
   Val run();
 
@@ -92,7 +96,31 @@ class Engine {
   Val append(Val a, Val b);
   Val lookup(Val input, std::string_view key);
   // Counts work that does not pass through eval(); throws when a limit is reached.
-  void work(std::uint64_t steps);
+  void work(std::uint64_t steps) {
+    steps_ += steps;
+    if (steps_ >= next_check_) check_time();
+  }
+  // A stretch of evaluation of which only its result lives on: a call of a lambda, a predicate, a step.
+  struct Region {
+    Arena::Mark mark;
+    std::uint64_t pins;
+    std::uint64_t outer;
+  };
+  Region enter() {
+    const Region region{arena_.mark(), pool_->dynamic ? UINT64_MAX : pins_, region_};
+    region_ = ++regions_;
+    return region;
+  }
+  // Ends the region and gives its memory back if the result does not lie in it.
+  Val leave(const Region& region, Val result);
+  // The same where the result is of no use any more.
+  void abandon(const Region& region) {
+    region_ = region.outer;
+    if (region.pins == pins_) arena_.release(region.mark);
+  }
+  // Within a region of which only `live` is still of use: gives the rest back, at once if nothing of `live`
+  // lies in it, by copying (which changes `live`) when much has gathered, or not yet.
+  void reclaim(const Region& region, std::span<Val> live);
   // The match object that a regular expression gives to a program.
   Val match_value(const Regex& regex, Val text, std::size_t from);
   Val sort(Val array, Val comparator);
@@ -101,16 +129,33 @@ class Engine {
   struct DepthGuard;
 
   Val eval(const Node& node, Val input, Frame* env);
+  const Node* compile_text(std::string_view text);
+  Val eval_full(const Node& node, Val input, Frame* env);
   Val dispatch(const Node& node, Val input, Frame* env);
   Val make_function(const Node& node, Val input, Frame* env);
-  Val settle(Val result, bool keep_array);
-  void check_stack();
+  static Val settle(Val result, bool keep_array) {
+    if (result.tag != Tag::kArray || !result.array->sequence || result.array->tuples) return result;
+    if (keep_array) result.array->keep_singleton = true;
+    if (result.array->size == 0) return {};
+    if (result.array->size == 1 && !result.array->keep_singleton) return result.array->at(0);
+    return result;
+  }
+  void check_stack() {
+    // The frame's own address: a local's may lie elsewhere (sanitizers move locals to a stack of their own).
+    const std::ptrdiff_t used = stack_base_ - static_cast<const char*>(__builtin_frame_address(0));
+    if (static_cast<std::size_t>(used < 0 ? -used : used) > inputs_.limits.stack_bytes_max)
+      nested_too_deeply();
+  }
+  [[noreturn]] static void nested_too_deeply();
   void check_time();
 
   Val lookup_variable(std::int32_t symbol, Frame* env);
+  const Val* find_variable(std::int32_t symbol, Frame* env);
+  void bind_variable(Frame* frame, std::int32_t symbol, Val value);
   Frame* make_frame(Frame* parent) {
     Frame* frame = arena_.make<Frame>();
     frame->parent = parent;
+    frame->region = region_;
     return frame;
   }
   Frame* tuple_frame(Frame* parent, const Tuple& tuple);
@@ -123,8 +168,9 @@ class Engine {
   Val eval_filter(const Node& predicate, Val input, Frame* env);
   Val eval_sort(const Node& step, Val input, Frame* env);
   int compare_terms(Val a, Val b, const Term& term, const Node& step);
-  Val eval_group(const std::vector<std::pair<Node*, Node*>>& pairs, std::uint32_t position, Val input,
-                 Frame* env);
+  Val eval_names(const Node& node, Val input, Frame* env, std::size_t& steps);
+  Val eval_name_step(const Node& step, const Items& list, bool last);
+  Val eval_group(const List<Pair>& pairs, std::uint32_t position, Val input, Frame* env);
   Val eval_wildcard(Val input);
   Val eval_descendants(Val input);
   void descend(Val input, Arr* out);
@@ -139,6 +185,14 @@ class Engine {
   Val eval_partial(const Node& node, Val input, Frame* env);
   Val eval_apply(const Node& node, Val input, Frame* env);
   Val apply_once(Val function, std::span<const Val> arguments, Val context);
+  Val call_builtin(const Builtin& builtin, std::span<const Val> arguments, Val context) {
+    const auto valid = validate(builtin.signature, arguments, context);
+    current_context_ = context;
+    return builtin.native->body(*this, valid);
+  }
+  // The built-in function that a procedure names, where that can be said without evaluating it.
+  const Builtin* builtin_of(const Node& procedure) const;
+  Val continue_calls(Val thunk);
   Val apply_lambda(const Fn& fn, std::span<const Val> arguments, Val context);
   Val apply_partial(const Fn& fn, std::span<const Val> arguments);
   Val apply_transform(const Fn& fn, Val object);
@@ -147,17 +201,22 @@ class Engine {
   Val validated_argument(const Parameter& parameter, char letter, std::size_t letters, Val argument,
                          std::size_t index);
 
-  Inputs inputs_;
+  const Inputs& inputs_;
   Mode mode_;
   Arena arena_;
   const NodePool* pool_;
-  std::vector<const Builtin*> builtins_;  // By symbol.
-  std::unique_ptr<NodePool> eval_names_;  // With $eval: a pool whose names continue the program's.
+  const Names* names_;  // The program's, or with $eval those of the latest text, which continue them.
   std::vector<std::unique_ptr<NodePool>> eval_pools_;
+  std::unordered_map<std::string, const Node*> eval_roots_;  // By text.
+  std::size_t eval_bytes_ = 0;
   Frame* root_ = nullptr;
   Frame* current_frame_ = nullptr;  // Of the native call in progress, for $eval.
   Val current_context_{};
   std::uint32_t depth_ = 0;
+  std::uint64_t region_ = 0;   // The innermost.
+  std::uint64_t regions_ = 0;  // So many were entered.
+  std::uint64_t pins_ = 0;     // How often something older was made to refer to something newer.
+  std::size_t reclaim_at_ = kReclaimBytesMin;
   std::uint64_t steps_ = 0;
   std::uint64_t next_check_ = 0;
   std::int64_t started_ms_ = 0;
@@ -166,6 +225,13 @@ class Engine {
 
 // The letter of a value's type in signatures: b n s l o a f m.
 char letter_of(Val value);
+// Its bit in signatures.
+inline std::uint16_t type_bit(Tag tag) {
+  constexpr std::uint16_t kBits[] = {letter_bit('m'), letter_bit('l'), letter_bit('b'), letter_bit('n'),
+                                     letter_bit('s'), letter_bit('a'), letter_bit('a'), letter_bit('o'),
+                                     letter_bit('o'), letter_bit('f'), letter_bit('m')};
+  return kBits[static_cast<std::size_t>(tag)];
+}
 // JSONata's truth; `undefined` is false here.
 bool truthy(Val value);
 // $boolean without the undefined case.

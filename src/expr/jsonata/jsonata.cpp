@@ -85,22 +85,24 @@ Result<Program> Program::compile(std::string_view text, Mode mode) {
   if (text.size() > kTextBytesMax)
     return Error{"D2015", "An expression has at most " + std::to_string(kTextBytesMax) + " bytes"};
   if (!is_valid_utf8(text)) return Error{"S0204", "The expression is not valid UTF-8"};
-  Program program;
-  program.text_ = std::make_shared<std::string>(text);
-  program.mode_ = mode;
   auto pool = std::make_shared<NodePool>();
+  pool->text = text;
+  pool->mode = mode;
   try {
-    pool->root = resolve(*pool, parse_expression(*pool, *program.text_, mode == Mode::kStandard));
+    pool->root = resolve(*pool, parse_expression(*pool, pool->text, mode == Mode::kStandard));
   } catch (const Failure& failure) {
     return results::error_of(failure, text);
   }
+  Program program;
   program.pool_ = std::move(pool);
   return program;
 }
 
+const std::string& Program::text() const { return pool_->text; }
+
 Result<Outcome> Program::evaluate(const Inputs& inputs) const {
   try {
-    Engine engine(*pool_, mode_, inputs);
+    Engine engine(*pool_, inputs);
     Val value = engine.run();
     if (value.tag == Tag::kArray && value.array->outer) value = value.array->at(0);
     if (value.undefined()) return Outcome{};
@@ -110,7 +112,7 @@ Result<Outcome> Program::evaluate(const Inputs& inputs) const {
     if (outcome.kind != Outcome::Kind::kValue) outcome.value = {};
     return outcome;
   } catch (const Failure& failure) {
-    return results::error_of(failure, *text_);
+    return results::error_of(failure, pool_->text);
   } catch (const std::bad_alloc&) {
     return Error{"D2015", "The evaluation needs more memory than there is"};
   }
@@ -119,7 +121,7 @@ Result<Outcome> Program::evaluate(const Inputs& inputs) const {
 std::vector<std::string_view> Program::variables() const {
   std::vector<std::string_view> names;
   for (std::size_t i = 0; i < pool_->names.size(); ++i) {
-    const std::string& name = pool_->names.text(static_cast<std::int32_t>(i));
+    const std::string_view name = pool_->names[static_cast<std::int32_t>(i)].text;
     if (!name.empty() && name != "$" && name[0] != '!') names.push_back(name);
   }
   return names;

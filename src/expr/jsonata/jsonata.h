@@ -70,16 +70,14 @@ class Program {
 
   Result<Outcome> evaluate(const Inputs& inputs) const;
 
-  const std::string& text() const { return *text_; }
+  const std::string& text() const;
   // Names of all variables that occur, without the dollar sign, built-in functions and locals included.
   std::vector<std::string_view> variables() const;
 
  private:
   Program() = default;
 
-  std::shared_ptr<const std::string> text_;
   std::shared_ptr<const NodePool> pool_;
-  Mode mode_ = Mode::kAws;
 };
 
 }  // namespace sortie::jsonata

@@ -9,11 +9,20 @@
 namespace sortie::jsonata {
 namespace lexing {
 
-constexpr std::string_view kBlanks = " \t\n\r\v";
-constexpr std::string_view kOperators = ".[]{}(),@#;:?+-*/%|=<>^&!~";
+// What a character may be: bit 0 a blank, bit 1 an operator.
+struct Classes {
+  unsigned char of[256] = {};
+  constexpr Classes() {
+    for (const char c : std::string_view(" \t\n\r\v")) of[static_cast<unsigned char>(c)] |= 1;
+    for (const char c : std::string_view(".[]{}(),@#;:?+-*/%|=<>^&!~"))
+      of[static_cast<unsigned char>(c)] |= 2;
+  }
+};
+constexpr Classes kClasses;
 
-bool is_blank(char c) { return kBlanks.find(c) != std::string_view::npos && c != '\0'; }
-bool is_operator(char c) { return kOperators.find(c) != std::string_view::npos && c != '\0'; }
+bool is_blank(char c) { return (kClasses.of[static_cast<unsigned char>(c)] & 1) != 0; }
+bool is_operator(char c) { return (kClasses.of[static_cast<unsigned char>(c)] & 2) != 0; }
+bool ends_name(char c) { return kClasses.of[static_cast<unsigned char>(c)] != 0; }
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
 int hex(char c) {
@@ -39,7 +48,15 @@ Failure failure(const char* code, std::size_t position, std::string token = {}) 
 using lexing::failure;
 
 Token Lexer::make(TokenType type, std::string_view text) const {
-  return {.type = type, .position = static_cast<std::uint32_t>(at_), .text = std::string(text)};
+  return {.type = type, .position = static_cast<std::uint32_t>(at_), .text = text};
+}
+
+Token Lexer::make_operator(std::size_t size) {
+  const std::string_view text = text_.substr(at_, size);
+  at_ += size;
+  Token token = make(TokenType::kOperator, text);
+  token.code = operator_code(text);
+  return token;
 }
 
 void Lexer::skip_blanks() {
@@ -60,14 +77,22 @@ Token Lexer::next(bool infix) {
     ++at_;
     return read_regex();
   }
-  for (const std::string_view pair : {"..", ":=", "!=", ">=", "<=", "**", "~>", "?:", "??"}) {
-    if (text_.substr(at_, 2) != pair || (pair[0] == '?' && !extended_)) continue;
-    at_ += 2;
-    return make(TokenType::kOperator, pair);
-  }
   if (lexing::is_operator(c)) {
-    ++at_;
-    return make(TokenType::kOperator, text_.substr(at_ - 1, 1));
+    switch (operator_code(text_.substr(at_, 2))) {
+      case operator_code("?:"):
+      case operator_code("??"):
+        return make_operator(extended_ ? 2 : 1);
+      case operator_code(".."):
+      case operator_code(":="):
+      case operator_code("!="):
+      case operator_code(">="):
+      case operator_code("<="):
+      case operator_code("**"):
+      case operator_code("~>"):
+        return make_operator(2);
+      default:
+        return make_operator(1);
+    }
   }
   if (c == '"' || c == '\'') {
     ++at_;
@@ -86,12 +111,19 @@ Token Lexer::next(bool infix) {
 }
 
 Token Lexer::read_string(char quote) {
-  std::string out;
+  const std::size_t start = at_;
+  while (at_ < text_.size() && text_[at_] != quote && text_[at_] != '\\') ++at_;
+  if (at(at_) == quote && at_ < text_.size()) {
+    const std::string_view plain = text_.substr(start, at_ - start);
+    ++at_;
+    return make(TokenType::kString, plain);
+  }
+  std::string out(text_.substr(start, at_ - start));
   while (at_ < text_.size()) {
     const char c = text_[at_];
     if (c == quote) {
       ++at_;
-      return make(TokenType::kString, out);
+      return make(TokenType::kString, pool_.keep(out));
     }
     if (c == '\\') {
       ++at_;
@@ -188,10 +220,14 @@ Token Lexer::read_regex() {
 
 Token Lexer::read_name() {
   const std::size_t start = at_;
-  while (at_ < text_.size() && !lexing::is_blank(text_[at_]) && !lexing::is_operator(text_[at_])) ++at_;
+  while (at_ < text_.size() && !lexing::ends_name(text_[at_])) ++at_;
   const std::string_view name = text_.substr(start, at_ - start);
   if (name.starts_with('$')) return make(TokenType::kVariable, name.substr(1));
-  if (name == "or" || name == "in" || name == "and") return make(TokenType::kOperator, name);
+  if (name == "or" || name == "in" || name == "and") {
+    Token token = make(TokenType::kOperator, name);
+    token.code = operator_code(name);
+    return token;
+  }
   if (name == "true" || name == "false" || name == "null") {
     Token token = make(TokenType::kValue, name);
     token.number = name == "true" ? 1 : name == "false" ? 0 : 2;

@@ -65,17 +65,25 @@ bool is_numeric(Val value) {
 Val Engine::append(Val a, Val b) {
   if (a.undefined()) return b;
   if (b.undefined()) return a;
-  const auto count = [](Val v) { return v.is_array() ? Items(v).size : std::size_t{1}; };
-  Arr* out = make_array(count(a) + count(b));
-  for (const Val value : {a, b}) {
-    if (!value.is_array()) {
-      out->push(arena_, value);
-      continue;
-    }
-    const Items items(value);
-    work(items.size / 16);
-    for (std::size_t i = 0; i < items.size; ++i) out->push(arena_, items[i]);
+  Val single[] = {a, b};
+  Arr one;
+  one.items = single;
+  one.size = one.capacity = 1;
+  const Items more(b.is_array() ? b : Val::of_array(&one));
+  if (!b.is_array()) one.items = single + 1;
+  Arr head = a.tag == Tag::kArray ? *a.array : Arr();
+  Arr* out = make_array();
+  if (a.tag == Tag::kJsonArray) {
+    const Items items(a);
+    head.grow(arena_, items.size);
+    for (std::size_t i = 0; i < items.size; ++i) head.push(arena_, items[i]);
+  } else if (!a.is_array()) {
+    head.push(arena_, a);
   }
+  work((head.size + more.size) / 16);
+  out->items = arena_.append_room(head, more.size);
+  for (std::size_t i = 0; i < more.size; ++i) out->items[head.size + i] = more[i];
+  out->size = out->capacity = static_cast<std::uint32_t>(head.size + more.size);
   return Val::of_array(out);
 }
 

@@ -10,51 +10,93 @@ namespace sortie::jsonata {
 namespace parsing {
 
 struct OperatorRow {
-  std::string_view text;
-  int power;  // 0: never stands between operands.
-  Op op;
+  int power = 0;  // 0: never stands between operands.
+  Op op = Op::kNone;
 };
 
-constexpr OperatorRow kOperators[] = {
-    {".", 75, Op::kDot},       {"[", 80, Op::kFilter},     {"{", 70, Op::kGroup},
-    {"(", 80, Op::kNone},      {"@", 80, Op::kFocus},      {"#", 80, Op::kIndex},
-    {"?", 20, Op::kNone},      {"+", 50, Op::kAdd},        {"-", 50, Op::kSubtract},
-    {"*", 60, Op::kMultiply},  {"/", 60, Op::kDivide},     {"%", 60, Op::kModulo},
-    {"=", 40, Op::kEqual},     {"<", 40, Op::kLess},       {">", 40, Op::kGreater},
-    {"^", 40, Op::kOrder},     {"..", 0, Op::kNone},       {":=", 10, Op::kAssign},
-    {"!=", 40, Op::kNotEqual}, {"<=", 40, Op::kLessEqual}, {">=", 40, Op::kGreaterEqual},
-    {"~>", 40, Op::kApply},    {"?:", 40, Op::kNone},      {"??", 40, Op::kNone},
-    {"and", 30, Op::kAnd},     {"or", 25, Op::kOr},        {"in", 40, Op::kIn},
-    {"&", 50, Op::kConcat},
-};
-
-const OperatorRow* find_operator(const Token& token) {
-  if (token.type != TokenType::kOperator) return nullptr;
-  for (const OperatorRow& row : kOperators) {
-    if (row.text == token.text) return row.power == 0 ? nullptr : &row;
+OperatorRow row_of(const Token& token) {
+  if (token.type != TokenType::kOperator) return {};
+  switch (token.code) {
+    case operator_code("."):
+      return {75, Op::kDot};
+    case operator_code("["):
+      return {80, Op::kFilter};
+    case operator_code("{"):
+      return {70, Op::kGroup};
+    case operator_code("("):
+      return {80, Op::kCall};
+    case operator_code("@"):
+      return {80, Op::kFocus};
+    case operator_code("#"):
+      return {80, Op::kIndex};
+    case operator_code("?"):
+      return {20, Op::kCondition};
+    case operator_code("+"):
+      return {50, Op::kAdd};
+    case operator_code("-"):
+      return {50, Op::kSubtract};
+    case operator_code("*"):
+      return {60, Op::kMultiply};
+    case operator_code("/"):
+      return {60, Op::kDivide};
+    case operator_code("%"):
+      return {60, Op::kModulo};
+    case operator_code("="):
+      return {40, Op::kEqual};
+    case operator_code("<"):
+      return {40, Op::kLess};
+    case operator_code(">"):
+      return {40, Op::kGreater};
+    case operator_code("^"):
+      return {40, Op::kOrder};
+    case operator_code(":="):
+      return {10, Op::kAssign};
+    case operator_code("!="):
+      return {40, Op::kNotEqual};
+    case operator_code("<="):
+      return {40, Op::kLessEqual};
+    case operator_code(">="):
+      return {40, Op::kGreaterEqual};
+    case operator_code("~>"):
+      return {40, Op::kApply};
+    case operator_code("?:"):
+      return {40, Op::kDefault};
+    case operator_code("??"):
+      return {40, Op::kCoalesce};
+    case operator_code("and"):
+      return {30, Op::kAnd};
+    case operator_code("or"):
+      return {25, Op::kOr};
+    case operator_code("in"):
+      return {40, Op::kIn};
+    case operator_code("&"):
+      return {50, Op::kConcat};
+    default:
+      return {};
   }
-  return nullptr;
 }
 
 class Parser {
  public:
-  Parser(NodePool& pool, std::string_view text, bool extended) : pool_(pool), lexer_(text, extended) {}
+  Parser(NodePool& pool, std::string_view text, bool extended) : pool_(pool), lexer_(pool, text, extended) {}
 
   Node* run() {
     advance(false);
     Node* node = expression(0);
     if (token_.type != TokenType::kEnd)
-      throw Failure{.code = "S0201", .position = token_.position, .token = token_.text};
+      throw Failure{.code = "S0201", .position = token_.position, .token = std::string(token_.text)};
     return node;
   }
 
  private:
   void advance(bool infix) {
     token_ = lexer_.next(infix);
-    if (token_.type == TokenType::kOperator && (token_.text == "!" || token_.text == "~"))
-      throw Failure{.code = "S0204", .position = token_.position, .token = token_.text};
+    if (is("!") || is("~"))
+      throw Failure{.code = "S0204", .position = token_.position, .token = std::string(token_.text)};
   }
-  bool is(std::string_view op) const { return token_.type == TokenType::kOperator && token_.text == op; }
+  bool is(std::string_view op) const {
+    return token_.type == TokenType::kOperator && token_.code == operator_code(op);
+  }
   bool accept(std::string_view op, bool infix = false) {
     if (!is(op)) return false;
     advance(infix);
@@ -64,14 +106,14 @@ class Parser {
     if (is(op)) return advance(infix);
     throw Failure{.code = token_.type == TokenType::kEnd ? "S0203" : "S0202",
                   .position = token_.position,
-                  .token = token_.text,
+                  .token = std::string(token_.text),
                   .value = std::string(op)};
   }
 
   Node* make(NodeType type, const Token& token, Op op = Op::kNone) {
     Node* node = pool_.make(type, token.position);
     node->op = op;
-    node->text = pool_.texts.emplace_back(token.text);
+    node->text = token.text;
     return node;
   }
   // Every node is finished through here: its height bounds all later recursion.
@@ -82,7 +124,7 @@ class Parser {
     };
     for (const Node* child : {node->lhs, node->rhs, node->third}) count(child);
     for (const Node* child : node->items) count(child);
-    for (const auto& [key, value] : node->pairs) {
+    for (const auto [key, value] : node->pairs) {
       count(key);
       count(value);
     }
@@ -97,14 +139,13 @@ class Parser {
 
   Node* expression(int power) {
     if (++depth_ > kNestingMax) too_deep(token_.position);
-    const Token first = std::move(token_);
+    const Token first = token_;
     advance(true);
     Node* left = prefix(first);
-    while (const OperatorRow* row = find_operator(token_)) {
-      if (row->power <= power) break;
-      const Token token = std::move(token_);
+    for (OperatorRow row = row_of(token_); row.power > power; row = row_of(token_)) {
+      const Token token = token_;
       advance(false);
-      left = finish(infix(left, token, *row));
+      left = finish(infix(left, token, row.op, row.power));
     }
     --depth_;
     return left;
@@ -126,12 +167,13 @@ class Parser {
         return make(NodeType::kName, token);
       case TokenType::kVariable: {
         Node* node = make(NodeType::kVariable, token);
-        node->symbol = pool_.names.id(token.text);
+        node->symbol = pool_.symbol(token.text);
         return node;
       }
       case TokenType::kRegex: {
         Node* node = make(NodeType::kRegex, token);
-        node->regex = Regex::compile(token.text, token.flags, token.position);
+        pool_.regexes.push_back(Regex::compile(std::string(token.text), token.flags, token.position));
+        node->regex = pool_.regexes.back().get();
         return node;
       }
       case TokenType::kOperator:
@@ -159,13 +201,13 @@ class Parser {
       return node;
     }
     if (op == "|") return transform(token);
-    throw Failure{.code = "S0211", .position = token.position, .token = token.text};
+    throw Failure{.code = "S0211", .position = token.position, .token = std::string(token.text)};
   }
 
   Node* block(const Token& token) {
     Node* node = make(NodeType::kBlock, token);
     while (!is(")")) {
-      node->items.push_back(expression(0));
+      node->items.push(pool_.memory, expression(0));
       if (!accept(";")) break;
     }
     expect(")", true);
@@ -184,7 +226,7 @@ class Parser {
           range->rhs = expression(0);
           item = finish(range);
         }
-        node->items.push_back(item);
+        node->items.push(pool_.memory, item);
       } while (accept(","));
     }
     expect("]", true);
@@ -196,7 +238,7 @@ class Parser {
       do {
         Node* key = expression(0);
         expect(":");
-        node->pairs.emplace_back(key, expression(0));
+        node->pairs.push(pool_.memory, {key, expression(0)});
       } while (accept(","));
     }
     expect("}", true);
@@ -212,19 +254,19 @@ class Parser {
     return node;
   }
 
-  Node* infix(Node* left, const Token& token, const OperatorRow& row) {
-    if (row.text == "(") return call(left, token);
-    if (row.text == "?") return condition(left, token);
-    if (row.text == "?:" || row.text == "??") {
-      Node* node = make(row.text == "?:" ? NodeType::kDefault : NodeType::kCoalesce, token);
+  Node* infix(Node* left, const Token& token, Op op, int power) {
+    if (op == Op::kCall) return call(left, token);
+    if (op == Op::kCondition) return condition(left, token);
+    if (op == Op::kDefault || op == Op::kCoalesce) {
+      Node* node = make(op == Op::kDefault ? NodeType::kDefault : NodeType::kCoalesce, token);
       node->lhs = left;
       node->rhs = expression(0);
       return node;
     }
-    if (row.op == Op::kFilter) return filter(left, token);
-    Node* node = make(NodeType::kBinary, token, row.op);
+    if (op == Op::kFilter) return filter(left, token);
+    Node* node = make(NodeType::kBinary, token, op);
     node->lhs = left;
-    switch (row.op) {
+    switch (op) {
       case Op::kGroup:
         pairs(node);
         break;
@@ -234,16 +276,16 @@ class Parser {
       case Op::kAssign:
         if (left->type != NodeType::kVariable)
           throw Failure{.code = "S0212", .position = left->position, .token = std::string(left->text)};
-        node->rhs = expression(row.power - 1);
+        node->rhs = expression(power - 1);
         break;
       case Op::kFocus:
       case Op::kIndex:
-        node->rhs = expression(row.power);
+        node->rhs = expression(power);
         if (node->rhs->type != NodeType::kVariable)
-          throw Failure{.code = "S0214", .position = node->rhs->position, .token = token.text};
+          throw Failure{.code = "S0214", .position = node->rhs->position, .token = std::string(token.text)};
         break;
       default:
-        node->rhs = expression(row.power);
+        node->rhs = expression(power);
     }
     return node;
   }
@@ -277,7 +319,7 @@ class Parser {
       Term term;
       if (!accept("<")) term.descending = accept(">");
       term.expression = expression(0);
-      node->terms.push_back(term);
+      node->terms.push(pool_.memory, term);
     } while (accept(","));
     expect(")");
   }
@@ -289,10 +331,10 @@ class Parser {
       do {
         if (is("?")) {
           node->type = NodeType::kPartial;
-          node->items.push_back(make(NodeType::kPlaceholder, token_));
+          node->items.push(pool_.memory, make(NodeType::kPlaceholder, token_));
           advance(false);
         } else {
-          node->items.push_back(expression(0));
+          node->items.push(pool_.memory, expression(0));
         }
       } while (accept(","));
     }
@@ -311,7 +353,7 @@ class Parser {
                       .token = std::string(parameter->text),
                       .value = std::to_string(i + 1)};
       }
-      node->parameters.push_back(parameter->symbol);
+      node->parameters.push(pool_.memory, parameter->symbol);
     }
     node->items.clear();
     if (is("<")) signature(node);
@@ -332,7 +374,8 @@ class Parser {
     }
     expect(">");
     try {
-      node->signature = std::make_unique<Signature>(Signature::parse(text));
+      pool_.signatures.push_back(std::make_unique<const Signature>(Signature::parse(text)));
+      node->signature = pool_.signatures.back().get();
     } catch (Failure& failure) {
       failure.position = start + failure.position;
       throw;

@@ -1,24 +1,64 @@
 // Paths: steps, filters, tuple streams, sorting, grouping.
 #include <algorithm>
 #include <cmath>
-#include <unordered_map>
 
 #include "expr/jsonata/engine.h"
 #include "expr/jsonata/utf.h"
 
 namespace sortie::jsonata {
 
+// Follows steps that are bare names (the first may be a variable) from one value to one value: most paths are
+// nothing else. Says how many steps it took; it stops before the first step that needs more than that, and
+// behind one that gives an array. The result is undefined where the path ends in nothing.
+Val Engine::eval_names(const Node& node, Val input, Frame* env, std::size_t& steps) {
+  Val value = input;
+  for (steps = 0; steps < node.items.size(); ++steps) {
+    const Node& step = *node.items[steps];
+    if (step.decorated || step.tuple || step.has_stages) return value;
+    if (step.type == NodeType::kName) {
+      if (value.is_array()) return value;
+      value = settle(member(value, step.text), false);
+    } else if (step.type == NodeType::kVariable && steps == 0) {
+      value = eval(step, value, env);
+    } else {
+      return value;
+    }
+    if (value.undefined()) {
+      steps = node.items.size();
+      return value;
+    }
+  }
+  return value;
+}
+
 Val Engine::eval_path(const Node& node, Val input, Frame* env) {
+  std::size_t first = 0;
+  Val result;
   Val sequence = input;
   if (!input.is_array() || node.items[0]->type == NodeType::kVariable) {
-    Arr* one = make_sequence();
-    one->push(arena_, input);
-    sequence = Val::of_array(one);
+    Val value = eval_names(node, input, env, first);
+    const bool whole = first == node.items.size();
+    // Sequences, arrays that are not flattened, and what is kept as an array go the general way from the
+    // start.
+    if ((value.tag == Tag::kArray && (value.array->sequence || value.array->cons)) ||
+        (whole && node.keep_singleton_array && value.defined()) ||
+        (!whole && value.is_array() && Items(value).size == 0)) {
+      first = 0;
+      value = input;
+    }
+    if (first == node.items.size()) {
+      result = sequence = value;
+    } else if (first > 0 && value.is_array()) {
+      sequence = value;
+    } else {
+      Arr* one = make_sequence();
+      one->push(arena_, value);
+      sequence = Val::of_array(one);
+    }
   }
-  Val result;
   Val tuples;
   bool tuple_stream = false;
-  for (std::size_t i = 0; i < node.items.size(); ++i) {
+  for (std::size_t i = first; i < node.items.size(); ++i) {
     const Node& step = *node.items[i];
     tuple_stream = tuple_stream || step.tuple;
     if (i == 0 && step.cons_array) {
@@ -60,6 +100,9 @@ Val Engine::eval_step(const Node& step, Val input, Frame* env, bool last) {
     return step.stages.empty() ? sorted : eval_stages(step, sorted, env);
   }
   const Items list(input);
+  if (step.type == NodeType::kName && !step.decorated && !step.has_stages)
+    return eval_name_step(step, list, last);
+  work(list.size);
   Arr* out = make_sequence();
   Val only;
   std::size_t count = 0;
@@ -74,10 +117,12 @@ Val Engine::eval_step(const Node& step, Val input, Frame* env, bool last) {
     for (std::size_t k = 0; k < items.size; ++k) out->push(arena_, items[k]);
   };
   for (std::size_t i = 0; i < list.size; ++i) {
+    const Region region = enter();
     Val value = eval(step, list[i], env);
     for (const Stage& stage : step.stages) {
       if (stage.filter) value = eval_filter(*stage.filter, value, env);
     }
+    value = leave(region, value);
     if (value.undefined()) continue;
     // The first result is kept back: alone on the last step, a plain array is the result itself.
     if (++count == 1) {
@@ -91,6 +136,33 @@ Val Engine::eval_step(const Node& step, Val input, Frame* env, bool last) {
     if (last && only.is_array() && !(only.tag == Tag::kArray && only.array->sequence)) return only;
     flatten(only);
   }
+  return Val::of_array(out);
+}
+
+// A name of many items, without looking at each as an expression. The same rules as above.
+Val Engine::eval_name_step(const Node& step, const Items& list, bool last) {
+  Arr* out = make_sequence();
+  Val only;
+  std::size_t count = 0;
+  std::size_t hint = 0;
+  work(list.size);
+  for (std::size_t i = 0; i < list.size; ++i) {
+    const Val item = list[i];
+    const Val value =
+        settle(item.is_array() ? lookup(item, step.text) : member_near(item, step.text, hint), false);
+    if (value.undefined()) continue;
+    if (++count == 1) only = value;
+    if (!value.is_array() || (value.tag == Tag::kArray && value.array->cons)) {
+      out->push(arena_, value);
+      continue;
+    }
+    const Items items(value);
+    if (out->size + items.size > out->capacity)
+      out->grow(arena_, std::max<std::size_t>(out->size + items.size, std::size_t{out->capacity} * 2));
+    for (std::size_t k = 0; k < items.size; ++k) out->push(arena_, items[k]);
+  }
+  if (count == 1 && last && only.is_array() && !(only.tag == Tag::kArray && only.array->sequence))
+    return only;
   return Val::of_array(out);
 }
 
@@ -216,28 +288,29 @@ Val Engine::eval_filter(const Node& predicate, Val input, Frame* env) {
     if (item.defined()) out->push(arena_, item);
     return Val::of_array(out);
   }
+  work(items.size);
+  // How often the item at `at` is selected by the predicate's result.
+  const auto times = [&](Val result, double at) -> std::size_t {
+    if (is_numeric(result)) return position(result.number) == at;
+    if (!result.is_array()) return truthy(result);
+    const Items numbers(result);
+    std::size_t count = 0;
+    for (std::size_t k = 0; k < numbers.size; ++k) {
+      if (!is_numeric(numbers[k])) return truthy(result);
+      count += position(numbers[k].number) == at;
+    }
+    work(numbers.size);
+    return count;
+  };
   for (std::size_t i = 0; i < items.size; ++i) {
     const Val item = items[i];
+    const Region region = enter();
     const bool tuple = item.tag == Tag::kTuple;
     const Val result =
         eval(predicate, tuple ? item.tuple->context : item, tuple ? tuple_frame(env, *item.tuple) : env);
-    const auto at = static_cast<double>(i);
-    if (is_numeric(result)) {
-      if (position(result.number) == at) out->push(arena_, item);
-      continue;
-    }
-    if (result.is_array()) {
-      const Items numbers(result);
-      bool all = true;
-      for (std::size_t k = 0; k < numbers.size && all; ++k) all = is_numeric(numbers[k]);
-      if (all) {
-        for (std::size_t k = 0; k < numbers.size; ++k)
-          if (position(numbers[k].number) == at) out->push(arena_, item);
-        work(numbers.size);
-        continue;
-      }
-    }
-    if (truthy(result)) out->push(arena_, item);
+    const std::size_t selected = times(result, static_cast<double>(i));
+    abandon(region);
+    for (std::size_t k = 0; k < selected; ++k) out->push(arena_, item);
   }
   return Val::of_array(out);
 }
@@ -323,8 +396,7 @@ Tuple merged(Engine& engine, const Arr& tuples) {
 
 }  // namespace grouping
 
-Val Engine::eval_group(const std::vector<std::pair<Node*, Node*>>& pairs, std::uint32_t position, Val input,
-                       Frame* env) {
+Val Engine::eval_group(const List<Pair>& pairs, std::uint32_t position, Val input, Frame* env) {
   const bool reduce = input.tag == Tag::kArray && input.array->tuples;
   Arr one;
   Val undefined;
@@ -334,21 +406,22 @@ Val Engine::eval_group(const std::vector<std::pair<Node*, Node*>>& pairs, std::u
   }
   const Items items(one.size == 1 ? Val::of_array(&one) : input);
   std::vector<std::pair<std::string_view, grouping::Entry>> groups;
-  std::unordered_map<std::string_view, std::size_t> by_key;
+  Obj* by_key = make_object();  // The number of the group.
   for (std::size_t i = 0; i < items.size; ++i) {
     const Val item = items[i];
     const bool tuple = item.tag == Tag::kTuple;
     Frame* frame = tuple ? tuple_frame(env, *item.tuple) : env;
     for (std::size_t p = 0; p < pairs.size(); ++p) {
-      const Val key = eval(*pairs[p].first, tuple ? item.tuple->context : item, frame);
+      const Val key = eval(*pairs[p].key, tuple ? item.tuple->context : item, frame);
       if (key.undefined()) continue;
       if (!key.is_string()) throw Failure{.code = "T1003", .position = position, .value = describe(key)};
-      const auto [found, added] = by_key.try_emplace(key.str(), groups.size());
-      if (added) {
+      const ::sortie::jsonata::Entry* const found = by_key->find(key.str());
+      if (!found) {
+        by_key->set(arena_, key.str(), Val::of_number(static_cast<double>(groups.size())));
         groups.push_back({key.str(), {.data = item, .pair = p}});
         continue;
       }
-      grouping::Entry& entry = groups[found->second].second;
+      grouping::Entry& entry = groups[static_cast<std::size_t>(found->value.number)].second;
       if (entry.pair != p) throw Failure{.code = "D1009", .position = position, .value = describe(key)};
       if (item.undefined()) continue;
       if (!entry.list) {
@@ -382,7 +455,7 @@ Val Engine::eval_group(const std::vector<std::pair<Node*, Node*>>& pairs, std::u
       frame = tuple_frame(env, tuple);
       context = tuple.context;
     }
-    const Val value = eval(*pairs[entry.pair].second, context, frame);
+    const Val value = eval(*pairs[entry.pair].value, context, frame);
     if (value.defined()) result->set(arena_, key, value);
   }
   return Val::of_object(result);

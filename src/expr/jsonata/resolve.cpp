@@ -20,6 +20,8 @@ class Resolver {
   }
 
  private:
+  void bind(std::int32_t symbol) { pool_.names[symbol].bound = true; }
+
   Slot* seek(Node* node, Slot* slot) {
     switch (node->type) {
       case NodeType::kName:
@@ -51,22 +53,23 @@ class Resolver {
 
   void push_ancestry(Node* result, const Node* value) {
     if (!value) return;
-    const auto seeking = value->seeking;  // May be the same node.
-    result->seeking.insert(result->seeking.end(), seeking.begin(), seeking.end());
-    if (value->type == NodeType::kParent) result->seeking.push_back(value->slot);
+    const List<Slot*> seeking = value->seeking;  // May be the same node.
+    result->seeking.append(pool_.memory, seeking);
+    if (value->type == NodeType::kParent) result->seeking.push(pool_.memory, value->slot);
   }
 
   void resolve_ancestry(Node* path) {
     Node* last = path->items.back();
     if (last->type == NodeType::kParent &&
         std::find(last->seeking.begin(), last->seeking.end(), last->slot) == last->seeking.end())
-      last->seeking.push_back(last->slot);
-    const auto slots = last->seeking;
+      last->seeking.push(pool_.memory, last->slot);
+    if (last->seeking.empty()) return;
+    const List<Slot*> slots = last->seeking;
     for (Slot* slot : slots) {
       std::ptrdiff_t index = static_cast<std::ptrdiff_t>(path->items.size()) - 2;
       while (slot->level > 0) {
         if (index < 0) {
-          path->seeking.push_back(slot);
+          path->seeking.push(pool_.memory, slot);
           break;
         }
         Node* step = path->items[static_cast<std::size_t>(index--)];
@@ -83,7 +86,7 @@ class Resolver {
     if (!node || !node->raw) return node;
     node->raw = false;
     Node* result = node->type == NodeType::kBinary ? process_binary(node) : process_other(node);
-    if (node->keep_array) result->keep_array = true;
+    if (node->keep_array) node->decorated = result->keep_array = result->decorated = true;
     return result;
   }
 
@@ -92,7 +95,7 @@ class Resolver {
     Node* path = pool_.make(NodeType::kPath, step->position);
     path->raw = false;
     path->height = step->height;
-    path->items.push_back(step);
+    path->items.push(pool_.memory, step);
     return path;
   }
 
@@ -107,10 +110,13 @@ class Resolver {
       case Op::kGroup: {
         Node* result = process(node->lhs);
         if (result->group) throw Failure{.code = "S0210", .position = node->position};
-        result->group = std::make_unique<Group>();
+        result->group = pool_.make<Group>();
+        result->decorated = true;
         result->group->position = node->position;
-        for (auto& [key, value] : node->pairs)
-          result->group->pairs.emplace_back(process(key), process(value));
+        for (const auto [key, value] : node->pairs) {
+          Node* const first = process(key);
+          result->group->pairs.push(pool_.memory, {first, process(value)});
+        }
         return result;
       }
       case Op::kOrder: {
@@ -119,16 +125,18 @@ class Resolver {
         Node* sort = pool_.make(NodeType::kSort, node->position);
         sort->raw = false;
         for (const Term& term : node->terms) {
-          sort->terms.push_back({process(term.expression), term.descending});
+          sort->terms.push(pool_.memory, {process(term.expression), term.descending});
           push_ancestry(sort, sort->terms.back().expression);
         }
-        result->items.push_back(sort);
+        result->items.push(pool_.memory, sort);
         resolve_ancestry(result);
         return result;
       }
       case Op::kAssign:
         node->type = NodeType::kBind;
         node->symbol = node->lhs->symbol;
+        bind(node->symbol);
+        ++assignments_;
         node->rhs = process(node->rhs);
         push_ancestry(node, node->rhs);
         return node;
@@ -141,6 +149,7 @@ class Resolver {
         node->lhs = process(node->lhs);
         node->rhs = process(node->rhs);
         node->keep_array = node->lhs->keep_array || node->rhs->keep_array;
+        node->decorated = node->decorated || node->keep_array;
         return node;
       default:
         node->lhs = process(node->lhs);
@@ -154,19 +163,20 @@ class Resolver {
   Node* dot(Node* node) {
     Node* left = process(node->lhs);
     Node* path = left->type == NodeType::kPath ? left : path_of(left);
-    if (left->type == NodeType::kParent) path->seeking = {left->slot};
-    Node* rest = process(node->rhs);
-    if (rest->type == NodeType::kPath) {
-      path->items.insert(path->items.end(), rest->items.begin(), rest->items.end());
-    } else {
-      if (!rest->predicates.empty()) {
-        for (Node* predicate : rest->predicates) rest->stages.push_back({.filter = predicate});
-        rest->predicates.clear();
-        rest->has_stages = true;
-      }
-      path->items.push_back(rest);
+    if (left->type == NodeType::kParent) {
+      path->seeking.clear();
+      path->seeking.push(pool_.memory, left->slot);
     }
-    for (Node* step : path->items) {
+    if (node->rhs->raw && node->rhs->type == NodeType::kName) {
+      // The usual step. As a path of its own it would be taken apart again at once.
+      node->rhs->raw = false;
+      if (node->rhs->keep_array) node->rhs->decorated = true;
+      path->items.push(pool_.memory, node->rhs);
+    } else {
+      add_steps(path, process(node->rhs));
+    }
+    for (; path->examined < path->items.size(); ++path->examined) {
+      Node* step = path->items[path->examined];
       if (step->type == NodeType::kNumber || step->type == NodeType::kValue)
         throw Failure{.code = "S0213", .position = step->position, .token = std::string(step->text)};
       if (step->type == NodeType::kString) step->type = NodeType::kName;
@@ -176,6 +186,19 @@ class Resolver {
       if (step->type == NodeType::kArray) step->cons_array = true;
     resolve_ancestry(path);
     return path;
+  }
+
+  void add_steps(Node* path, Node* rest) {
+    if (rest->type == NodeType::kPath) {
+      path->items.append(pool_.memory, rest->items);
+      return;
+    }
+    if (!rest->predicates.empty()) {
+      for (Node* predicate : rest->predicates) rest->stages.push(pool_.memory, {.filter = predicate});
+      rest->predicates.clear();
+      rest->has_stages = true;
+    }
+    path->items.push(pool_.memory, rest);
   }
 
   Node* filter(Node* node) {
@@ -194,10 +217,11 @@ class Resolver {
       push_ancestry(step, predicate);
     }
     if (result->type == NodeType::kPath) {
-      step->stages.push_back({.filter = predicate});
+      step->stages.push(pool_.memory, {.filter = predicate});
       step->has_stages = true;
     } else {
-      step->predicates.push_back(predicate);
+      step->predicates.push(pool_.memory, predicate);
+      step->decorated = true;
     }
     return result;
   }
@@ -208,8 +232,12 @@ class Resolver {
     if (step->has_stages || !step->predicates.empty())
       throw Failure{.code = "S0215", .position = node->position};
     if (step->type == NodeType::kSort) throw Failure{.code = "S0216", .position = node->position};
-    if (node->keep_array) step->keep_array = true;
+    if (node->keep_array) {
+      step->keep_array = step->decorated = true;
+      result->examined = 0;
+    }
     step->focus = node->rhs->symbol;
+    bind(step->focus);
     step->tuple = true;
     return result;
   }
@@ -220,16 +248,17 @@ class Resolver {
     if (result->type != NodeType::kPath) {
       result = path_of(result);
       if (!step->predicates.empty()) {
-        for (Node* predicate : step->predicates) step->stages.push_back({.filter = predicate});
+        for (Node* predicate : step->predicates) step->stages.push(pool_.memory, {.filter = predicate});
         step->predicates.clear();
         step->has_stages = true;
       }
     }
     if (step->has_stages) {
-      step->stages.push_back({.index = node->rhs->symbol});
+      step->stages.push(pool_.memory, {.index = node->rhs->symbol});
     } else {
       step->index = node->rhs->symbol;
     }
+    bind(node->rhs->symbol);
     step->tuple = true;
     return result;
   }
@@ -244,28 +273,31 @@ class Resolver {
       case NodeType::kEnd:
         throw Failure{.code = "S0207", .position = node->position, .token = "(end)"};
       case NodeType::kParent:
-        node->slot = &pool_.slots.emplace_back();
-        node->slot->label = pool_.names.id("!" + std::to_string(parents_.size()));
+        node->slot = pool_.make<Slot>();
+        node->slot->label = pool_.symbol(pool_.keep("!" + std::to_string(parents_.size())));
+        bind(node->slot->label);
         node->slot->index = static_cast<int>(parents_.size());
         parents_.push_back(node->slot);
         return node;
       case NodeType::kArray:
         process_items(node);
         return node;
-      case NodeType::kBlock:
+      case NodeType::kBlock: {
+        const std::uint32_t before = assignments_;
         process_items(node);
+        node->needs_frame = assignments_ != before || pool_.dynamic;
         for (const Node* part : node->items) {
           if (part->cons_array || (part->type == NodeType::kPath && part->items[0]->cons_array))
             node->cons_array = true;
-          node->needs_frame = true;
         }
         return node;
+      }
       case NodeType::kObject:
-        for (auto& [key, value] : node->pairs) {
-          key = process(key);
-          push_ancestry(node, key);
-          value = process(value);
-          push_ancestry(node, value);
+        for (Pair& pair : node->pairs) {
+          pair.key = process(pair.key);
+          push_ancestry(node, pair.key);
+          pair.value = process(pair.value);
+          push_ancestry(node, pair.value);
         }
         return node;
       case NodeType::kUnaryMinus:
@@ -282,6 +314,7 @@ class Resolver {
         node->lhs = process(node->lhs);
         return node;
       case NodeType::kLambda:
+        for (const std::int32_t parameter : node->parameters) bind(parameter);
         node->lhs = tail_call(process(node->lhs));
         return node;
       case NodeType::kCondition:
@@ -329,10 +362,15 @@ class Resolver {
 
   NodePool& pool_;
   std::vector<Slot*> parents_;
+  std::uint32_t assignments_ = 0;  // Seen so far.
 };
 
 }  // namespace resolving
 
-Node* resolve(NodePool& pool, Node* raw) { return resolving::Resolver(pool).run(raw); }
+Node* resolve(NodePool& pool, Node* raw) {
+  const std::int32_t eval = pool.names.find("eval");
+  pool.dynamic = pool.dynamic || (eval != kNoSymbol && pool.names[eval].builtin != nullptr);
+  return resolving::Resolver(pool).run(raw);
+}
 
 }  // namespace sortie::jsonata

@@ -7,8 +7,6 @@
 namespace sortie::jsonata {
 namespace signature_parts {
 
-constexpr std::string_view kLetters = "asnblfom";
-
 std::uint16_t bits_of(std::string_view letters) {
   std::uint16_t bits = 0;
   for (const char letter : letters) bits |= letter_bit(letter);
@@ -59,11 +57,6 @@ struct Matcher {
 };
 
 }  // namespace signature_parts
-
-std::uint16_t letter_bit(char letter) {
-  const std::size_t at = signature_parts::kLetters.find(letter);
-  return at == std::string_view::npos ? 0 : static_cast<std::uint16_t>(1u << at);
-}
 
 Signature Signature::parse(std::string_view text) {
   using signature_parts::bits_of;

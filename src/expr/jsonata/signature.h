@@ -21,7 +21,12 @@ struct Parameter {
   std::string subtype{};      // What a typed array contains; empty for any.
 };
 
-std::uint16_t letter_bit(char letter);
+constexpr std::string_view kTypeLetters = "asnblfom";
+
+constexpr std::uint16_t letter_bit(char letter) {
+  const std::size_t at = kTypeLetters.find(letter);
+  return at == std::string_view::npos ? std::uint16_t{0} : static_cast<std::uint16_t>(1u << at);
+}
 
 struct Signature {
   std::vector<Parameter> parameters;

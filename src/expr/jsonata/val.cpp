@@ -81,17 +81,71 @@ void Arena::check(double bytes) const {
 }
 
 void Arena::grow(std::size_t bytes) {
-  const std::size_t chunk = std::max(chunk_bytes_, bytes);
-  check(static_cast<double>(chunk));
-  chunks_.push_back(std::unique_ptr<char[]>(new char[chunk]));
-  next_ = chunks_.back().get();
-  left_ = chunk;
-  used_ += chunk;
-  chunk_bytes_ = std::min<std::size_t>(chunk_bytes_ * 2, 1 << 20);
+  if (spare_.size >= bytes) {
+    check(static_cast<double>(spare_.size));
+    chunks_.push_back(std::move(spare_));
+    spare_ = {};
+  } else {
+    const std::size_t size = std::max(chunk_bytes_, bytes);
+    check(static_cast<double>(size));
+    chunks_.push_back({std::unique_ptr<char[]>(new char[size]), size});
+    chunk_bytes_ = std::min<std::size_t>(chunk_bytes_ * 2, 1 << 20);
+  }
+  next_ = chunks_.back().memory.get();
+  left_ = chunks_.back().size;
+  used_ += left_;
+}
+
+void Arena::release_chunks(const Mark& mark) {
+  while (chunks_.size() > mark.chunks) {
+    used_ -= chunks_.back().size;
+    if (chunks_.back().size > spare_.size && chunks_.back().size <= (1 << 20))
+      spare_ = std::move(chunks_.back());
+    chunks_.pop_back();
+  }
+  next_ = mark.next;
+  left_ = mark.left;
+}
+
+std::vector<Arena::Chunk> Arena::detach(const Mark& mark) {
+  std::vector<Chunk> old(std::make_move_iterator(chunks_.begin() + static_cast<std::ptrdiff_t>(mark.chunks)),
+                         std::make_move_iterator(chunks_.end()));
+  chunks_.resize(mark.chunks);
+  next_ = nullptr;
+  left_ = 0;
+  growing_end_ = nullptr;
+  append_end_ = nullptr;
+  return old;
+}
+
+void Arena::drop(std::vector<Chunk> chunks) {
+  for (const Chunk& chunk : chunks) used_ -= chunk.size;
+}
+
+Val* Arena::append_room(const Arr& head, std::size_t more) {
+  constexpr std::size_t kGrowingMin = 16;
+  const std::size_t size = head.size + more;
+  if (head.items && head.items + head.size == append_end_ &&
+      more <= static_cast<std::size_t>(append_limit_ - append_end_)) {
+    append_end_ += more;
+    return head.items;
+  }
+  const std::size_t room = size < kGrowingMin ? size : size * 2;
+  Val* items = static_cast<Val*>(allocate(room * sizeof(Val)));
+  for (std::size_t i = 0; i < head.size; ++i) items[i] = head.at(i);
+  if (room > size) {
+    append_end_ = items + size;
+    append_limit_ = items + room;
+  }
+  return items;
 }
 
 void Arr::grow(Arena& arena, std::size_t least) {
   const std::size_t wanted = std::max<std::size_t>({least, std::size_t{capacity} * 2, 4});
+  if (items && arena.extend(items + capacity, (wanted - capacity) * sizeof(Val))) {
+    capacity = static_cast<std::uint32_t>(wanted);
+    return;
+  }
   Val* copy = static_cast<Val*>(arena.allocate(wanted * sizeof(Val)));
   for (std::size_t i = 0; i < size; ++i) copy[i] = at(i);
   items = copy;
@@ -177,6 +231,36 @@ Val member(Val object, std::string_view key) {
   if (object.tag != Tag::kObject) return {};
   const Entry* entry = object.object->find(key);
   return entry ? entry->value : Val();
+}
+
+Val member_near(Val object, std::string_view key, std::size_t& hint) {
+  constexpr std::size_t kScannedMax = 16;
+  if (object.tag == Tag::kJsonObject) {
+    const auto members = object.json->members();
+    if (hint < members.size() && members[hint].key.as_string() == key)
+      return Val::of_json(members[hint].value);
+    if (members.size() > kScannedMax) {
+      const json::Value* found = object.json->find(key);
+      if (!found) return {};
+      hint = static_cast<std::size_t>(reinterpret_cast<const char*>(found) -
+                                      reinterpret_cast<const char*>(&members[0].value)) /
+             sizeof(json::Member);
+      return Val::of_json(*found);
+    }
+    for (std::size_t i = 0; i < members.size(); ++i) {
+      if (members[i].key.as_string() != key) continue;
+      hint = i;
+      return Val::of_json(members[i].value);
+    }
+    return {};
+  }
+  if (object.tag != Tag::kObject) return {};
+  const Obj& obj = *object.object;
+  if (hint < obj.size && obj.entries[hint].key == key) return obj.entries[hint].value;
+  const Entry* entry = obj.find(key);
+  if (!entry) return {};
+  hint = static_cast<std::size_t>(entry - obj.entries);
+  return entry->value;
 }
 
 std::size_t member_count(Val object) {

@@ -111,10 +111,22 @@ struct Val {
   }
 };
 
-// Memory that is given back all at once; more than `bytes_max` throws Failure.
+// Memory of one evaluation; more than `bytes_max` throws Failure. It is given back all at once at the end,
+// and in between from the top: what was allocated since a Mark goes when nothing that lives on refers to it.
+// Nothing allocated before a Mark ever refers to what came after it, with one exception that Engine counts
+// (Engine::bind_variable), so only the values in hand have to be looked at.
 class Arena {
  public:
-  explicit Arena(std::size_t bytes_max) : bytes_max_(bytes_max) {}
+  struct Mark {
+    std::size_t chunks = 0;
+    char* next = nullptr;
+    std::size_t left = 0;
+    std::size_t used = 0;
+  };
+
+  explicit Arena(std::size_t bytes_max) : next_(first_), left_(sizeof first_), bytes_max_(bytes_max) {}
+  Arena(const Arena&) = delete;
+  Arena& operator=(const Arena&) = delete;
 
   void* allocate(std::size_t bytes) {
     bytes = (bytes + 15) & ~std::size_t{15};
@@ -123,6 +135,14 @@ class Arena {
     next_ += bytes;
     left_ -= bytes;
     return result;
+  }
+  // Makes the latest allocation, which ends at `end`, longer where it is.
+  bool extend(const void* end, std::size_t bytes) {
+    bytes = (bytes + 15) & ~std::size_t{15};
+    if (end != next_ || bytes > left_) return false;
+    next_ += bytes;
+    left_ -= bytes;
+    return true;
   }
   template <typename T, typename... Arguments>
   T* make(Arguments&&... arguments) {
@@ -138,20 +158,59 @@ class Arena {
   Val text(std::string_view bytes);
   // `head` followed by `tail`. A text that grows piece by piece is extended in place.
   Val concat(Val head, std::string_view tail);
+  // Likewise an array that grows by appending: room for `more` items behind those of `head`, in which
+  // `head`'s items stand already.
+  Val* append_room(const Arr& head, std::size_t more);
   // Whether so many more bytes would fit; throws Failure if not.
   void check(double bytes) const;
 
+  Mark mark() const { return {chunks_.size(), next_, left_, used_}; }
+  bool newer(const void* pointer, const Mark& mark) const {
+    const auto at = reinterpret_cast<std::uintptr_t>(pointer);
+    const auto from = reinterpret_cast<std::uintptr_t>(mark.next);
+    if (at >= from && at <= from + mark.left) return true;
+    for (std::size_t i = chunks_.size(); i > mark.chunks; --i) {
+      const auto start = reinterpret_cast<std::uintptr_t>(chunks_[i - 1].memory.get());
+      if (at >= start && at <= start + chunks_[i - 1].size) return true;
+    }
+    return false;
+  }
+  void release(const Mark& mark) {
+    if (growing_end_ && newer(growing_end_, mark)) growing_end_ = nullptr;
+    if (append_end_ && newer(append_end_, mark)) append_end_ = nullptr;
+    if (chunks_.size() == mark.chunks) {
+      next_ = mark.next;
+      left_ = mark.left;
+    } else {
+      release_chunks(mark);
+    }
+  }
+  std::size_t bytes_since(const Mark& mark) const { return used_ - mark.used; }
+
+  struct Chunk {
+    std::unique_ptr<char[]> memory;
+    std::size_t size = 0;
+  };
+  // Takes the chunks made since the mark away, to be copied out of; they still count until drop().
+  std::vector<Chunk> detach(const Mark& mark);
+  void drop(std::vector<Chunk> chunks);
+
  private:
   void grow(std::size_t bytes);
+  void release_chunks(const Mark& mark);
 
-  std::vector<std::unique_ptr<char[]>> chunks_;
+  alignas(16) char first_[4 * 1024];
+  std::vector<Chunk> chunks_;
+  Chunk spare_;  // A loop that crosses the end of a chunk does not ask for memory each time.
   char* next_ = nullptr;
   std::size_t left_ = 0;
-  std::size_t chunk_bytes_ = 8 * 1024;
+  std::size_t chunk_bytes_ = 32 * 1024;
   std::size_t used_ = 0;
   std::size_t bytes_max_;
   char* growing_end_ = nullptr;  // Where the latest large text ends and how far it may grow.
   char* growing_limit_ = nullptr;
+  Val* append_end_ = nullptr;  // The same of the latest array that was appended to.
+  Val* append_limit_ = nullptr;
 };
 
 struct Arr {
@@ -224,6 +283,7 @@ struct Frame {
   Binding* bindings = nullptr;
   std::uint32_t size = 0;
   std::uint32_t capacity = 0;
+  std::uint64_t region = 0;  // Engine::Region in which it was made.
 
   Val* find(std::int32_t symbol) {
     for (std::uint32_t i = 0; i < size; ++i) {
@@ -241,6 +301,8 @@ struct Tuple {
 
 // Member of an object of either kind; undefined where absent.
 Val member(Val object, std::string_view key);
+// The same for many objects in a row: `hint` says where the key was in the one before.
+Val member_near(Val object, std::string_view key, std::size_t& hint);
 std::size_t member_count(Val object);
 // In JavaScript's order: keys that are array indices first, ascending, then the others as they came.
 std::vector<Entry> ordered_entries(Val object);
