@@ -329,6 +329,25 @@ std::string format_part(const Part& part, double ms, const Zone& zone) {
   return format_integer(value, *part.integer);
 }
 
+// What kIsoPicture makes of a time in UTC, for years of four digits.
+std::optional<std::string> format_iso(double ms) {
+  const Civil c = civil_of(ms);
+  if (!(c.year >= 0 && c.year <= 9999)) return std::nullopt;
+  char out[] = "0000-00-00T00:00:00.000Z";
+  const auto put = [&out](std::size_t end, int digits, int value) {
+    for (; digits > 0; --digits, value /= 10) out[--end] = static_cast<char>('0' + value % 10);
+  };
+  const int time = static_cast<int>(ms - std::floor(ms / kDayMs) * kDayMs);
+  put(4, 4, static_cast<int>(c.year));
+  put(7, 2, static_cast<int>(c.month));
+  put(10, 2, static_cast<int>(c.day));
+  put(13, 2, time / 3'600'000);
+  put(16, 2, time / 60'000 % 60);
+  put(19, 2, time / 1000 % 60);
+  put(23, 3, time % 1000);
+  return std::string(out, sizeof out - 1);
+}
+
 // --- parsing ------------------------------------------------------------------------------------
 
 std::string part_regex(const Part& part) {
@@ -439,10 +458,13 @@ std::string format_date(double ms, std::optional<std::string_view> picture,
     zone.hours = std::floor(offset / 100);
     zone.minutes = std::fmod(offset, 100);
   }
-  const auto parts = analyse(picture.value_or(kIsoPicture), old);
   const double local = std::trunc(ms) + (60 * zone.hours + zone.minutes) * 60'000;
   if (!(std::fabs(local) <= 8.64e15))
     throw Failure{.code = "D3110", .message = "The time is out of the range of dates"};
+  if (!picture && zone.hours == 0 && zone.minutes == 0) {
+    if (auto text = format_iso(local)) return *text;
+  }
+  const auto parts = analyse(picture.value_or(kIsoPicture), old);
   std::string out;
   for (const Part& part : parts) out += format_part(part, local, zone);
   return out;
@@ -471,28 +493,92 @@ std::optional<double> parse_date(std::string_view text, std::string_view picture
   return assemble(components, now_ms);
 }
 
-std::optional<double> parse_iso_date(std::string_view text) {
-  using namespace date_picture;
-  static const re2::RE2 kIso(
-      "^(\\d{4})(?:-([01]\\d))?(?:-([0-3]\\d))?(?:T([0-2]\\d):([0-5]\\d):([0-5]\\d))?(?:\\.(\\d+))?"
-      "([+-][0-2]\\d:?[0-5]\\d|Z)?$");
-  std::string y, mo, d, h, mi, s, f, z;
-  const auto fail = [&] { return Failure{.code = "D3110", .value = std::string(text.substr(0, 100))}; };
-  if (!RE2::FullMatch(re2::StringPiece(text.data(), text.size()), kIso, &y, &mo, &d, &h, &mi, &s, &f, &z))
-    throw fail();
-  const auto number = [](const std::string& digits, double otherwise) {
-    return digits.empty() ? otherwise : std::atof(digits.c_str());
-  };
-  const double month = number(mo, 1);
-  const double day = number(d, 1);
-  if (month < 1 || month > 12 || day < 1 || day > 31) throw fail();
-  double ms = start_of(number(y, 0), month - 1) + (day - 1) * kDayMs;
-  ms += number(h, 0) * 3'600'000 + number(mi, 0) * 60'000 + number(s, 0) * 1000;
-  if (!f.empty()) ms += std::floor(std::atof(("0." + f + "000").substr(0, 5).c_str()) * 1000 + 0.5);
-  if (z.size() > 1) {
-    const double minutes = number(z.substr(1, 2), 0) * 60 + number(z.substr(z.size() - 2), 0);
-    ms -= (z[0] == '-' ? -minutes : minutes) * 60'000;
+namespace date_picture {
+
+// YYYY[-MM][-DD][THH:MM:SS][.F..][Z|+HH[:]MM] with every part optional behind the year, so that "-05" may be
+// a month, a day or the start of a zone: whichever reading, in this order, takes in the whole text.
+class IsoReader {
+ public:
+  explicit IsoReader(std::string_view text) : text_(text) {}
+
+  std::optional<double> read() {
+    double year = 0;
+    if (!digits(0, 4, '9', year)) return std::nullopt;
+    for (const bool with_month : {true, false}) {
+      for (const bool with_day : {true, false}) {
+        double month = 1;
+        double day = 1;
+        std::size_t at = 4;
+        if (with_month && !dashed(at, '1', month)) continue;
+        if (with_day && !dashed(at, '3', day)) continue;
+        const auto rest = read_rest(at);
+        if (!rest) continue;
+        if (month < 1 || month > 12 || day < 1 || day > 31) return std::nullopt;
+        return start_of(year, month - 1) + (day - 1) * kDayMs + *rest;
+      }
+    }
+    return std::nullopt;
   }
+
+ private:
+  char at(std::size_t offset) const { return offset < text_.size() ? text_[offset] : '\0'; }
+  bool is_digit(std::size_t offset) const { return at(offset) >= '0' && at(offset) <= '9'; }
+
+  // So many digits, the first of them at most `most`.
+  bool digits(std::size_t from, std::size_t count, char most, double& value) const {
+    value = 0;
+    for (std::size_t i = from; i < from + count; ++i) {
+      if (!is_digit(i) || (i == from && at(i) > most)) return false;
+      value = value * 10 + (at(i) - '0');
+    }
+    return true;
+  }
+
+  bool dashed(std::size_t& from, char most, double& value) const {
+    if (at(from) != '-' || !digits(from + 1, 2, most, value)) return false;
+    from += 3;
+    return true;
+  }
+
+  std::optional<double> read_rest(std::size_t from) const {
+    double ms = 0;
+    if (at(from) == 'T') {
+      double hours = 0;
+      double minutes = 0;
+      double seconds = 0;
+      if (!digits(from + 1, 2, '2', hours) || at(from + 3) != ':' || !digits(from + 4, 2, '5', minutes) ||
+          at(from + 6) != ':' || !digits(from + 7, 2, '5', seconds))
+        return std::nullopt;
+      ms = hours * 3'600'000 + minutes * 60'000 + seconds * 1000;
+      from += 9;
+    }
+    if (at(from) == '.' && is_digit(from + 1)) {
+      double weight = 100;
+      double fraction = 0;  // Only milliseconds count.
+      for (++from; is_digit(from); ++from, weight /= 10)
+        if (weight >= 1) fraction += (at(from) - '0') * weight;
+      ms += fraction;
+    }
+    if (from == text_.size()) return ms;
+    if (at(from) == 'Z') return from + 1 == text_.size() ? std::optional(ms) : std::nullopt;
+    double hours = 0;
+    double minutes = 0;
+    const std::size_t colon = at(from + 3) == ':' ? 1 : 0;
+    if ((at(from) != '+' && at(from) != '-') || !digits(from + 1, 2, '2', hours) ||
+        !digits(from + 3 + colon, 2, '5', minutes) || from + 5 + colon != text_.size())
+      return std::nullopt;
+    const double zone = (hours * 60 + minutes) * 60'000;
+    return at(from) == '-' ? ms + zone : ms - zone;
+  }
+
+  std::string_view text_;
+};
+
+}  // namespace date_picture
+
+std::optional<double> parse_iso_date(std::string_view text) {
+  const auto ms = date_picture::IsoReader(text).read();
+  if (!ms) throw Failure{.code = "D3110", .value = std::string(text.substr(0, 100))};
   return ms;
 }
 

@@ -30,6 +30,8 @@ constexpr std::int32_t kRootSymbol = -2;  // `$$`: nothing else can bind or mean
 Val Engine::run() {
   stack_base_ = static_cast<const char*>(__builtin_frame_address(0));
   if (inputs_.limits.elapsed_ms) started_ms_ = inputs_.limits.elapsed_ms();
+  places_max_ = std::min<std::uint32_t>(pool_->places, 1024);  // Later ones share the first's.
+  places_ = arena_.make_many<std::size_t>(std::max<std::uint32_t>(places_max_, 1));
   root_ = make_frame(nullptr);
   Val input = inputs_.input ? Val::of_json(*inputs_.input) : Val();
   root_->bind(arena_, engine_parts::kRootSymbol, input);
@@ -73,7 +75,7 @@ Val Engine::eval(const Node& node, Val input, Frame* env) {
         return settle(lookup_variable(node.symbol, env), false);
       case NodeType::kName:
         if (input.is_array()) break;
-        return settle(member(input, node.text), false);
+        return settle(named_member(node, input), false);
       default:
         break;
     }
@@ -108,7 +110,7 @@ Val Engine::dispatch(const Node& node, Val input, Frame* env) {
     case NodeType::kObject:
       return eval_group(node.pairs, node.position, input, env);
     case NodeType::kName:
-      return lookup(input, node.text);
+      return input.is_array() ? lookup(input, node.text) : named_member(node, input);
     case NodeType::kString:
       return Val::of_text(node.text);
     case NodeType::kNumber:

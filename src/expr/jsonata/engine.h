@@ -151,6 +151,11 @@ class Engine {
 
   Val lookup_variable(std::int32_t symbol, Frame* env);
   const Val* find_variable(std::int32_t symbol, Frame* env);
+  // The member that a name step means. Where it was in the object before is remembered for each step: the
+  // objects of a list are alike.
+  Val named_member(const Node& name, Val object) {
+    return member_near(object, name.text, name.place < places_max_ ? places_[name.place] : places_[0]);
+  }
   void bind_variable(Frame* frame, std::int32_t symbol, Val value);
   Frame* make_frame(Frame* parent) {
     Frame* frame = arena_.make<Frame>();
@@ -212,6 +217,8 @@ class Engine {
   Frame* root_ = nullptr;
   Frame* current_frame_ = nullptr;  // Of the native call in progress, for $eval.
   Val current_context_{};
+  std::size_t* places_ = nullptr;
+  std::uint32_t places_max_ = 0;
   std::uint32_t depth_ = 0;
   std::uint64_t region_ = 0;   // The innermost.
   std::uint64_t regions_ = 0;  // So many were entered.

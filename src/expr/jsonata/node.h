@@ -212,6 +212,7 @@ struct Node {
   std::int32_t symbol = kNoSymbol;
   std::int32_t focus = kNoSymbol;
   std::int32_t index = kNoSymbol;
+  std::uint32_t place = 0;  // kName: its number among the names, see Engine::named_member.
   std::string_view text{};  // Name, string, variable, operator.
   double number = 0;        // kNumber; for kValue 0 false, 1 true, 2 null.
   Node* lhs = nullptr;
@@ -264,6 +265,7 @@ struct NodePool {
   std::vector<std::unique_ptr<const Signature>> signatures;
   std::vector<std::shared_ptr<const Regex>> regexes;
   const Node* root = nullptr;
+  std::uint32_t places = 0;  // So many nodes are names.
 
   template <typename T>
   T* make() {
@@ -274,6 +276,7 @@ struct NodePool {
     Node* node = make<Node>();
     node->type = type;
     node->position = position;
+    node->place = type == NodeType::kName || type == NodeType::kString ? places++ : 0;
     return node;
   }
   std::string_view keep(std::string_view bytes) {

@@ -1,5 +1,6 @@
 #include "expr/jsonata/numbers.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <cstdio>
@@ -12,6 +13,10 @@ std::string number_to_text(double number) {
   if (std::isnan(number)) return "NaN";
   if (std::isinf(number)) return number < 0 ? "-Infinity" : "Infinity";
   char buffer[40];
+  if (std::abs(number) < 1e15 && number == std::trunc(number)) {
+    const auto end = std::to_chars(buffer, buffer + sizeof buffer, static_cast<long long>(number)).ptr;
+    return {buffer, end};
+  }
   const auto written =
       std::to_chars(buffer, buffer + sizeof buffer, std::abs(number), std::chars_format::scientific);
   std::string_view text(buffer, static_cast<std::size_t>(written.ptr - buffer));
@@ -41,7 +46,12 @@ std::string number_to_text(double number) {
 
 double to_precision_15(double number) {
   if (number == 0 || !std::isfinite(number)) return number;
+  if (std::abs(number) < 1e15 && number == std::trunc(number)) return number;
   char buffer[80];
+  // Where 15 digits are enough to tell the number from all others, they are its own.
+  const char* const end =
+      std::to_chars(buffer, buffer + sizeof buffer, std::abs(number), std::chars_format::scientific).ptr;
+  if (std::find(buffer, const_cast<char*>(end), 'e') - buffer <= 16) return number;
   // 60 digits show every tie that matters; printf itself would round ties to even.
   std::snprintf(buffer, sizeof buffer, "%.60e", std::abs(number));
   std::string text(buffer);

@@ -17,7 +17,7 @@ Val Engine::eval_names(const Node& node, Val input, Frame* env, std::size_t& ste
     if (step.decorated || step.tuple || step.has_stages) return value;
     if (step.type == NodeType::kName) {
       if (value.is_array()) return value;
-      value = settle(member(value, step.text), false);
+      value = settle(named_member(step, value), false);
     } else if (step.type == NodeType::kVariable && steps == 0) {
       value = eval(step, value, env);
     } else {

@@ -134,33 +134,64 @@ class Translator {
 
 }  // namespace regexes
 
+Regex::Regex() = default;
 Regex::~Regex() = default;
 
 std::shared_ptr<const Regex> Regex::compile(const std::string& source, std::string_view flags,
                                             std::uint32_t position) {
-  std::shared_ptr<Regex> regex(new Regex());
-  std::string pattern = regexes::Translator(source, position).run();
-  if (flags.find('m') != std::string_view::npos) pattern = "(?m)" + pattern;
-  re2::RE2::Options options;
-  options.set_log_errors(false);
-  options.set_case_sensitive(flags.find('i') == std::string_view::npos);
-  options.set_max_mem(8 << 20);
-  regex->re2_ = std::make_unique<re2::RE2>(pattern, options);
-  if (!regex->re2_->ok()) regexes::refuse(position, source, regex->re2_->error());
+  auto regex = std::make_shared<Regex>();
   regex->source_ = source;
   regex->position_ = position;
+  regex->ignore_case_ = flags.find('i') != std::string_view::npos;
+  regex->multiline_ = flags.find('m') != std::string_view::npos;
+  regex->matcher_ = Matcher::compile(source, regex->ignore_case_, regex->multiline_);
+  if (!regex->matcher_) regex->automaton();
   return regex;
+}
+
+const re2::RE2& Regex::automaton() const {
+  std::call_once(once_, [this] {
+    std::string pattern = regexes::Translator(source_, position_).run();
+    if (multiline_) pattern = "(?m)" + pattern;
+    re2::RE2::Options options;
+    options.set_log_errors(false);
+    options.set_case_sensitive(!ignore_case_);
+    options.set_max_mem(8 << 20);
+    re2_ = std::make_unique<re2::RE2>(pattern, options);
+  });
+  if (!re2_->ok()) regexes::refuse(position_, source_, re2_->error());
+  return *re2_;
 }
 
 bool Regex::find(std::string_view text, std::size_t from, Match& match) const {
   if (from > text.size()) return false;
-  std::vector<re2::StringPiece> parts(static_cast<std::size_t>(re2_->NumberOfCapturingGroups()) + 1);
-  if (!re2_->Match(re2::StringPiece(text.data(), text.size()), from, text.size(), re2::RE2::UNANCHORED,
+  match.groups.clear();
+  if (matcher_ && matcher_->takes(text.size())) {
+    constexpr std::size_t kFew = 16;
+    std::size_t few[kFew];
+    std::vector<std::size_t> many;
+    const std::size_t count = 2 * (matcher_->groups() + 1);
+    if (count > kFew) many.resize(count);
+    const std::span<std::size_t> places(count > kFew ? many.data() : few, count);
+    if (!matcher_->find(text, from, places)) return false;
+    match.begin = places[0];
+    match.end = places[1];
+    for (std::size_t i = 2; i < count; i += 2) {
+      if (places[i] == Matcher::kNone || places[i + 1] == Matcher::kNone) {
+        match.groups.emplace_back();
+      } else {
+        match.groups.emplace_back(text.substr(places[i], places[i + 1] - places[i]));
+      }
+    }
+    return true;
+  }
+  const re2::RE2& regex = automaton();
+  std::vector<re2::StringPiece> parts(static_cast<std::size_t>(regex.NumberOfCapturingGroups()) + 1);
+  if (!regex.Match(re2::StringPiece(text.data(), text.size()), from, text.size(), re2::RE2::UNANCHORED,
                    parts.data(), static_cast<int>(parts.size())))
     return false;
   match.begin = static_cast<std::size_t>(parts[0].data() - text.data());
   match.end = match.begin + parts[0].size();
-  match.groups.clear();
   for (std::size_t i = 1; i < parts.size(); ++i) {
     if (parts[i].data() == nullptr) {
       match.groups.emplace_back();

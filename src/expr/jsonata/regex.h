@@ -1,13 +1,17 @@
 #pragma once
-// A JavaScript regular expression on RE2: same choice of the leftmost match, linear time. The syntax is
-// translated; what RE2 cannot do (look-around, back references, counts above 1000) is refused with S0303
-// and a message that says so.
+// A JavaScript regular expression in linear time. Most run on our own machine (matcher.h); the rest, and long
+// texts, on RE2, which makes the same choice of the leftmost match: for it the syntax is translated. What RE2
+// cannot do (look-around, back references, counts above 1000) is refused with S0303 and a message that says
+// so.
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include "expr/jsonata/matcher.h"
 
 namespace re2 {
 class RE2;
@@ -26,6 +30,7 @@ class Regex {
   // Throws Failure.
   static std::shared_ptr<const Regex> compile(const std::string& source, std::string_view flags,
                                               std::uint32_t position);
+  Regex();
   ~Regex();
 
   // The first match at or behind byte `from`.
@@ -34,11 +39,16 @@ class Regex {
   std::uint32_t position() const { return position_; }
 
  private:
-  Regex() = default;
+  const re2::RE2& automaton() const;
 
   std::string source_;
+  bool ignore_case_ = false;
+  bool multiline_ = false;
   std::uint32_t position_ = 0;
-  std::unique_ptr<re2::RE2> re2_;
+  std::unique_ptr<const Matcher> matcher_;
+  // Made when it is needed first, by whichever thread needs it.
+  mutable std::once_flag once_;
+  mutable std::unique_ptr<re2::RE2> re2_;
 };
 
 }  // namespace sortie::jsonata

@@ -31,12 +31,43 @@ std::size_t offset_of(Val text, Val match, std::string_view name) {
   return byte_offset(text.str(), static_cast<std::size_t>(std::fmin(units, 4e9)));
 }
 
+// The matches of a regular expression in turn, without a match object for each. An empty match that is not
+// the first is an error, as when a program asks the match object for the next one.
+class Walk {
+ public:
+  Walk(Engine& engine, const Regex& regex, Val text) : engine_(engine), regex_(regex), text_(text.str()) {}
+
+  bool next() {
+    if (!first_ && match.end >= text_.size()) return false;
+    engine_.work(1 + (text_.size() - match.end) / 64);
+    if (!regex_.find(text_, match.end, match)) return false;
+    if (!first_ && match.begin == match.end)
+      throw Failure{.code = "D1004", .position = regex_.position(), .value = regex_.source()};
+    first_ = false;
+    return true;
+  }
+
+  Regex::Match match;
+
+ private:
+  Engine& engine_;
+  const Regex& regex_;
+  std::string_view text_;
+  bool first_ = true;
+};
+
+const Regex* regex_of(Val pattern) {
+  return pattern.is_function() && pattern.function->kind == Fn::Kind::kRegex ? pattern.function->regex
+                                                                             : nullptr;
+}
+
 Val contains(Engine& engine, Arguments a) {
   const Val text = argument(a, 0);
   if (text.undefined()) return {};
   const Val token = argument(a, 1);
   if (token.is_string()) return Val::of_bool(text.str().find(token.str()) != std::string_view::npos);
   if (token.undefined()) return Val::of_bool(text.str().find("undefined") != std::string_view::npos);
+  if (const Regex* regex = regex_of(token)) return Val::of_bool(Walk(engine, *regex, text).next());
   return Val::of_bool(first_match(engine, token, text).defined());
 }
 
@@ -75,8 +106,8 @@ int leading_number(std::string_view text, std::size_t digits) {
 }
 
 // $0, $1.. and $$ of a replacement text.
-void substitute(std::string& out, std::string_view replacement, Val found) {
-  const Items groups(member(found, "groups"));
+void substitute(std::string& out, std::string_view replacement, std::string_view match,
+                std::span<const std::string_view> groups) {
   for (std::size_t at = 0; at < replacement.size();) {
     if (replacement[at] != '$') {
       out += replacement[at++];
@@ -87,20 +118,18 @@ void substitute(std::string& out, std::string_view replacement, Val found) {
       out += '$';
       ++at;
     } else if (rest.starts_with('0')) {
-      append_joining(out, member(found, "match").str());
+      append_joining(out, match);
       ++at;
     } else {
-      const std::size_t digits = groups.size == 0 ? 1 : std::to_string(groups.size).size();
+      const std::size_t digits = groups.empty() ? 1 : std::to_string(groups.size()).size();
       int index = leading_number(rest, digits);
-      if (digits > 1 && index > static_cast<int>(groups.size)) index = leading_number(rest, digits - 1);
+      if (digits > 1 && index > static_cast<int>(groups.size())) index = leading_number(rest, digits - 1);
       if (index < 0) {
         out += '$';
         continue;
       }
-      if (index >= 1 && index <= static_cast<int>(groups.size)) {
-        const Val group = groups[static_cast<std::size_t>(index) - 1];
-        if (group.is_string()) append_joining(out, group.str());
-      }
+      if (index >= 1 && index <= static_cast<int>(groups.size()))
+        append_joining(out, groups[static_cast<std::size_t>(index) - 1]);
       at += std::to_string(index).size();
     }
   }
@@ -123,6 +152,24 @@ Val replace_text(Engine& engine, std::string_view text, std::string_view from, V
   return engine.make_text(out);
 }
 
+Val replace_matches(Engine& engine, Val text, const Regex& regex, std::string_view replacement,
+                    double limit) {
+  std::string out;
+  std::size_t at = 0;
+  Walk walk(engine, regex, text);
+  std::vector<std::string_view> groups;
+  for (double count = 0; count < limit && walk.next(); ++count) {
+    out += text.str().substr(at, walk.match.begin - at);
+    at = walk.match.end;
+    groups.clear();
+    for (const auto& group : walk.match.groups) groups.push_back(group.value_or(std::string_view()));
+    substitute(out, replacement, text.str().substr(walk.match.begin, at - walk.match.begin), groups);
+    engine.arena().check(static_cast<double>(out.size()));
+  }
+  out += text.str().substr(at);
+  return engine.make_text(out);
+}
+
 Val replace(Engine& engine, Arguments a) {
   const Val text = argument(a, 0);
   if (text.undefined()) return {};
@@ -132,6 +179,8 @@ Val replace(Engine& engine, Arguments a) {
   const double limit = limit_of(a, 3, "D3011");
   if (!(limit > 0)) return text;
   if (pattern.is_string()) return replace_text(engine, text.str(), pattern.str(), replacement, limit);
+  if (const Regex* regex = regex_of(pattern); regex && replacement.is_string())
+    return replace_matches(engine, text, *regex, replacement.str(), limit);
   std::string out;
   std::size_t at = 0;
   Val found = first_match(engine, pattern, text);
@@ -139,7 +188,12 @@ Val replace(Engine& engine, Arguments a) {
     const std::size_t start = offset_of(text, found, "start");
     if (start > at) out += text.str().substr(at, start - at);
     if (replacement.is_string()) {
-      substitute(out, replacement.str(), found);
+      std::vector<std::string_view> groups;
+      const Items list(member(found, "groups"));
+      for (std::size_t i = 0; i < list.size; ++i)
+        groups.push_back(list[i].is_string() ? list[i].str() : std::string_view());
+      const Val whole = member(found, "match");
+      substitute(out, replacement.str(), whole.is_string() ? whole.str() : std::string_view(), groups);
     } else {
       const Val made = engine.apply(replacement, {&found, 1});
       if (!made.is_string()) throw Failure{.code = "D3012", .value = describe(made)};
@@ -196,6 +250,16 @@ Val split(Engine& engine, Arguments a) {
       }
       if (out->size < limit) push(start, all.size());
     }
+    return Val::of_array(out);
+  }
+  if (const Regex* regex = regex_of(separator)) {
+    Walk walk(engine, *regex, text);
+    double count = 0;
+    for (; count < limit && walk.next(); ++count) {
+      push(start, walk.match.begin);
+      start = walk.match.end;
+    }
+    if (count < limit) push(start, all.size());
     return Val::of_array(out);
   }
   Val found = first_match(engine, separator, text);
