@@ -93,18 +93,21 @@ Val Engine::eval_full(const Node& node, Val input, Frame* env) {
   return settle(result, node.keep_array);
 }
 
+Val Engine::negate(const Node& node, Val input, Frame* env) {
+  const Val value = eval(*node.lhs, input, env);
+  if (value.undefined()) return {};
+  if (is_numeric(value)) return Val::of_number(-value.number);
+  throw Failure{.code = "D1002", .position = node.position, .token = "-", .value = describe(value)};
+}
+
 Val Engine::dispatch(const Node& node, Val input, Frame* env) {
   switch (node.type) {
     case NodeType::kPath:
       return eval_path(node, input, env);
     case NodeType::kBinary:
       return eval_binary(node, input, env);
-    case NodeType::kUnaryMinus: {
-      const Val value = eval(*node.lhs, input, env);
-      if (value.undefined()) return {};
-      if (is_numeric(value)) return Val::of_number(-value.number);
-      throw Failure{.code = "D1002", .position = node.position, .token = "-", .value = describe(value)};
-    }
+    case NodeType::kUnaryMinus:
+      return negate(node, input, env);
     case NodeType::kArray:
       return eval_array(node, input, env);
     case NodeType::kObject:

@@ -64,6 +64,7 @@ struct Fn {
 class Engine {
  public:
   static constexpr std::size_t kReclaimBytesMin = 4 << 20;
+  static constexpr std::size_t kObjectPairsMax = 15;  // Below that keys are compared one by one.
 
   // Both have to outlive the engine.
   Engine(const NodePool& pool, const Inputs& inputs);
@@ -131,6 +132,7 @@ class Engine {
   Val eval(const Node& node, Val input, Frame* env);
   const Node* compile_text(std::string_view text);
   Val eval_full(const Node& node, Val input, Frame* env);
+  Val negate(const Node& node, Val input, Frame* env);
   Val dispatch(const Node& node, Val input, Frame* env);
   Val make_function(const Node& node, Val input, Frame* env);
   static Val settle(Val result, bool keep_array) {
@@ -175,6 +177,7 @@ class Engine {
   int compare_terms(Val a, Val b, const Term& term, const Node& step);
   Val eval_names(const Node& node, Val input, Frame* env, std::size_t& steps);
   Val eval_name_step(const Node& step, const Items& list, bool last);
+  Val make_one_object(const List<Pair>& pairs, std::uint32_t position, Val item, Frame* env);
   Val eval_group(const List<Pair>& pairs, std::uint32_t position, Val input, Frame* env);
   Val eval_wildcard(Val input);
   Val eval_descendants(Val input);

@@ -368,7 +368,7 @@ Val Engine::eval_sort(const Node& step, Val input, Frame* env) {
 
 namespace grouping {
 
-struct Entry {
+struct Collected {
   Val data{};
   Arr* list = nullptr;  // Where a second item was appended.
   std::size_t pair = 0;
@@ -396,6 +396,30 @@ Tuple merged(Engine& engine, const Arr& tuples) {
 
 }  // namespace grouping
 
+// An object of one item, which is what a constructor nearly always makes: no key can come twice.
+Val Engine::make_one_object(const List<Pair>& pairs, std::uint32_t position, Val item, Frame* env) {
+  std::string_view keys[kObjectPairsMax];
+  const Pair* chosen[kObjectPairsMax];
+  std::size_t count = 0;
+  for (const Pair& pair : pairs) {
+    const Val key = eval(*pair.key, item, env);
+    if (key.undefined()) continue;
+    if (!key.is_string()) throw Failure{.code = "T1003", .position = position, .value = describe(key)};
+    if (std::find(keys, keys + count, key.str()) != keys + count)
+      throw Failure{.code = "D1009", .position = position, .value = describe(key)};
+    keys[count] = key.str();
+    chosen[count++] = &pair;
+  }
+  Obj* result = make_object();
+  result->entries = static_cast<Entry*>(arena_.allocate(count * sizeof(Entry)));
+  result->capacity = static_cast<std::uint32_t>(count);
+  for (std::size_t i = 0; i < count; ++i) {
+    const Val value = eval(*chosen[i]->value, item, env);
+    if (value.defined()) result->entries[result->size++] = {keys[i], value};
+  }
+  return Val::of_object(result);
+}
+
 Val Engine::eval_group(const List<Pair>& pairs, std::uint32_t position, Val input, Frame* env) {
   const bool reduce = input.tag == Tag::kArray && input.array->tuples;
   Arr one;
@@ -405,7 +429,9 @@ Val Engine::eval_group(const List<Pair>& pairs, std::uint32_t position, Val inpu
     one.size = 1;
   }
   const Items items(one.size == 1 ? Val::of_array(&one) : input);
-  std::vector<std::pair<std::string_view, grouping::Entry>> groups;
+  if (items.size == 1 && !reduce && pairs.size() <= kObjectPairsMax)
+    return make_one_object(pairs, position, items[0], env);
+  std::vector<std::pair<std::string_view, grouping::Collected>> groups;
   Obj* by_key = make_object();  // The number of the group.
   for (std::size_t i = 0; i < items.size; ++i) {
     const Val item = items[i];
@@ -415,13 +441,13 @@ Val Engine::eval_group(const List<Pair>& pairs, std::uint32_t position, Val inpu
       const Val key = eval(*pairs[p].key, tuple ? item.tuple->context : item, frame);
       if (key.undefined()) continue;
       if (!key.is_string()) throw Failure{.code = "T1003", .position = position, .value = describe(key)};
-      const ::sortie::jsonata::Entry* const found = by_key->find(key.str());
+      const Entry* const found = by_key->find(key.str());
       if (!found) {
         by_key->set(arena_, key.str(), Val::of_number(static_cast<double>(groups.size())));
         groups.push_back({key.str(), {.data = item, .pair = p}});
         continue;
       }
-      grouping::Entry& entry = groups[static_cast<std::size_t>(found->value.number)].second;
+      grouping::Collected& entry = groups[static_cast<std::size_t>(found->value.number)].second;
       if (entry.pair != p) throw Failure{.code = "D1009", .position = position, .value = describe(key)};
       if (item.undefined()) continue;
       if (!entry.list) {

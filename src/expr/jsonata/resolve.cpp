@@ -263,6 +263,17 @@ class Resolver {
     return result;
   }
 
+  Node* block(Node* node) {
+    const std::uint32_t before = assignments_;
+    process_items(node);
+    node->needs_frame = assignments_ != before || pool_.dynamic;
+    for (const Node* part : node->items) {
+      if (part->cons_array || (part->type == NodeType::kPath && part->items[0]->cons_array))
+        node->cons_array = true;
+    }
+    return node;
+  }
+
   Node* process_other(Node* node) {
     switch (node->type) {
       case NodeType::kName: {
@@ -282,16 +293,8 @@ class Resolver {
       case NodeType::kArray:
         process_items(node);
         return node;
-      case NodeType::kBlock: {
-        const std::uint32_t before = assignments_;
-        process_items(node);
-        node->needs_frame = assignments_ != before || pool_.dynamic;
-        for (const Node* part : node->items) {
-          if (part->cons_array || (part->type == NodeType::kPath && part->items[0]->cons_array))
-            node->cons_array = true;
-        }
-        return node;
-      }
+      case NodeType::kBlock:
+        return block(node);
       case NodeType::kObject:
         for (Pair& pair : node->pairs) {
           pair.key = process(pair.key);

@@ -96,13 +96,16 @@ void Arena::grow(std::size_t bytes) {
   used_ += left_;
 }
 
+// Memory on its way back to the allocator must not stay marked.
 void Arena::release_chunks(const Mark& mark) {
   while (chunks_.size() > mark.chunks) {
     used_ -= chunks_.back().size;
+    mark_used(chunks_.back().memory.get(), chunks_.back().size);
     if (chunks_.back().size > spare_.size && chunks_.back().size <= (1 << 20))
       spare_ = std::move(chunks_.back());
     chunks_.pop_back();
   }
+  mark_unused(mark.next, mark.left);
   next_ = mark.next;
   left_ = mark.left;
 }
@@ -119,7 +122,10 @@ std::vector<Arena::Chunk> Arena::detach(const Mark& mark) {
 }
 
 void Arena::drop(std::vector<Chunk> chunks) {
-  for (const Chunk& chunk : chunks) used_ -= chunk.size;
+  for (const Chunk& chunk : chunks) {
+    mark_used(chunk.memory.get(), chunk.size);
+    used_ -= chunk.size;
+  }
 }
 
 Val* Arena::append_room(const Arr& head, std::size_t more) {

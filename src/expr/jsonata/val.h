@@ -16,7 +16,30 @@
 
 #include "json/value.h"
 
+#ifdef __has_feature
+#if __has_feature(address_sanitizer)
+#define SORTIE_JSONATA_POISON 1
+#endif
+#elif defined(__SANITIZE_ADDRESS__)
+#define SORTIE_JSONATA_POISON 1
+#endif
+#ifdef SORTIE_JSONATA_POISON
+#include <sanitizer/asan_interface.h>
+#endif
+
 namespace sortie::jsonata {
+
+// The address sanitizer is told what is given back and what is handed out anew within an Arena.
+inline void mark_unused([[maybe_unused]] const void* start, [[maybe_unused]] std::size_t bytes) {
+#ifdef SORTIE_JSONATA_POISON
+  ASAN_POISON_MEMORY_REGION(start, bytes);
+#endif
+}
+inline void mark_used([[maybe_unused]] const void* start, [[maybe_unused]] std::size_t bytes) {
+#ifdef SORTIE_JSONATA_POISON
+  ASAN_UNPOISON_MEMORY_REGION(start, bytes);
+#endif
+}
 
 enum class Tag : std::uint8_t {
   kUndefined,
@@ -125,6 +148,7 @@ class Arena {
   };
 
   explicit Arena(std::size_t bytes_max) : next_(first_), left_(sizeof first_), bytes_max_(bytes_max) {}
+  ~Arena() { mark_used(first_, sizeof first_); }
   Arena(const Arena&) = delete;
   Arena& operator=(const Arena&) = delete;
 
@@ -132,6 +156,7 @@ class Arena {
     bytes = (bytes + 15) & ~std::size_t{15};
     if (bytes > left_) grow(bytes);
     char* result = next_;
+    mark_used(result, bytes);
     next_ += bytes;
     left_ -= bytes;
     return result;
@@ -140,6 +165,7 @@ class Arena {
   bool extend(const void* end, std::size_t bytes) {
     bytes = (bytes + 15) & ~std::size_t{15};
     if (end != next_ || bytes > left_) return false;
+    mark_used(next_, bytes);
     next_ += bytes;
     left_ -= bytes;
     return true;
@@ -179,6 +205,7 @@ class Arena {
     if (growing_end_ && newer(growing_end_, mark)) growing_end_ = nullptr;
     if (append_end_ && newer(append_end_, mark)) append_end_ = nullptr;
     if (chunks_.size() == mark.chunks) {
+      mark_unused(mark.next, static_cast<std::size_t>(next_ - mark.next));
       next_ = mark.next;
       left_ = mark.left;
     } else {
