@@ -10,6 +10,7 @@
 #include "cli/commands.h"
 #include "cli/config.h"
 #include "cli/exit_code.h"
+#include "cli/function_options.h"
 #include "cli/installation.h"
 #include "cli/project.h"
 #include "functions/function_service.h"
@@ -201,10 +202,10 @@ int doctor(const std::string& project, const std::string& data_folder) {
                                                : "tasks act on " + loaded.config.endpoint_url);
   io::EventLoop loop;
   io::SystemRandom random;
-  functions::FunctionServiceOptions options;
-  options.python = installation.python;
-  auto service = functions::FunctionService::make(loop, random, std::move(options),
-                                                  functions::make_shared_credential_source({}));
+  const auto where = parse_listen(loaded.config.listen);
+  auto service = functions::FunctionService::make(
+      loop, random, function_options(loaded.config, installation, where && where->is_loopback()),
+      functions::make_shared_credential_source({}));
   if (!service) {
     say(false, to_text(service.error()));
   } else {
@@ -225,6 +226,28 @@ int version() {
   return kOk;
 }
 
+constexpr const char* kInitialConfiguration =
+    "# Sortie's configuration. Every key may be left out; what stands here is the default.\n"
+    "aws:\n"
+    "  account: \"123456789012\"   # ARNs of this folder are made of it\n"
+    "  region: us-east-1\n"
+    "  # endpoint_url: http://127.0.0.1:5000   # a stand-in account; unset means real AWS\n"
+    "# accounts: [\"210987654321\"]           # further accounts, each with keys of its own\n"
+    "listen: 127.0.0.1:8420\n"
+    "compatibility: default               # strict: refuse whatever AWS would refuse\n"
+    "functions:\n"
+    "  sandbox: preferred                 # required, preferred, off\n"
+    "  network:\n"
+    "    mode: private                    # own network without instance metadata; isolated, host\n"
+    "    loopback: open                   # what they reach of this machine's loopback; listed: only\n"
+    "    allow: []                        # these, e.g. [127.0.0.1:5432, env:SLACK_WEBHOOK_URL]\n"
+    "approvals:\n"
+    "  queues:                            # messages to these queues are approvals\n"
+    "    - {queue: approvals, policy: default}\n"
+    "retention:\n"
+    "  executions: 90d\n"
+    "  events: 90d\n";
+
 int init_project(const std::string& folder) {
   if (io::path_exists(folder + "/sortie.yaml")) {
     return report({"AlreadyExists", folder + "/sortie.yaml is already there", "", "choose another folder"});
@@ -233,23 +256,7 @@ int init_project(const std::string& folder) {
     if (const Status status = io::make_directories(folder + part); !status) return report(status.error());
   }
   const bool written =
-      write_new(folder + "/sortie.yaml",
-                "# Sortie's configuration. Every key may be left out; what stands here is the default.\n"
-                "aws:\n"
-                "  account: \"123456789012\"   # ARNs of this folder are made of it\n"
-                "  region: us-east-1\n"
-                "  # endpoint_url: http://127.0.0.1:5000   # a stand-in account; unset means real AWS\n"
-                "# accounts: [\"210987654321\"]           # further accounts, each with keys of its own\n"
-                "listen: 127.0.0.1:8420\n"
-                "compatibility: default               # strict: refuse whatever AWS would refuse\n"
-                "functions:\n"
-                "  sandbox: preferred                 # required, preferred, off\n"
-                "approvals:\n"
-                "  queues:                            # messages to these queues are approvals\n"
-                "    - {queue: approvals, policy: default}\n"
-                "retention:\n"
-                "  executions: 90d\n"
-                "  events: 90d\n") &&
+      write_new(folder + "/sortie.yaml", kInitialConfiguration) &&
       write_new(folder + "/playbooks/hello.asl.json",
                 "{\n"
                 "  \"Comment\": \"Greets whoever the event names.\",\n"

@@ -51,11 +51,18 @@ class ConfigReader {
     check_keys("/traces", {"endpoint", "token"});
     url("/traces/endpoint", &config_.traces_endpoint);
     secret("/traces/token", &config_.traces_token);
-    check_keys("/functions", {"sandbox", "workers_max", "concurrency_max"});
+    check_keys("/functions", {"sandbox", "workers_max", "concurrency_max", "network"});
     if (const auto mode = choice("/functions/sandbox", {"required", "preferred", "off"}))
       config_.sandbox = *mode;
     number("/functions/workers_max", 1, 1000, &config_.workers_max);
     number("/functions/concurrency_max", 1, 1000, &config_.function_concurrency_max);
+    check_keys("/functions/network", {"mode", "loopback", "allow"});
+    if (const auto mode = choice("/functions/network/mode", {"private", "isolated", "host"}))
+      config_.network_mode = *mode;
+    if (const auto loopback = choice("/functions/network/loopback", {"open", "listed"}))
+      config_.network_loopback = *loopback;
+    each_text("/functions/network/allow",
+              [&](const std::string& place, const std::string& pointer) { read_place(place, pointer); });
     check_keys("/retention", {"executions", "events"});
     duration("/retention/executions", &config_.keep_executions_ms);
     duration("/retention/events", &config_.keep_events_ms);
@@ -71,6 +78,17 @@ class ConfigReader {
     }
     text("/aws/region", &config_.region);
     url("/aws/endpoint_url", &config_.endpoint_url);
+  }
+
+  void read_place(const std::string& place, const std::string& pointer) {
+    const std::size_t colon = place.rfind(':');
+    const bool has_port = colon != std::string::npos && colon + 1 < place.size() &&
+                          place.find_first_not_of("0123456789", colon + 1) == std::string::npos;
+    if (!has_port && !place.starts_with("env:") && place.find("://") == std::string::npos) {
+      return complain(pointer, "'" + place + "' is no HOST:PORT",
+                      "write it like 127.0.0.1:5432, http://localhost:9000 or env:NAME");
+    }
+    config_.network_allow.push_back(place);
   }
 
   const json::Value& at(std::string_view pointer) const {

@@ -30,6 +30,9 @@ struct Config {
   std::string sandbox;                   // required, preferred, off; empty: by the listen address.
   int workers_max = 64;
   int function_concurrency_max = 32;
+  std::string network_mode = "private";    // private, isolated, host
+  std::string network_loopback;            // open, listed; empty: by sandbox and listen address.
+  std::vector<std::string> network_allow;  // HOST:PORT, URL or env:NAME
   std::vector<std::string> event_sources;  // aws.* sources that account keys may put; people always may.
   bool metrics_open = false;               // /metrics without a token on loopback.
   std::string metrics_token;               // env:NAME or file:PATH

@@ -12,6 +12,7 @@
 #include "base/hash.h"
 #include "base/text.h"
 #include "cli/exit_code.h"
+#include "cli/function_options.h"
 #include "cli/log.h"
 #include "integrations/worker_process.h"
 #include "io/file.h"
@@ -47,13 +48,6 @@ bool has_sdk_credentials() {
     if (value != nullptr && *value != '\0') return true;
   }
   return false;
-}
-
-functions::SandboxMode sandbox_mode(const Config& config, bool loopback) {
-  if (config.sandbox == "required") return functions::SandboxMode::kRequired;
-  if (config.sandbox == "off") return functions::SandboxMode::kOff;
-  if (config.sandbox == "preferred" || loopback) return functions::SandboxMode::kPreferred;
-  return functions::SandboxMode::kRequired;
 }
 
 }  // namespace
@@ -123,19 +117,10 @@ Status ServerApp::make_functions() {
   pool_ = std::make_unique<integrations::SdkPool>(
       loop_, integrations::make_worker_factory(loop_, std::move(worker)));
   SORTIE_TRY(const HostPort where, parse_listen(options_.listen.empty() ? config_.listen : options_.listen));
-  functions::FunctionServiceOptions options;
-  options.account = config_.account;
-  options.region = config_.region;
-  options.further_accounts.insert(config_.accounts.begin(), config_.accounts.end());
+  functions::FunctionServiceOptions options = function_options(config_, installation_, where.is_loopback());
   options.data_folder = data_folder_;
-  options.aws_endpoint_url = config_.endpoint_url;
-  options.python = installation_.python;
-  options.node_runtime = installation_.node_runtime;
-  options.sandbox = sandbox_mode(config_, where.is_loopback());
   options.hidden_folders = {data_folder_};
   if (!config_.folder.empty()) options.hidden_folders.push_back(config_.folder);
-  options.workers_max = config_.workers_max;
-  options.function_concurrency_max = config_.function_concurrency_max;
   integrations::RoleCredentialOptions roles;
   roles.region = config_.region;
   roles.endpoint_url = config_.endpoint_url;

@@ -240,6 +240,7 @@ void Service::prepare_worker(std::shared_ptr<const FunctionConfig> config, std::
     options.launch.scratch_bytes = static_cast<std::uint64_t>(config->ephemeral_storage_mib) * 1024 * 1024;
     options.launch.marker = marker_ + std::to_string(worker);
     options.launch.cgroup_procs_file = limits_.create(worker, config->memory_mib);
+    options.network = network_.get();
     options.watch_memory = options.launch.cgroup_procs_file.empty();
     if (!sandbox_.wraps()) {
       options.launch.scratch_folder =
@@ -271,8 +272,10 @@ Result<std::unique_ptr<FunctionService>> FunctionService::make(
     std::unique_ptr<CredentialSource> credentials) {
   SORTIE_TRY(Sandbox sandbox, Sandbox::probe({options.sandbox, options.python, options.node,
                                               options.node_runtime, options.hidden_folders}));
-  auto service =
-      std::make_unique<Service>(loop, random, std::move(options), std::move(credentials), std::move(sandbox));
+  SORTIE_TRY(auto network, WorkerNetwork::make(loop, sandbox, options.network, options.sandbox));
+  network->allow(options.aws_endpoint_url);
+  auto service = std::make_unique<Service>(loop, random, std::move(options), std::move(credentials),
+                                           std::move(sandbox), std::move(network));
   SORTIE_TRY_STATUS(service->open());
   return std::unique_ptr<FunctionService>(std::move(service));
 }

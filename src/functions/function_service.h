@@ -115,6 +115,18 @@ std::unique_ptr<CredentialSource> make_shared_credential_source(Credentials cred
 
 enum class SandboxMode { kRequired, kPreferred, kOff };
 
+// What of the network functions have (worker_network.h).
+struct NetworkOptions {
+  enum class Mode {
+    kPrivate,   // A network of their own with a way out, without the instance's metadata.
+    kIsolated,  // The same without the way out.
+    kHost,      // This machine's, as it is.
+  };
+  Mode mode = Mode::kPrivate;
+  bool whole_loopback = true;      // Everything that listens on this machine's loopback; else what is listed:
+  std::vector<std::string> allow;  // HOST:PORT or URL, on loopback; others need no listing and are ignored.
+};
+
 struct FunctionServiceOptions {
   std::string account = "123456789012";
   std::string region = "us-east-1";
@@ -126,6 +138,7 @@ struct FunctionServiceOptions {
   std::string node;              // The node program; "" looks in PATH.
   std::string node_runtime;      // node.mjs, our runtime client for Node.
   SandboxMode sandbox = SandboxMode::kPreferred;
+  NetworkOptions network;
   std::vector<std::string> hidden_folders;  // Never visible in a sandbox: data folder, project folder.
   int workers_max = 64;                     // Processes over all functions.
   int function_concurrency_max = 32;        // For functions without a reserved concurrency; more wait.

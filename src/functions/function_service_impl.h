@@ -49,12 +49,14 @@ inline std::string key_of(std::string_view account, std::string_view name) {
 class Service final : public FunctionService, public WorkerHost {
  public:
   Service(io::EventLoop& loop, Random& random, FunctionServiceOptions options,
-          std::unique_ptr<CredentialSource> credentials, Sandbox sandbox)
+          std::unique_ptr<CredentialSource> credentials, Sandbox sandbox,
+          std::unique_ptr<WorkerNetwork> network)
       : loop_(loop),
         random_(random),
         options_(std::move(options)),
         credentials_(std::move(credentials)),
         sandbox_(std::move(sandbox)),
+        network_(std::move(network)),
         limits_(options_.cgroup_folder),
         root_(options_.data_folder.empty() ? "" : options_.data_folder + "/functions"),
         store_(root_),
@@ -72,12 +74,19 @@ class Service final : public FunctionService, public WorkerHost {
   void invoke(InvokeRequest request, InvokeCallback done) override;
   std::vector<std::string> sandbox_report() const override {
     std::vector<std::string> report = sandbox_.report();
+    for (const std::string& line : network_->report()) report.push_back(line);
     report.push_back(limits_.report());
     return report;
   }
-  bool sandbox_is_complete() const override { return sandbox_.is_complete(); }
+  bool sandbox_is_complete() const override {
+    return sandbox_.is_complete() &&
+           (network_->is_private() || options_.network.mode == NetworkOptions::Mode::kHost);
+  }
   std::vector<Error> startup_problems() const override { return problems_; }
-  void set_server_url(std::string url) override { options_.server_url = std::move(url); }
+  void set_server_url(std::string url) override {
+    network_->allow(url);
+    options_.server_url = std::move(url);
+  }
   std::vector<Error> load_folder(const std::string& folder) override;
   void watch_folder(const std::string& folder, std::int64_t interval_ms,
                     std::function<void(std::vector<std::string>, std::vector<Error>)> changed) override;
@@ -157,6 +166,7 @@ class Service final : public FunctionService, public WorkerHost {
   FunctionServiceOptions options_;
   std::unique_ptr<CredentialSource> credentials_;
   Sandbox sandbox_;
+  std::unique_ptr<WorkerNetwork> network_;
   MemoryLimits limits_;
   std::string root_, marker_;
   FunctionStore store_;

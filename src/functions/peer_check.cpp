@@ -12,7 +12,8 @@
 
 namespace sortie::functions {
 
-std::uint64_t find_loopback_socket(std::string_view address, std::uint16_t port, std::uint16_t server_port) {
+std::uint64_t find_loopback_socket(pid_t inside, std::string_view address, std::uint16_t port,
+                                   std::uint16_t server_port) {
   in_addr numeric{};
   if (::inet_pton(AF_INET, std::string(address).c_str(), &numeric) != 1) return 0;
   // "  12: 0100007F:A3C4 0100007F:1F90 01 ...": addresses as the machine stores them, ports in plain hex.
@@ -20,7 +21,7 @@ std::uint64_t find_loopback_socket(std::string_view address, std::uint16_t port,
   std::snprintf(ours, sizeof(ours), "%08X:%04X", static_cast<unsigned>(numeric.s_addr),
                 static_cast<unsigned>(port));
   std::snprintf(server, sizeof(server), ":%04X", static_cast<unsigned>(server_port));
-  const auto table = io::read_file("/proc/net/tcp", 64 * 1024 * 1024);
+  const auto table = io::read_file("/proc/" + std::to_string(inside) + "/net/tcp", 64 * 1024 * 1024);
   if (!table) return 0;
   for (const std::string_view line : split(*table, '\n')) {
     std::vector<std::string_view> fields;

@@ -14,13 +14,14 @@ namespace sortie::functions {
 
 namespace {
 
-constexpr int kArgumentsDescriptor = 10, kSeccompDescriptor = 11;
+constexpr int kArgumentsDescriptor = 10, kSeccompDescriptor = 11, kResolvDescriptor = 12;
 constexpr int kProbeMs = 10'000;
 constexpr const char* kUser = "993";
 constexpr const char* kGroup = "990";
 constexpr const char* kTask = "/var/task";
 constexpr const char* kLanguage = "/var/lang";
 constexpr const char* kRuntime = "/var/runtime";
+constexpr std::string_view kResolvConf = "/etc/resolv.conf";
 
 // What of /etc a program needs to resolve names, check certificates and tell the time.
 constexpr const char* kSystemFiles[] = {"/etc/resolv.conf",
@@ -120,7 +121,7 @@ Status Sandbox::find_level() {
       if (!variant.user_namespace && ::geteuid() != 0) continue;
       user_namespace_ = variant.user_namespace;
       own_proc_ = variant.own_proc;
-      const std::string refused = try_variant();
+      const std::string refused = try_variant({});
       if (refused.empty()) {
         level_ = Level::kNamespaces;
         break;
@@ -136,8 +137,6 @@ Status Sandbox::find_level() {
     if (!user_namespace_)
       report_.push_back("no user namespace: functions run as this user without capabilities");
     if (!own_proc_) report_.push_back("no /proc of their own can be mounted: functions have none");
-    report_.push_back(
-        "the network is shared with this machine: 169.254.169.254 (instance metadata) is not blocked");
     return {};
   }
   if (options_.mode == SandboxMode::kRequired) {
@@ -152,22 +151,21 @@ Status Sandbox::find_level() {
   report_.push_back(has_landlock_
                         ? "Landlock keeps functions out of the data folder and the project"
                         : "the kernel has no Landlock either: functions can read what this user can read");
-  report_.push_back(
-      "the network is shared with this machine: 169.254.169.254 (instance metadata) is not blocked");
   return {};
 }
 
-std::string Sandbox::try_variant() const {
+std::string Sandbox::try_variant(const SandboxNetwork& network) const {
   io::EventLoop loop;
   io::ChildOptions child;
   std::string arguments;
-  for (const std::string& argument : bubblewrap_arguments({}, {{"PATH", "/usr/bin:/bin"}})) {
+  SandboxLaunch launch;
+  launch.network = network;
+  for (const std::string& argument : bubblewrap_arguments(launch, {{"PATH", "/usr/bin:/bin"}})) {
     arguments += argument + '\0';
   }
   child.argv = {bubblewrap_, "--args", std::to_string(kArgumentsDescriptor), "--", "/usr/bin/env", "true"};
   child.environment = {"PATH=/usr/bin:/bin"};
-  child.texts = {{arguments, kArgumentsDescriptor}};
-  if (!seccomp_program_.empty()) child.texts.emplace_back(seccomp_program_, kSeccompDescriptor);
+  add_descriptors(child, std::move(arguments), network);
   std::string said;
   std::optional<io::ChildExit> exit;
   auto started = io::ChildProcess::spawn(
@@ -182,7 +180,15 @@ std::string Sandbox::try_variant() const {
                       : std::string(truncate_utf8(to_valid_utf8(said), 300));
 }
 
-void Sandbox::add_system(std::vector<std::string>& arguments) const {
+void Sandbox::add_descriptors(io::ChildOptions& child, std::string arguments,
+                              const SandboxNetwork& network) const {
+  child.texts = {{std::move(arguments), kArgumentsDescriptor}};
+  if (!seccomp_program_.empty()) child.texts.emplace_back(seccomp_program_, kSeccompDescriptor);
+  if (!network.resolv_conf.empty()) child.texts.emplace_back(network.resolv_conf, kResolvDescriptor);
+  child.namespaces = network.namespaces;
+}
+
+void Sandbox::add_system(std::vector<std::string>& arguments, const SandboxNetwork& network) const {
   add(arguments, {"--ro-bind", "/usr", "/usr"});
   for (const std::string folder : {"/bin", "/sbin", "/lib", "/lib64", "/lib32"}) {
     struct stat status {};
@@ -193,7 +199,13 @@ void Sandbox::add_system(std::vector<std::string>& arguments) const {
       add(arguments, {"--ro-bind", folder, folder});
     }
   }
-  for (const char* file : kSystemFiles) add(arguments, {"--ro-bind-try", file, file});
+  for (const char* file : kSystemFiles) {
+    const bool replaced = !network.resolv_conf.empty() && file == kResolvConf;
+    if (!replaced) add(arguments, {"--ro-bind-try", file, file});
+  }
+  if (!network.resolv_conf.empty())
+    add(arguments,
+        {"--perms", "0444", "--ro-bind-data", std::to_string(kResolvDescriptor), kResolvConf.data()});
   add(arguments, {"--dev", "/dev", "--remount-ro", "/dev"});
   if (own_proc_) add(arguments, {"--proc", "/proc"});
 }
@@ -204,7 +216,7 @@ std::vector<std::string> Sandbox::bubblewrap_arguments(
                                         "--unshare-uts",     "--unshare-cgroup-try", "--hostname",
                                         "sandbox",           "--cap-drop",           "ALL"};
   if (user_namespace_) add(arguments, {"--unshare-user", "--uid", kUser, "--gid", kGroup});
-  add_system(arguments);
+  add_system(arguments, launch.network);
   add(arguments, {"--size", std::to_string(launch.scratch_bytes), "--tmpfs", "/tmp"});
   if (!launch.code_folder.empty()) add(arguments, {"--ro-bind", launch.code_folder, kTask, "--chdir", kTask});
   if (launch.runtime == RuntimeKind::kPython && !python_prefix_.empty() && !launch.code_folder.empty()) {
@@ -345,8 +357,7 @@ Result<io::ChildOptions> Sandbox::prepare(const SandboxLaunch& launch) const {
     child.argv = {bubblewrap_, "--args", std::to_string(kArgumentsDescriptor), "--"};
     child.argv.insert(child.argv.end(), program.begin(), program.end());
     child.environment = {"PATH=/usr/bin:/bin"};
-    child.texts = {{std::move(arguments), kArgumentsDescriptor}};
-    if (!seccomp_program_.empty()) child.texts.emplace_back(seccomp_program_, kSeccompDescriptor);
+    add_descriptors(child, std::move(arguments), launch.network);
     return child;
   }
   child.argv = std::move(program);

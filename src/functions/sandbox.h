@@ -6,7 +6,8 @@
 // private /tmp of bounded size; nothing else of the disk. On top of it, always: a seccomp filter (no ptrace,
 // mounts, namespaces, keys, bpf, io_uring, unusual socket families), resource limits, no new privileges.
 // Where the kernel or a container refuses namespaces, what remains is seccomp, limits and, if the kernel has
-// it, Landlock, which still keeps the worker out of the data folder; the report says so.
+// it, Landlock, which still keeps the worker out of the data folder; the report says so. The network is made
+// elsewhere (worker_network.h).
 //
 // Which variant works is found out once, by running it. A worker dies with us in all of them.
 #include <map>
@@ -19,6 +20,12 @@
 
 namespace sortie::functions {
 
+// The network to run in; empty: this machine's.
+struct SandboxNetwork {
+  std::vector<int> namespaces;  // io::NetworkNamespace::descriptors
+  std::string resolv_conf;      // What /etc/resolv.conf says inside; "" leaves the machine's.
+};
+
 // What is to run. Paths are the machine's; Sandbox says where they appear inside.
 struct SandboxLaunch {
   RuntimeKind runtime = RuntimeKind::kPython;
@@ -30,6 +37,7 @@ struct SandboxLaunch {
   std::uint64_t scratch_bytes = 512ULL * 1024 * 1024;
   std::string cgroup_procs_file;
   std::string marker;
+  SandboxNetwork network;
 };
 
 struct SandboxOptions {
@@ -50,6 +58,9 @@ class Sandbox {
   // One sentence for what protects, and one for each thing the machine refuses.
   const std::vector<std::string>& report() const { return report_; }
 
+  // "" when programs can be run in this network, else what was refused. Only where the sandbox is complete.
+  std::string try_network(const SandboxNetwork& network) const { return try_variant(network); }
+
   // Whether children run under bubblewrap, which reports a signal N of its child as exit status 128 + N.
   bool wraps() const { return level_ == Level::kNamespaces; }
 
@@ -61,11 +72,12 @@ class Sandbox {
 
   std::vector<std::string> bubblewrap_arguments(const SandboxLaunch& launch,
                                                 const std::map<std::string, std::string>& environment) const;
-  void add_system(std::vector<std::string>& arguments) const;
+  void add_system(std::vector<std::string>& arguments, const SandboxNetwork& network) const;
+  void add_descriptors(io::ChildOptions& child, std::string arguments, const SandboxNetwork& network) const;
   Result<std::vector<std::string>> command(const SandboxLaunch& launch, bool inside) const;
   std::map<std::string, std::string> environment(const SandboxLaunch& launch, bool inside) const;
   Status find_level();
-  std::string try_variant() const;  // "" when it works, else what was refused.
+  std::string try_variant(const SandboxNetwork& network) const;  // "" when it works, else what was refused.
   io::LandlockRules landlock_rules(const SandboxLaunch& launch) const;
 
   SandboxOptions options_;

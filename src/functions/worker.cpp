@@ -144,10 +144,17 @@ void Worker::start() {
   options.connections_max = 64;
   options.accept_peer = [this](const std::string& address, std::uint16_t port) {
     if (!child_ || !server_) return false;
-    const std::uint64_t socket = find_loopback_socket(address, port, server_->port());
+    const std::uint64_t socket = find_loopback_socket(child_->pid(), address, port, server_->port());
     return socket != 0 &&
            (holds_socket(child_->tree(), socket) || holds_socket(child_->complete_tree(), socket));
   };
+  if (options_.network != nullptr && options_.network->is_private()) {
+    options_.network->follow_loopback();
+    options_.launch.network = options_.network->launch();
+    const auto listener = options_.network->listen_inside();
+    if (!listener) return fail_start(listener.error());
+    options.listener = *listener;
+  }
   auto server = io::HttpServer::listen(
       loop_, std::move(options), [this](io::HttpRequest request, std::shared_ptr<io::Responder> responder) {
         handle(std::move(request), std::move(responder));
@@ -207,6 +214,7 @@ void Worker::deliver() {
     event.headers.add("Lambda-Runtime-Client-Context", invocation_->client_context);
   event.body = invocation_->payload.empty() ? "{}" : invocation_->payload;
   log_.append_line("START RequestId: " + invocation_->request_id + " Version: " + config.version);
+  if (options_.network != nullptr) options_.network->follow_loopback();
   state_ = State::kBusy;
   set_timer(timeout_ms, &Worker::time_out);
   delivered_us_ = steady_us();

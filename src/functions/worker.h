@@ -20,6 +20,7 @@
 #include "functions/function_service.h"
 #include "functions/invocation_log.h"
 #include "functions/sandbox.h"
+#include "functions/worker_network.h"
 #include "io/child_process.h"
 #include "io/http_server.h"
 
@@ -46,8 +47,9 @@ struct WorkerOptions {
   std::shared_ptr<const FunctionConfig> config;
   SandboxLaunch launch;  // Everything but the Runtime API's address.
   std::int64_t init_ms = 10'000;
-  std::int64_t second_ms = 1'000;  // How long a second of the function's timeout is.
-  bool watch_memory = true;        // No cgroup does it.
+  std::int64_t second_ms = 1'000;    // How long a second of the function's timeout is.
+  bool watch_memory = true;          // No cgroup does it.
+  WorkerNetwork* network = nullptr;  // Outlives the worker. Empty: this machine's network.
 };
 
 class Worker {

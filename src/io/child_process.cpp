@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <sched.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -75,6 +76,7 @@ struct Plan {
   int landlock_ruleset = -1;
   sock_fprog seccomp{};
   int cgroup = -1;
+  std::vector<int> namespaces;
   int error_pipe = -1;
   pid_t parent = 0;
 };
@@ -87,6 +89,9 @@ struct Plan {
 // Runs in the child, in the parent's memory: system calls only.
 [[noreturn]] void become(const Plan& plan) {
   ::setsid();
+  for (const int space : plan.namespaces) {
+    if (::setns(space, 0) != 0) give_up(plan, errno);
+  }
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (::getppid() != plan.parent) ::_exit(127);
   for (int signal = 1; signal < NSIG; ++signal) ::signal(signal, SIG_DFL);
@@ -255,6 +260,7 @@ Status Launch::open(const ChildOptions& options, std::array<Pipe, 3>& pipes) {
     plan.landlock_ruleset = high.copy(ruleset.ends[0]);
     plan.no_new_privileges = true;
   }
+  for (const int space : options.namespaces) plan.namespaces.push_back(high.copy(space));
   plan.error_pipe = high.copy(error_pipe.ends[1]);
   plan.descriptors = {{high.copy(options.with_stdin ? pipes[0].ends[0] : null.ends[0]), 0},
                       {high.copy(pipes[1].ends[1]), 1},

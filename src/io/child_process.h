@@ -45,6 +45,7 @@ struct ChildOptions {
   std::string seccomp_program;  // Raw struct sock_filter[]; implies no_new_privileges.
   // "NAME=value", added to the environment and different for each child: finds what left the session.
   std::string marker;
+  std::vector<int> namespaces;    // Entered in this order before anything else is done.
   std::string cgroup_procs_file;  // Where set, the child joins this cgroup before it runs.
 };
 

@@ -1,6 +1,7 @@
 #include "io/http_server.h"
 
 #include <time.h>
+#include <unistd.h>
 
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/post.hpp>
@@ -81,6 +82,8 @@ struct HttpServer::Impl final : SessionHost, std::enable_shared_from_this<HttpSe
   }
 
   Status open();
+  Status adopt();
+  Status bind();
   void accept();
   void accepted(tcp::socket socket);
   void sweep();
@@ -107,6 +110,24 @@ Status HttpServer::Impl::open() {
   if (!options_.certificate_file.empty() && !options_.key_file.empty()) {
     SORTIE_TRY(tls, load_tls_context(options_.certificate_file, options_.key_file));
   }
+  SORTIE_TRY_STATUS(options_.listener >= 0 ? adopt() : bind());
+  error_code ignored;
+  const tcp::endpoint local = acceptor.local_endpoint(ignored);
+  address = local.address().to_string();
+  port = local.port();
+  accept();
+  return {};
+}
+
+Status HttpServer::Impl::adopt() {
+  error_code error;
+  acceptor.assign(tcp::v4(), options_.listener, error);
+  if (!error) return {};
+  ::close(options_.listener);
+  return listen_error(error, options_);
+}
+
+Status HttpServer::Impl::bind() {
   error_code error;
   tcp::resolver resolver(loop.impl().context);
   const auto found = resolver.resolve(options_.host, std::to_string(options_.port),
@@ -122,10 +143,6 @@ Status HttpServer::Impl::open() {
   if (!error) acceptor.bind(endpoint, error);
   if (!error) acceptor.listen(1024, error);
   if (error) return listen_error(error, options_);
-  const tcp::endpoint local = acceptor.local_endpoint(error);
-  address = local.address().to_string();
-  port = local.port();
-  accept();
   return {};
 }
 

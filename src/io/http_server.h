@@ -21,6 +21,7 @@ namespace sortie::io {
 struct HttpServerOptions {
   std::string host = "127.0.0.1";  // An address or a name that resolves to one.
   std::uint16_t port = 0;          // 0 picks a free one; see HttpServer::port().
+  int listener = -1;               // Where set, this listening socket is taken over instead of host and port.
   std::size_t header_bytes_max = 64 * 1024;
   std::size_t body_bytes_max = 8 * 1024 * 1024;
   // Where set, decides per request instead of body_bytes_max (method, raw target).
