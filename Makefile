@@ -9,9 +9,9 @@ build: ## the release binary build/sortie with all that belongs beside it
 demo: ## the whole story on real input; SCENARIO=s3 or sg for the others, AUTO=1 decides by itself
 	@scripts/setup.sh && scripts/build.sh && scripts/demo.sh
 test: ## set up, build and run every test
-	@scripts/setup.sh && scripts/venv.sh && python3 scripts/test.py
+	@scripts/setup.sh --browser && scripts/venv.sh && python3 scripts/test.py
 test-long: ## soak, thousands of kills, ten-minute fuzzing
-	@scripts/setup.sh && scripts/venv.sh && python3 scripts/test.py --long
+	@scripts/setup.sh --browser && scripts/venv.sh && python3 scripts/test.py --long
 lint: ## floors, sizes, banned calls, formatting, clang-tidy on changed files, ruff
 	@scripts/setup.sh && scripts/venv.sh && python3 scripts/lint.py
 sim: ## the simulation with injected faults: SEEDS=200, or SEED=0x51f2 to replay one

@@ -3,6 +3,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 scripts/venv.sh
+scripts/web.sh
 echo "build: configuring"
 cmake -S . -B build/release -G Ninja -DCMAKE_BUILD_TYPE=Release -DSORTIE_TESTS=OFF >build/cmake.log 2>&1 ||
   { tail -20 build/cmake.log >&2; echo "build: cmake failed, see build/cmake.log" >&2; exit 1; }

@@ -15,8 +15,11 @@ missing=()
 for package in "${packages[@]}"; do
   dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
 done
-# Node runs functions of the nodejs runtimes. Debian's own is enough; another one that is there is kept.
+# Node runs functions of the nodejs runtimes, and with npm builds the console. Debian's own is enough; others that are there are kept.
 command -v node >/dev/null 2>&1 || missing+=(nodejs)
+command -v npm >/dev/null 2>&1 || missing+=(npm)
+# The tests look at the console with a real browser.
+if [ "${1:-}" = --browser ] && ! command -v chromium >/dev/null 2>&1; then missing+=(chromium fonts-dejavu-core); fi
 [ ${#missing[@]} -eq 0 ] && exit 0
 
 as_root=()

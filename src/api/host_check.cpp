@@ -31,7 +31,8 @@ Status check_host(const HostPolicy& policy, const io::HttpRequest& request) {
   const std::string* origin = request.headers.find("origin");
   if (origin == nullptr) return {};
   const std::string own = (request.is_tls ? "https://" : "http://") + to_lower_ascii(host);
-  if (to_lower_ascii(trim(*origin)) == own) return {};
+  const std::string given = to_lower_ascii(trim(*origin));
+  if (given == own || (!policy.public_origin.empty() && given == policy.public_origin)) return {};
   return Error{"ForbiddenOrigin", "requests from pages of other sites are refused", "", ""};
 }
 

@@ -15,6 +15,8 @@ struct HostPolicy {
   // Names without port, lower case. Loopback names are always fine when we listen on loopback.
   std::vector<std::string> allowed_hosts;
   bool is_loopback = true;
+  // Where a proxy speaks TLS for us: "https://sortie.example", lower case; "" where there is none.
+  std::string public_origin = {};
 };
 
 // Errors: "MisdirectedHost" (Host), "ForbiddenOrigin" (Origin).

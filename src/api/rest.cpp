@@ -3,7 +3,9 @@
 #include <charconv>
 
 #include "api/aws_call.h"
+#include "api/session_routes.h"
 #include "api/sigv4.h"
+#include "base/hash.h"
 #include "base/text.h"
 #include "json/text.h"
 
@@ -15,20 +17,6 @@ constexpr std::uint32_t kBodyDepthMax = 1000;
 Error unauthorized(std::string message) {
   return {"Unauthorized", std::move(message), "",
           "send Authorization: Bearer with the token of `sortie user add`"};
-}
-
-Result<json::Value> read_body(const io::HttpRequest& request) {
-  if (request.body.empty()) return json::Value::object({});
-  const std::string type = to_lower_ascii(request.headers.get("content-type"));
-  if (!type.starts_with("application/json")) {
-    return Error{"UnsupportedMediaType", "the body has to be JSON", "",
-                 "send Content-Type: application/json"};
-  }
-  SORTIE_TRY(json::Value value, json::parse(request.body));
-  if (!value.is_object() || value.depth() > kBodyDepthMax) {
-    return Error{"InvalidJson", "the body has to be a JSON object", "", ""};
-  }
-  return value;
 }
 
 std::string channel_of(const io::HttpRequest& request) {
@@ -44,6 +32,20 @@ bool ends_with_any(std::string_view code, std::initializer_list<std::string_view
 }
 
 }  // namespace
+
+Result<json::Value> read_json_body(const io::HttpRequest& request) {
+  if (request.body.empty()) return json::Value::object({});
+  const std::string type = to_lower_ascii(request.headers.get("content-type"));
+  if (!type.starts_with("application/json")) {
+    return Error{"UnsupportedMediaType", "the body has to be JSON", "",
+                 "send Content-Type: application/json"};
+  }
+  SORTIE_TRY(json::Value value, json::parse(request.body));
+  if (!value.is_object() || value.depth() > kBodyDepthMax) {
+    return Error{"InvalidJson", "the body has to be a JSON object", "", ""};
+  }
+  return value;
+}
 
 std::string RestCall::query(std::string_view name) const {
   return io::query_parameter(request.query, name).value_or("");
@@ -115,7 +117,7 @@ Result<Actor> RestDoor::authenticate(const State& state, const io::HttpRequest& 
     return actor;
   }
   const std::string_view header = trim(request.headers.get("authorization"));
-  if (header.empty()) return unauthorized("this needs authentication");
+  if (header.empty()) return authenticate_session(state, request);
   const std::size_t blank = header.find(' ');
   if (!equals_ignore_case_ascii(header.substr(0, blank), "bearer") || blank == std::string_view::npos) {
     return unauthorized("only Bearer tokens and AWS signatures are accepted");
@@ -129,6 +131,36 @@ Result<Actor> RestDoor::authenticate(const State& state, const io::HttpRequest& 
   return *actor;
 }
 
+Result<Actor> RestDoor::authenticate_session(const State& state, const io::HttpRequest& request) {
+  const std::string token = session_token(request);
+  if (token.empty() || !state.auth.find_by_session) return unauthorized("this needs authentication");
+  // Browsers say where a request comes from; a page of another site never acts with our cookie.
+  const std::string_view site = request.headers.get("sec-fetch-site");
+  if (!site.empty() && site != "same-origin" && site != "none") {
+    return Error{"ForbiddenOrigin", "requests from pages of other sites are refused", "", ""};
+  }
+  std::optional<Actor> actor = state.auth.find_by_session(token);
+  if (!actor) return Error{"Unauthorized", "the session has ended", "", "log in again"};
+  const bool reads = request.method == "GET" || request.method == "HEAD";
+  if (!reads && !constant_time_equal(request.headers.get("x-sortie-csrf"), csrf_text(token))) {
+    return Error{"ForbiddenCsrf", "the request does not repeat its session's csrf text", "",
+                 "send what GET /v1/session answers as X-Sortie-CSRF"};
+  }
+  if (actor->account.empty()) actor->account = state.auth.account;
+  return *actor;
+}
+
+std::function<bool()> RestDoor::still_allowed(const io::HttpRequest& request) const {
+  io::HttpRequest kept;
+  kept.method = "GET";
+  for (const char* name : {"host", "cookie"}) {
+    if (const std::string* value = request.headers.find(name)) kept.headers.add(name, *value);
+  }
+  // Signatures age and tokens are looked up by each request; a stream outlives only a session's end.
+  if (request.headers.has("authorization")) return [] { return true; };
+  return [state = state_, kept] { return authenticate_session(*state, kept).ok(); };
+}
+
 void RestDoor::add(std::string_view method, std::string_view pattern, RestHandler handler) {
   router_.add(method, pattern, [state = state_, handler = std::move(handler)](RouteCall route) {
     if (Status host = check_host(state->auth.hosts, route.request); !host) {
@@ -136,7 +168,7 @@ void RestDoor::add(std::string_view method, std::string_view pattern, RestHandle
     }
     Result<Actor> actor = authenticate(*state, route.request);
     if (!actor) return route.responder->send(rest_error(actor.error()));
-    Result<json::Value> body = read_body(route.request);
+    Result<json::Value> body = read_json_body(route.request);
     if (!body) return route.responder->send(rest_error(body.error()));
     handler({std::move(route.request), std::move(route.parameters), std::move(route.responder),
              *std::move(actor), *std::move(body)});

@@ -3,8 +3,10 @@
 // {"error": {"code", "message", "hint"}} with a fitting status.
 //
 // A caller is a person with `Authorization: Bearer TOKEN`, or whoever signs the request with SigV4 (a
-// person's or an account's key, any service name; never a function's). Host and Origin are checked on every
-// request. A body has to be a JSON object sent as application/json. Dates are ISO 8601 text.
+// person's or an account's key, any service name; never a function's), or a browser with the console's
+// session cookie (session_routes.h), which then has to prove with X-Sortie-CSRF that its page is ours
+// whenever it changes something. Host and Origin are checked on every request. A body has to be a JSON object
+// sent as application/json. Dates are ISO 8601 text.
 #include <functional>
 #include <map>
 #include <memory>
@@ -38,6 +40,8 @@ struct RestAuth {
   std::function<std::optional<Actor>(std::string_view token)> find_by_token;  // May be empty.
   HostPolicy hosts;
   std::string account;  // Whose things a bearer token's holder sees: the main account.
+  // Who a session cookie is; may be empty.
+  std::function<std::optional<Actor>(std::string_view token)> find_by_session = {};
 };
 
 class RestDoor {
@@ -45,6 +49,10 @@ class RestDoor {
   RestDoor(Clock& clock, Router& router, RestAuth auth);
   void add(std::string_view method, std::string_view pattern, RestHandler handler);
   const std::string& account() const { return state_->auth.account; }
+  Clock& clock() const { return state_->clock; }
+  Router& router() const { return router_; }
+  // Whether the caller would still be let in: for what lasts longer than a request.
+  std::function<bool()> still_allowed(const io::HttpRequest& request) const;
 
  private:
   struct State {
@@ -52,6 +60,7 @@ class RestDoor {
     RestAuth auth;
   };
   static Result<Actor> authenticate(const State& state, const io::HttpRequest& request);
+  static Result<Actor> authenticate_session(const State& state, const io::HttpRequest& request);
 
   std::shared_ptr<State> state_;
   Router& router_;
@@ -64,6 +73,8 @@ io::HttpResponse rest_error(const Error& error);
 void answer(const std::shared_ptr<io::Responder>& responder, const Result<json::Value>& result,
             int status = 200);
 
+// The body as JSON: an object, {} where nothing was sent. Errors "UnsupportedMediaType", "InvalidJson".
+Result<json::Value> read_json_body(const io::HttpRequest& request);
 // Reads a query parameter as a whole number within bounds. Error "InvalidParameter".
 Result<std::uint64_t> query_number(const RestCall& call, std::string_view name, std::uint64_t fallback,
                                    std::uint64_t min, std::uint64_t max);

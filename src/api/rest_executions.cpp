@@ -1,16 +1,20 @@
 // Executions over REST, and the live stream.
 #include <algorithm>
+#include <charconv>
 
+#include "api/execution_search.h"
 #include "api/page_token.h"
 #include "api/rest_routes.h"
 #include "api/states_arn.h"
 #include "base/text.h"
 #include "json/text.h"
+#include "response/approvals.h"
 
 namespace sortie::api {
 namespace {
 
 constexpr std::size_t kWaitSecondsMax = 60;
+constexpr std::size_t kEventIdsMax = 100;
 
 json::Value payload_json(const std::string& text) {
   Result<json::Value> value = json::parse(text);
@@ -30,14 +34,43 @@ Result<std::optional<store::ExecutionStatus>> status_filter(const RestCall& call
   return status;
 }
 
-json::Value row_json(const store::ExecutionRow& row) {
+std::size_t waiting_approvals(const RestServices& services, const std::string& arn) {
+  return services.approvals == nullptr ? 0 : services.approvals->waiting_of(arn);
+}
+
+json::Value row_json(const RestServices& services, const store::ExecutionRow& row) {
   const bool running = row.status == store::ExecutionStatus::kRunning;
+  const std::size_t waiting = running ? waiting_approvals(services, row.arn) : 0;
   return json::Value::object({{"arn", row.arn},
                               {"name", row.name},
                               {"state_machine", row.state_machine_arn},
                               {"status", status_name(row.status)},
                               {"started_at", time_json(row.started_at)},
-                              {"stopped_at", running ? json::Value() : time_json(row.stopped_at)}});
+                              {"stopped_at", running ? json::Value() : time_json(row.stopped_at)},
+                              {"waiting_for_people", static_cast<std::int64_t>(waiting)}});
+}
+
+// What the store filters by itself, taken out of the search's words.
+void push_down(const ExecutionSearch& search, const RestServices& services, const RestCall& call,
+               store::ExecutionQuery& query) {
+  query.started_from = std::max(query.started_from, search.started_from);
+  query.started_before = std::min(query.started_before, search.started_before);
+  for (const ExecutionSearch::Term& term : search.terms) {
+    if (term.negated || term.values.size() != 1) continue;
+    const std::string& value = term.values.front();
+    const bool plain = value.find('*') == std::string::npos;
+    if (term.key == ExecutionSearch::Term::Key::kStatus && !query.status) query.status = parse_status(value);
+    if (term.key == ExecutionSearch::Term::Key::kPlaybook && plain && query.state_machine_arn.empty() &&
+        services.runtime.find_state_machine(playbook_arn(call, services.region, value))) {
+      query.state_machine_arn = playbook_arn(call, services.region, value);
+    }
+  }
+  const bool waits =
+      std::any_of(search.terms.begin(), search.terms.end(), [](const ExecutionSearch::Term& term) {
+        return !term.negated && (term.key == ExecutionSearch::Term::Key::kApproval ||
+                                 term.values == std::vector<std::string>{"WAITING"});
+      });
+  if (waits && !query.status) query.status = store::ExecutionStatus::kRunning;
 }
 
 Result<json::Value> list_executions(const RestServices& services, const RestCall& call) {
@@ -49,22 +82,59 @@ Result<json::Value> list_executions(const RestServices& services, const RestCall
   SORTIE_TRY(query.started_from, query_time(call, "from", query.started_from));
   SORTIE_TRY(query.started_before, query_time(call, "before", query.started_before));
   SORTIE_TRY(const std::uint64_t limit, query_number(call, "limit", 100, 1, 1000));
+  SORTIE_TRY(const ExecutionSearch search, parse_execution_search(call.query("q"), services.loop.now()));
   const std::string listing = "executions " + query.state_machine_arn + " " + call.query("status") + " " +
-                              query.name_prefix + " " + call.query("from") + " " + call.query("before");
+                              query.name_prefix + " " + call.query("from") + " " + call.query("before") +
+                              " " + call.query("q");
   if (const std::string cursor = call.query("cursor"); !cursor.empty()) {
     SORTIE_TRY(query.before, read_page_number(listing, cursor));
   }
-  query.limit = limit + 1;
-  SORTIE_TRY(const std::vector<store::ExecutionRow> rows, services.store.list_executions(query));
-  // A page may hold fewer than were asked for where several accounts share the store.
+  push_down(search, services, call, query);
+  const auto waiting = [&](const std::string& arn) { return waiting_approvals(services, arn) > 0; };
+  // A page may hold fewer than were asked for where several accounts share the store or a search finds
+  // little.
   const std::string own = ":" + call.actor.account + ":";
   std::vector<json::Value> items;
-  for (std::size_t i = 0; i < std::min<std::size_t>(rows.size(), limit); ++i) {
-    if (rows[i].arn.find(own) != std::string::npos) items.push_back(row_json(rows[i]));
+  bool more = true;
+  for (std::size_t seen = 0; more && items.size() < limit && seen < kSearchRowsMax;) {
+    query.limit = search.asks_rows() ? 1000 : limit + 1;
+    SORTIE_TRY(const std::vector<store::ExecutionRow> rows, services.store.list_executions(query));
+    more = rows.size() == query.limit;
+    for (const store::ExecutionRow& row : rows) {
+      if (items.size() == limit) {
+        more = true;
+        break;
+      }
+      query.before = row.no;
+      ++seen;
+      if (row.arn.find(own) != std::string::npos && matches(search, row, waiting)) {
+        items.push_back(row_json(services, row));
+      }
+    }
+    if (!search.asks_rows()) break;
   }
   json::Value next;
-  if (rows.size() > limit) next = make_page_token(listing, std::to_string(rows[limit - 1].no));
+  if (more) next = make_page_token(listing, std::to_string(query.before));
   return json::Value::object({{"executions", json::Value::array(std::move(items))}, {"next", next}});
+}
+
+// How many there are, by status; `waiting` of the running ones wait for people.
+Result<json::Value> count_executions(const RestServices& services, const RestCall& call) {
+  const std::string machine = call.query("state_machine");
+  SORTIE_TRY(
+      const store::StatusCounts counts,
+      services.store.count_executions(machine.empty() ? "" : playbook_arn(call, services.region, machine)));
+  json::ObjectBuilder out;
+  std::uint64_t total = 0;
+  for (std::size_t i = 0; i < std::size(counts.by_status); ++i) {
+    total += counts.by_status[i];
+    out.append(status_name(static_cast<store::ExecutionStatus>(i)),
+               static_cast<std::int64_t>(counts.by_status[i]));
+  }
+  std::size_t waiting = 0;
+  if (services.approvals != nullptr) waiting = services.approvals->waiting_executions();
+  out.append("WAITING", static_cast<std::int64_t>(waiting)).append("total", static_cast<std::int64_t>(total));
+  return json::Value::object({{"counts", out.build()}});
 }
 
 json::Value waiting_json(const std::vector<runtime::WaitingReason>& reasons) {
@@ -156,6 +226,14 @@ void show_execution(const RestServices& services, const RestCall& call) {
   answer(call.responder, description_json(services, *execution));
 }
 
+// The definition this execution runs on, whatever its playbook says by now.
+Result<json::Value> show_definition(const RestServices& services, const RestCall& call) {
+  SORTIE_TRY_STATUS(check_own(call));
+  SORTIE_TRY(const runtime::ExecutionDescription execution,
+             services.runtime.describe_execution(call.parameter("arn")));
+  return json::Value::object({{"definition", execution.definition}});
+}
+
 void start_execution(const RestServices& services, const RestCall& call) {
   const Result<std::string> playbook = body_text(call, "playbook", true);
   if (!playbook) return answer(call.responder, playbook.error());
@@ -189,16 +267,52 @@ json::Value event_json(const engine::HistoryEvent& event) {
                               {"details", details.build()}});
 }
 
+// A line of a long history, without what it carries: [id, previous id, milliseconds since 1970, type, what],
+// where `what` is the state's name, an iteration's index, or what went wrong.
+json::Value compact_json(const engine::HistoryEvent& event) {
+  json::Value what;
+  for (const engine::Field field : {engine::Field::kIndex, engine::Field::kName, engine::Field::kError,
+                                    engine::Field::kResource, engine::Field::kLength}) {
+    const json::Value* found = event.find(field);
+    if (found == nullptr) continue;
+    what = *found;
+    break;
+  }
+  return json::Value::array({json::Value(event.id), json::Value(event.previous_id),
+                             json::Value(event.time.ms), json::Value(engine::event_type_name(event.type)),
+                             what});
+}
+
+// Single events, by their ids with commas between.
+Result<json::Value> show_events(const RestServices& services, const RestCall& call, const std::string& ids) {
+  std::vector<json::Value> events;
+  for (const std::string_view part : split(ids, ',')) {
+    std::int64_t id = 0;
+    const auto [end, error] = std::from_chars(part.data(), part.data() + part.size(), id);
+    if (error != std::errc() || end != part.data() + part.size() || id < 1 || events.size() >= kEventIdsMax) {
+      return Error{"InvalidParameter", "'ids' has to be numbers with commas between", "", "at most 100"};
+    }
+    SORTIE_TRY(const runtime::HistoryPage page,
+               services.runtime.history(call.parameter("arn"), id, 1, false));
+    for (const engine::HistoryEvent& event : page.events) events.push_back(event_json(event));
+  }
+  return json::Value::object({{"events", json::Value::array(std::move(events))}, {"next", json::Value()}});
+}
+
 Result<json::Value> show_history(const RestServices& services, const RestCall& call) {
   SORTIE_TRY_STATUS(check_own(call));
+  if (const std::string ids = call.query("ids"); !ids.empty()) return show_events(services, call, ids);
+  const bool compact = call.query("view") == "compact";
   const bool reverse = call.query("reverse") == "true";
   SORTIE_TRY(const std::uint64_t from, query_number(call, "from", reverse ? 0 : 1, 0, INT32_MAX));
-  SORTIE_TRY(const std::uint64_t limit, query_number(call, "limit", 100, 1, 1000));
+  SORTIE_TRY(const std::uint64_t limit, query_number(call, "limit", 100, 1, compact ? 5000 : 1000));
   SORTIE_TRY(
       const runtime::HistoryPage page,
       services.runtime.history(call.parameter("arn"), static_cast<std::int64_t>(from), limit, reverse));
   std::vector<json::Value> events;
-  for (const engine::HistoryEvent& event : page.events) events.push_back(event_json(event));
+  for (const engine::HistoryEvent& event : page.events) {
+    events.push_back(compact ? compact_json(event) : event_json(event));
+  }
   return json::Value::object(
       {{"events", json::Value::array(std::move(events))},
        {"next", page.next_event_id ? json::Value(*page.next_event_id) : json::Value()}});
@@ -256,6 +370,10 @@ AwsCall states_call(const RestCall& call, std::string operation, json::Value inp
 void add_execution_routes(RestDoor& door, const RestServices& services) {
   door.add("GET", "/v1/executions",
            [services](const RestCall& call) { answer(call.responder, list_executions(services, call)); });
+  door.add("GET", "/v1/executions/counts",
+           [services](const RestCall& call) { answer(call.responder, count_executions(services, call)); });
+  door.add("GET", "/v1/executions/{arn}/definition",
+           [services](const RestCall& call) { answer(call.responder, show_definition(services, call)); });
   door.add("POST", "/v1/executions", [services](const RestCall& call) { start_execution(services, call); });
   door.add("GET", "/v1/executions/{arn}",
            [services](const RestCall& call) { show_execution(services, call); });
@@ -268,10 +386,10 @@ void add_execution_routes(RestDoor& door, const RestServices& services) {
 }
 
 void add_stream_route(RestDoor& door, const RestServices& services) {
-  door.add("GET", "/v1/stream", [stream = &services.stream](const RestCall& call) {
+  door.add("GET", "/v1/stream", [stream = &services.stream, &door](const RestCall& call) {
     std::string last(trim(call.request.headers.get("last-event-id")));
     if (last.empty()) last = call.query("last_event_id");
-    stream->open(call.responder, last);
+    stream->open(call.responder, last, door.still_allowed(call.request));
   });
 }
 

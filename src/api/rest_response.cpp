@@ -10,6 +10,17 @@
 namespace sortie::api {
 namespace {
 
+// The approval, and whether the caller may decide it: what "waiting on me" means.
+json::Value approval_json(const response::Approvals& approvals, const response::Approval& approval,
+                          const Actor& caller) {
+  const std::optional<Error> objection = approvals.objection_to(approval, caller);
+  const json::Value you =
+      json::Value::object({{"may_decide", !objection.has_value()},
+                           {"why_not", objection ? json::Value(objection->message) : json::Value()},
+                           {"code", objection ? json::Value(objection->code) : json::Value()}});
+  return json::ObjectBuilder(response::to_json(approval)).append("you", you).build();
+}
+
 Result<json::Value> list_approvals(const response::Approvals& approvals, const RestCall& call) {
   response::ApprovalQuery query;
   if (std::string status = call.query("status"); !status.empty()) {
@@ -30,7 +41,7 @@ Result<json::Value> list_approvals(const response::Approvals& approvals, const R
   SORTIE_TRY(const std::vector<response::Approval> found, approvals.list(query));
   std::vector<json::Value> items;
   for (std::size_t i = 0; i < std::min<std::size_t>(found.size(), limit); ++i) {
-    items.push_back(response::to_json(found[i]));
+    items.push_back(approval_json(approvals, found[i], call.actor));
   }
   json::Value next;
   if (found.size() > limit) next = make_page_token(listing, found[limit - 1].id);
@@ -39,7 +50,7 @@ Result<json::Value> list_approvals(const response::Approvals& approvals, const R
 
 Result<json::Value> show_approval(const response::Approvals& approvals, const RestCall& call) {
   SORTIE_TRY(const response::Approval approval, approvals.find(call.parameter("id")));
-  return response::to_json(approval);
+  return approval_json(approvals, approval, call.actor);
 }
 
 Result<response::DecideRequest> read_decision(const RestCall& call) {
@@ -61,8 +72,9 @@ Result<response::DecideRequest> read_decision(const RestCall& call) {
 void decide(response::Approvals& approvals, const RestCall& call) {
   Result<response::DecideRequest> request = read_decision(call);
   if (!request) return answer(call.responder, request.error());
-  approvals.decide(*std::move(request), [responder = call.responder](Result<response::Approval> done) {
-    answer(responder, done ? Result<json::Value>(response::to_json(*done)) : done.error());
+  approvals.decide(*std::move(request), [&approvals, actor = call.actor,
+                                         responder = call.responder](Result<response::Approval> done) {
+    answer(responder, done ? Result<json::Value>(approval_json(approvals, *done, actor)) : done.error());
   });
 }
 

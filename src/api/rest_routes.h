@@ -2,22 +2,27 @@
 // The routes of the REST API, one group a file. What a server does not have (functions, people, ...) stays
 // null, and its routes are not there.
 //
-//   GET  /v1/executions?status=&state_machine=&name=&limit=&cursor=   {"executions": [...], "next":
-//   cursor|null} POST /v1/executions {playbook, input, name}                       201 {"arn", "name",
-//   "started_at"} GET  /v1/executions/{arn}?wait=SECONDS                            one; with wait: when it
-//   ends, at the latest then GET  /v1/executions/{arn}/history?from=&limit=&reverse=true       {"events":
-//   [...], "next": id|null} GET  /v1/executions/{arn}/explain                                 {"status",
-//   "waiting": [{"state", "sentence", ...}]} POST /v1/executions/{arn}/stop {reason} {"stopped_at"} GET
-//   /v1/stream                                                   server-sent events, see stream.h GET
-//   /v1/playbooks, /v1/playbooks/{name}; POST /v1/playbooks/{name} {definition, role_arn} GET  /v1/functions,
-//   /v1/functions/{name}/logs?since=&request_id=; POST /v1/functions/{name}/invoke {payload} GET
-//   /v1/approvals?status=&execution=&limit=&cursor=, /v1/approvals/{id} POST /v1/approvals/{id}/decision
-//   {decision: approve|reject, reason, plan_hash} GET  /v1/whoami; GET, POST /v1/people; DELETE
-//   /v1/people/{name}; POST /v1/people/{name}/groups, /token,
+//   GET  /v1/executions?q=&status=&state_machine=&name=&limit=&cursor=    {"executions": [...], "next":
+//   cursor|null};
+//        `q` is the search language of execution_search.h
+//   GET  /v1/executions/counts?state_machine=                             {"counts": {"RUNNING": ..,
+//   "WAITING": ..}} POST /v1/executions {playbook, input, name}                           201 {"arn", "name",
+//   "started_at"} GET  /v1/executions/{arn}?wait=SECONDS                                one; with wait: when
+//   it ends, at the latest then GET  /v1/executions/{arn}/history?from=&limit=&reverse=true {"events": [...],
+//   "next": id|null};
+//        view=compact: arrays without payloads; ids=1,5,9: these events
+//   GET  /v1/executions/{arn}/definition, /explain                        what it runs on; {"status",
+//   "waiting": [...]} POST /v1/executions/{arn}/stop {reason}                               {"stopped_at"}
+//   GET  /v1/stream                                                       server-sent events, see stream.h
+//   GET  /v1/playbooks, /v1/playbooks/{name}; POST /v1/playbooks/{name} {definition, role_arn}
+//   GET  /v1/functions, /v1/functions/{name}/logs?since=&request_id=; POST /v1/functions/{name}/invoke
+//   {payload} GET  /v1/approvals?status=&execution=&limit=&cursor=, /v1/approvals/{id}; each with "you": may
+//   the caller decide? POST /v1/approvals/{id}/decision {decision: approve|reject, reason, plan_hash} GET
+//   /v1/whoami; GET, POST /v1/people; DELETE /v1/people/{name}; POST /v1/people/{name}/groups, /token,
 //        /login-link; GET /v1/people/{name}/keys
 //   GET  /v1/audit?actor=&action=&subject=&text=&from=&before=&limit=&cursor=
-//   GET  /v1/audit/export?after=&limit=                               JSON Lines; X-Sortie-Next is the next
-//   `after`
+//   GET  /v1/audit/export?after=&limit=                                   JSON Lines; X-Sortie-Next is the
+//   next `after`
 #include <memory>
 #include <string>
 

@@ -148,7 +148,7 @@ TEST_F(RestExecutions, AreListedFilteredAndPaged) {
       json::to_text(timed_out),
       R"({"executions":[{"arn":"arn:aws:states:us-east-1:123456789012:execution:m:run-3","name":"run-3",)"
       R"("state_machine":"arn:aws:states:us-east-1:123456789012:stateMachine:m","status":"TIMED_OUT",)"
-      R"("started_at":"2026-11-23T00:00:00.003Z","stopped_at":"2026-11-23T00:00:00.000Z"}],"next":null})");
+      R"("started_at":"2026-11-23T00:00:00.003Z","stopped_at":"2026-11-23T00:00:00.000Z","waiting_for_people":0}],"next":null})");
   EXPECT_EQ(body_of(get("/v1/executions?name=run-4")).get("executions").size(), 1u);
   EXPECT_EQ(body_of(get("/v1/executions?from=2026-11-23T00:00:00.004Z")).get("executions").size(), 2u);
   for (const char* bad :

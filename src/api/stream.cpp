@@ -17,7 +17,11 @@ StreamHub::~StreamHub() {
 
 void StreamHub::send(const std::string& text) {
   // A write that fails has dropped its reader already.
-  readers_.remove_if([&](const std::shared_ptr<io::Responder>& reader) { return !reader->write(text); });
+  readers_.remove_if([&](const Reader& reader) { return !reader.responder->write(text); });
+}
+
+std::string StreamHub::ping_text() const {
+  return "event: ping\ndata: {\"at\":" + std::to_string(loop_.now().ms) + "}\n\n";
 }
 
 void StreamHub::publish(std::string_view type, const json::Value& body) {
@@ -49,14 +53,20 @@ void StreamHub::flush() {
 
 void StreamHub::ping() {
   ping_timer_ = 0;
-  send(": still here\n\n");
+  for (auto reader = readers_.begin(); reader != readers_.end();) {
+    const auto current = reader++;
+    if (!current->is_allowed || current->is_allowed()) continue;
+    const std::shared_ptr<io::Responder> ended = current->responder;
+    readers_.erase(current);
+    ended->end_stream();
+  }
+  send(ping_text());
   if (!readers_.empty()) ping_timer_ = loop_.call_at(loop_.now().plus_ms(kStreamPingMs), [this] { ping(); });
 }
 
 std::string StreamHub::replay_from(std::string_view last_event_id) const {
   if (last_event_id.empty()) return "";
-  const std::string reset =
-      "id: " + epoch_ + "-" + std::to_string(last_number_) + "\nevent: reset\ndata: {}\n\n";
+  std::string reset = "id: " + epoch_ + "-" + std::to_string(last_number_) + "\nevent: reset\ndata: {}\n\n";
   const std::size_t dash = last_event_id.find('-');
   if (dash == std::string_view::npos || last_event_id.substr(0, dash) != epoch_) return reset;
   const std::string_view digits = last_event_id.substr(dash + 1);
@@ -72,7 +82,8 @@ std::string StreamHub::replay_from(std::string_view last_event_id) const {
   return missed;
 }
 
-void StreamHub::open(std::shared_ptr<io::Responder> responder, std::string_view last_event_id) {
+void StreamHub::open(std::shared_ptr<io::Responder> responder, std::string_view last_event_id,
+                     std::function<bool()> is_allowed) {
   if (readers_.size() >= kStreamReadersMax) {
     return responder->send(
         rest_error({"TooManyRequests", "too many live streams are open", "", "close some"}));
@@ -81,22 +92,22 @@ void StreamHub::open(std::shared_ptr<io::Responder> responder, std::string_view 
   head.headers.set("Content-Type", "text/event-stream");
   head.headers.set("Cache-Control", "no-store");
   head.headers.set("X-Accel-Buffering", "no");
-  head.body = "retry: 1000\n\n" + replay_from(last_event_id);
+  head.body = "retry: 1000\n\n" + ping_text() + replay_from(last_event_id);
   responder->begin_stream(std::move(head));
-  readers_.push_back(responder);
+  readers_.push_back({responder, std::move(is_allowed)});
   responder->on_close(
       [this, alive = std::weak_ptr<int>(alive_), weak = std::weak_ptr<io::Responder>(responder)] {
         if (alive.expired()) return;
         const auto gone = weak.lock();
-        readers_.remove_if([&](const std::shared_ptr<io::Responder>& reader) { return reader == gone; });
+        readers_.remove_if([&](const Reader& reader) { return reader.responder == gone; });
       });
   if (ping_timer_ == 0) ping_timer_ = loop_.call_at(loop_.now().plus_ms(kStreamPingMs), [this] { ping(); });
 }
 
 void StreamHub::close() {
-  std::list<std::shared_ptr<io::Responder>> readers;
+  std::list<Reader> readers;
   readers.swap(readers_);
-  for (const auto& reader : readers) reader->end_stream();
+  for (const Reader& reader : readers) reader.responder->end_stream();
 }
 
 }  // namespace sortie::api

@@ -7,9 +7,11 @@
 // state again. A reader that is too slow is dropped by io/ and comes back the same way.
 //
 // Changes of one execution within kStreamTickMs are told as one: the stream says *that* something changed and
-// how far the history is, the REST API says what. A comment line every kStreamPingMs keeps proxies awake.
+// how far the history is, the REST API says what. An event `ping` {"at"} at the start and every kStreamPingMs
+// keeps proxies awake and tells a page how far behind it is; it has no id.
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <list>
 #include <map>
 #include <memory>
@@ -41,7 +43,9 @@ class StreamHub {
   void publish_latest(std::string_view type, std::string_view key, const json::Value& body);
 
   // Answers the request with the stream. `last_event_id` is the client's, "" at first.
-  void open(std::shared_ptr<io::Responder> responder, std::string_view last_event_id);
+  // `is_allowed` is asked at every ping; a stream whose session has ended is ended, too.
+  void open(std::shared_ptr<io::Responder> responder, std::string_view last_event_id,
+            std::function<bool()> is_allowed = {});
   std::size_t reader_count() const { return readers_.size(); }
   void close();  // Ends every stream.
 
@@ -58,6 +62,7 @@ class StreamHub {
   void send(const std::string& text);
   void flush();
   void ping();
+  std::string ping_text() const;
   std::string replay_from(std::string_view last_event_id) const;
 
   Loop& loop_;
@@ -66,7 +71,11 @@ class StreamHub {
   std::deque<Event> events_;
   std::size_t events_bytes_ = 0;
   std::map<std::string, Pending, std::less<>> pending_;  // By type and key.
-  std::list<std::shared_ptr<io::Responder>> readers_;
+  struct Reader {
+    std::shared_ptr<io::Responder> responder;
+    std::function<bool()> is_allowed;  // May be empty.
+  };
+  std::list<Reader> readers_;
   Loop::TimerId flush_timer_ = 0;
   Loop::TimerId ping_timer_ = 0;
   std::shared_ptr<int> alive_ = std::make_shared<int>(0);  // Streams may close after we are gone.

@@ -57,7 +57,7 @@ TEST_F(StreamTest, AReturningReaderGetsExactlyWhatItMissed) {
   EXPECT_EQ(again->stream.find("\"n\":1}"), std::string::npos);
   EXPECT_NE(again->stream.find("\"n\":2}"), std::string::npos);
   EXPECT_NE(again->stream.find("\"n\":3}"), std::string::npos);
-  EXPECT_EQ(open(last_id(*again))->stream.find("data:"), std::string::npos) << "nothing was missed";
+  EXPECT_EQ(open(last_id(*again))->stream.find("id:"), std::string::npos) << "nothing was missed";
 }
 
 TEST_F(StreamTest, WhereMemoryDoesNotReachTheReaderIsToldToLoadAgain) {
@@ -98,7 +98,7 @@ TEST_F(StreamTest, SlowAndClosedReadersAreForgotten) {
 TEST_F(StreamTest, KeepsQuietStreamsAwakeAndStopsWhenNobodyReads) {
   const auto reader = open();
   loop.advance_ms(kStreamPingMs * 2);
-  EXPECT_NE(reader->stream.find(": still here\n"), std::string::npos);
+  EXPECT_NE(reader->stream.find("event: ping\n"), std::string::npos);
   reader->close();
   loop.advance_ms(kStreamPingMs);
   EXPECT_EQ(loop.timer_count(), 0u);

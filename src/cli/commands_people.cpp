@@ -151,7 +151,11 @@ int login_link(const Common& common, const std::string& name) {
   const Result<json::Value> made = client->post("/v1/people/" + percent_encode(name) + "/login-link",
                                                 json::Value::object(std::vector<json::Member>()));
   if (!made) return report(made.error());
-  print_object(*made, "url", common.output);
+  const json::Value& token = made->get("token");
+  const json::Value link = json::Value::object(
+      {{"url", client->url() + "/login#" + (token.is_string() ? token.to_std_string() : "")},
+       {"expires_at", made->get("expires_at")}});
+  print_object(link, "url", common.output);
   return kOk;
 }
 

@@ -26,9 +26,9 @@ class ConfigReader {
     if (root.is_null()) return;
     if (!root.is_object())
       return complain("", "sortie.yaml has to hold keys", "write it like `aws: {region: us-east-1}`");
-    check_keys(
-        "", {"aws", "accounts", "approvals", "hooks", "connectors", "functions", "defaults", "compatibility",
-             "retention", "data", "listen", "tls", "allow_plain_http", "event_sources", "metrics", "traces"});
+    check_keys("", {"aws", "accounts", "approvals", "hooks", "connectors", "functions", "defaults",
+                    "compatibility", "retention", "data", "listen", "hosts", "url", "tls", "allow_plain_http",
+                    "event_sources", "metrics", "traces"});
     read_aws();
     each_text("/accounts", [&](const std::string& account, const std::string& pointer) {
       if (!is_account(account))
@@ -38,6 +38,13 @@ class ConfigReader {
     each_text("/event_sources", [&](const std::string& source, const std::string&) {
       config_.event_sources.push_back(source);
     });
+    each_text("/hosts", [&](const std::string& host, const std::string&) { config_.hosts.push_back(host); });
+    text("/url", &config_.public_url);
+    const std::string& url = config_.public_url;
+    if (!url.empty() && !url.starts_with("http://") && !url.starts_with("https://")) {
+      complain("/url", "'" + url + "' is no URL", "write it like https://sortie.example");
+      config_.public_url.clear();
+    }
     if (const auto mode = choice("/compatibility", {"default", "strict"})) config_.strict = *mode == "strict";
     text("/data", &config_.data_folder);
     text("/listen", &config_.listen);

@@ -100,6 +100,7 @@ Status ServerApp::open_store() {
   SORTIE_TRY(epoch_, store_->acquire(0));
   audit_ = std::make_unique<response::Audit>(loop_, *store_, response::Lease{0, epoch_});
   people_ = std::make_unique<response::People>(loop_, random_, *store_, *audit_);
+  sessions_ = std::make_unique<response::Sessions>(loop_, random_, *store_, *audit_, *people_);
   approvals_ = std::make_unique<response::Approvals>(loop_, *store_, *audit_, *people_);
   return {};
 }
@@ -234,6 +235,7 @@ Actor ServerApp::operator_actor() const {
 
 Status ServerApp::read_durable() {
   SORTIE_TRY_STATUS(people_->load());
+  SORTIE_TRY_STATUS(sessions_->load());
   Project project = load_project(config_);
   tell(project.problems);
   fingerprint_ = project.fingerprint;
@@ -255,6 +257,7 @@ void ServerApp::start(std::function<void(Status)> ready) {
     write_access_files(*keys);
     apply_project(load_project(config_), [this, ready] {
       ready_ = true;
+      started_at_ = loop_.now();
       if (options_.hot_reload) watch_project();
       keep_retention();
       watch_commits(0);
@@ -437,6 +440,28 @@ void ServerApp::drain(std::function<void()> done) {
   runtime_->drain(one);
 }
 
+// For the one person of `sortie dev`: a link into the console. Where there is nobody yet, whoever runs the
+// program is made a person of the group "admins".
+void print_login_link(ServerApp& app) {
+  const Actor actor{Actor::Kind::kSystem, "dev", "", "cli", ""};
+  const auto print = [&app, actor](const std::string& name) {
+    app.people().make_login_link(name, actor, [&app, name](const Result<response::LoginLink>& link) {
+      if (!link) return log(LogLevel::kError, "login link", link.error());
+      std::fprintf(stderr, "console, as %s (once, within 10 minutes): %s/login#%s\n", name.c_str(),
+                   app.url().c_str(), link->token.c_str());
+    });
+  };
+  const std::vector<response::Person> people = app.people().list();
+  const char* user = std::getenv("USER");
+  const std::string name = user != nullptr && *user != '\0' ? user : "dev";
+  if (app.people().find(name) != nullptr) return print(name);
+  if (!people.empty()) return print(people.front().name);
+  app.people().add(name, {"admins"}, actor, [print](const Result<response::NewPerson>& made) {
+    if (!made) return log(LogLevel::kError, "person", made.error());
+    print(made->person.name);
+  });
+}
+
 int serve(const ServeOptions& options, bool with_login_link) {
   signal(SIGPIPE, SIG_IGN);
   io::EventLoop loop;
@@ -457,10 +482,7 @@ int serve(const ServeOptions& options, bool with_login_link) {
     }
     std::printf("listening on %s\n", (*app)->url().c_str());
     std::fflush(stdout);
-    if (with_login_link) {
-      std::fprintf(stderr, "add yourself with: sortie user add NAME --data %s\n",
-                   (*app)->data_folder().c_str());
-    }
+    if (with_login_link) print_login_link(**app);
   });
   loop.run();
   return code;

@@ -8,6 +8,7 @@
 #include <memory>
 #include <string>
 
+#include "api/console_assets.h"
 #include "api/rest.h"
 #include "api/states_api.h"
 #include "api/stream.h"
@@ -24,6 +25,7 @@
 #include "integrations/states.h"
 #include "io/http_server.h"
 #include "response/approvals.h"
+#include "response/sessions.h"
 
 namespace sortie::cli {
 
@@ -61,6 +63,9 @@ class ServerApp {
   void add_event_routes();
   void take_hook(api::RouteCall call);
   void add_metrics();
+  void add_console_routes(const api::HostPolicy& hosts);
+  Result<json::Value> overview(const Actor& caller);
+  Result<json::Value> validate(const json::Value& definition);
   Status read_durable();
   void write_access_files(const std::vector<response::AccessKey>& keys);
   void apply_project(Project project, std::function<void()> done);
@@ -80,11 +85,13 @@ class ServerApp {
   std::string data_folder_, url_, operator_token_;
   io::SystemRandom random_;
   bool ready_ = false;
+  Timestamp started_at_;
 
   std::unique_ptr<store::Store> store_;
   store::Epoch epoch_ = 0;
   std::unique_ptr<response::Audit> audit_;
   std::unique_ptr<response::People> people_;
+  std::unique_ptr<response::Sessions> sessions_;
   std::unique_ptr<response::Approvals> approvals_;
   std::unique_ptr<integrations::SdkPool> pool_;
   std::unique_ptr<functions::FunctionService> functions_;
@@ -99,6 +106,7 @@ class ServerApp {
   std::unique_ptr<events::EventBus> bus_;
 
   std::unique_ptr<Keys> keys_;
+  api::ConsoleAssets console_;
   std::unique_ptr<api::Server> api_;
   std::unique_ptr<api::StatesApi> states_api_;
   std::unique_ptr<EventsService> events_service_;
@@ -108,7 +116,7 @@ class ServerApp {
   std::unique_ptr<io::HttpServer> http_;
   std::map<std::string, events::Hook, std::less<>> hooks_;
   std::string fingerprint_;
-  std::shared_ptr<void> approval_observer_, execution_observer_;
+  std::shared_ptr<void> approval_observer_, execution_observer_, event_observer_;
   std::unique_ptr<TraceExporter> traces_;
   std::unique_ptr<Telemetry> telemetry_;
 };

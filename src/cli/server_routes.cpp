@@ -99,6 +99,13 @@ void ServerApp::make_routes() {
   api::HostPolicy hosts;
   hosts.is_loopback = where.ok() && where->is_loopback();
   if (where.ok()) hosts.allowed_hosts.push_back(to_lower_ascii(where->host));
+  for (const std::string& host : config_.hosts) hosts.allowed_hosts.push_back(to_lower_ascii(host));
+  if (!config_.public_url.empty()) {
+    const std::string url = to_lower_ascii(config_.public_url);
+    const std::size_t end = url.find('/', url.find("//") + 2);
+    hosts.public_origin = url.substr(0, end);
+    hosts.allowed_hosts.push_back(api::host_name(hosts.public_origin.substr(url.find("//") + 2)));
+  }
   rest_ = std::make_unique<api::RestDoor>(
       loop_, api_->router(),
       api::RestAuth{*keys_,
@@ -107,7 +114,11 @@ void ServerApp::make_routes() {
                         return operator_actor();
                       return people_->find_by_token(token);
                     },
-                    hosts, config_.account});
+                    hosts, config_.account,
+                    [this](std::string_view token) -> std::optional<Actor> {
+                      const auto session = sessions_->find(token);
+                      return session ? std::optional<Actor>(session->actor) : std::nullopt;
+                    }});
   stream_ = std::make_unique<api::StreamHub>(loop_, random_);
   api::RestServices rest{loop_, *runtime_, *store_, *states_api_, *stream_, config_.region};
   rest.approvals = approvals_.get();
@@ -119,15 +130,7 @@ void ServerApp::make_routes() {
   add_operator_routes();
   add_event_routes();
   add_metrics();
-  execution_observer_ = runtime_->observe([this](const runtime::ExecutionChange& change) {
-    stream_->publish_latest("execution", change.execution_arn,
-                            json::Value::object({{"arn", change.execution_arn},
-                                                 {"status", api::status_name(change.status)},
-                                                 {"last_event_id", change.last_event_id}}));
-  });
-  approval_observer_ = approvals_->observe([this](const response::Approval& approval) {
-    stream_->publish("approval", json::Value::object({{"id", approval.id}}));
-  });
+  add_console_routes(hosts);
 }
 
 void ServerApp::add_plain_routes() {

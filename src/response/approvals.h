@@ -88,6 +88,11 @@ class Approvals final : public integrations::ApprovalDesk {
   Result<Approval> find(std::string_view id) const;
   Result<std::vector<Approval>> list(const ApprovalQuery& query) const;  // Newest first.
 
+  // Why this caller may not decide it now: closed, no person, not of the policy, has voted. Nothing: may.
+  std::optional<Error> objection_to(const Approval& approval, const Actor& actor) const;
+  std::size_t waiting_of(std::string_view execution_arn) const;  // Open approvals of one execution.
+  std::size_t waiting_executions() const { return ids_by_execution_.size(); }
+
   // Whether a task token belongs to an approval, open or closed: SendTask* by anybody is then refused.
   bool guards(const runtime::AttemptKey& key) const;
   // Records that somebody tried, and answers what to tell them ("AccessDeniedException").

@@ -76,6 +76,19 @@ std::optional<Error> Approvals::check_person(const Approval& approval, const Act
   return std::nullopt;
 }
 
+std::optional<Error> Approvals::objection_to(const Approval& approval, const Actor& actor) const {
+  if (approval.status != ApprovalStatus::kPending) return Error{"AlreadyDecided", ending_text(approval)};
+  if (!actor.is_person() || people_.find(actor.name) == nullptr) {
+    return Error{"PersonRequired", "A decision needs a person"};
+  }
+  return check_person(approval, actor);
+}
+
+std::size_t Approvals::waiting_of(std::string_view execution_arn) const {
+  const auto found = ids_by_execution_.find(execution_arn);
+  return found == ids_by_execution_.end() ? 0 : found->second.size();
+}
+
 std::optional<Error> Approvals::check_plan(const Approval& approval, const DecideRequest& request) const {
   if (request.plan_hash && !equals_ignore_case_ascii(*request.plan_hash, approval.plan_hash)) {
     return Error{"PlanChanged",

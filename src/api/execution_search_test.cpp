@@ -1,0 +1,70 @@
+// The search language: what it finds, what it refuses.
+#include "api/execution_search.h"
+
+#include <gtest/gtest.h>
+
+namespace sortie::api {
+namespace {
+
+const Timestamp kNow{1'700'000'000'000};
+
+bool found(std::string_view text, const store::ExecutionRow& row, bool waiting = false) {
+  const Result<ExecutionSearch> search = parse_execution_search(text, kNow);
+  EXPECT_TRUE(search.ok()) << text;
+  return search.ok() && matches(*search, row, [&](const std::string&) { return waiting; });
+}
+
+store::ExecutionRow row(store::ExecutionStatus status = store::ExecutionStatus::kFailed) {
+  store::ExecutionRow out;
+  out.arn = "arn:aws:states:us-east-1:123456789012:execution:ir-critical:Night-7";
+  out.state_machine_arn = "arn:aws:states:us-east-1:123456789012:stateMachine:ir-critical";
+  out.name = "Night-7";
+  out.status = status;
+  return out;
+}
+
+TEST(ExecutionSearch, WordsAreAndedCommasAreOrAndMinusNegates) {
+  EXPECT_TRUE(found("", row()));
+  EXPECT_TRUE(found("status:timed-out,failed playbook:ir-*", row()));
+  EXPECT_FALSE(found("status:succeeded playbook:ir-*", row()));
+  EXPECT_TRUE(found("night", row()));
+  EXPECT_TRUE(found("critical -playbook:test*", row()));
+  EXPECT_FALSE(found("-name:night*", row()));
+  EXPECT_FALSE(found("playbook:ir", row()));
+  EXPECT_TRUE(found("name:\"Night-7\"", row()));
+}
+
+TEST(ExecutionSearch, ARunThatWaitsForPeopleIsItsOwnStatus) {
+  const store::ExecutionRow running = row(store::ExecutionStatus::kRunning);
+  EXPECT_TRUE(found("status:waiting", running, true));
+  EXPECT_FALSE(found("status:waiting", running, false));
+  EXPECT_TRUE(found("has:approval status:running", running, true));
+  EXPECT_FALSE(found("has:approval", row(), true));
+}
+
+TEST(ExecutionSearch, TimesAreRelativeOrAbsolute) {
+  const ExecutionSearch search =
+      parse_execution_search("started:>-2h started:<2023-11-14T00:00:00Z", kNow).value();
+  EXPECT_EQ(search.started_from.ms, kNow.ms - 7'200'000);
+  EXPECT_EQ(search.started_before.ms, 1'699'920'000'000);
+}
+
+TEST(ExecutionSearch, WhatItDoesNotKnowIsRefusedByName) {
+  for (const char* text :
+       {"sev:CRITICAL", "status:broken", "started:yesterday", "started:>-2y", "has:legs", "name:"}) {
+    const Result<ExecutionSearch> search = parse_execution_search(text, kNow);
+    ASSERT_FALSE(search.ok()) << text;
+    EXPECT_EQ(search.error().code, "InvalidSearch");
+    EXPECT_FALSE(search.error().hint.empty());
+  }
+  EXPECT_FALSE(parse_execution_search(std::string(2000, 'a'), kNow).ok());
+}
+
+TEST(ExecutionSearch, StarsMatchInLinearTime) {
+  EXPECT_TRUE(fits("*a*b*", "xxaxxbxx"));
+  EXPECT_FALSE(fits("*a*a*a*a*a*a*a*a*b", std::string(5000, 'a')));
+  EXPECT_TRUE(fits("ABC", "abc"));
+}
+
+}  // namespace
+}  // namespace sortie::api
