@@ -39,12 +39,7 @@ class ConfigReader {
       config_.event_sources.push_back(source);
     });
     each_text("/hosts", [&](const std::string& host, const std::string&) { config_.hosts.push_back(host); });
-    text("/url", &config_.public_url);
-    const std::string& url = config_.public_url;
-    if (!url.empty() && !url.starts_with("http://") && !url.starts_with("https://")) {
-      complain("/url", "'" + url + "' is no URL", "write it like https://sortie.example");
-      config_.public_url.clear();
-    }
+    url("/url", &config_.public_url);
     if (const auto mode = choice("/compatibility", {"default", "strict"})) config_.strict = *mode == "strict";
     text("/data", &config_.data_folder);
     text("/listen", &config_.listen);

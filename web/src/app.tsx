@@ -9,6 +9,7 @@ import { Login } from './login';
 import { Home } from './pages/home';
 import { go, place } from './router';
 import { keysOn, nextTheme, theme, toggleKeys } from './theme';
+import { Icon } from './ui/icon';
 import { copy, Dialog, now, told, twinCommand } from './ui/basic';
 import { visible } from './format';
 
@@ -27,12 +28,12 @@ const PAGES: [pattern: RegExp, title: string, load: () => Promise<Page>][] = [
 ];
 
 const NAV: [path: string, word: string, icon: string, key: string][] = [
-  ['/', 'Home', '⌂', 'h'],
-  ['/executions', 'Executions', '▶', 'e'],
-  ['/approvals', 'Approvals', '✋', 'a'],
-  ['/events', 'Events', '⇣', 'v'],
-  ['/playbooks', 'Playbooks', '☰', 'p'],
-  ['/functions', 'Functions', 'ƒ', 'f'],
+  ['/', 'Home', 'home', 'h'],
+  ['/executions', 'Executions', 'run', 'e'],
+  ['/approvals', 'Approvals', 'people', 'a'],
+  ['/events', 'Events', 'event', 'v'],
+  ['/playbooks', 'Playbooks', 'book', 'p'],
+  ['/functions', 'Functions', 'fn', 'f'],
 ];
 
 const decoded = (text: string) => {
@@ -89,7 +90,7 @@ function Nav() {
         const here = to === '/' ? path === '/' : path.startsWith(to) || (to === '/executions' && path.startsWith('/x/')) || (to === '/approvals' && path.startsWith('/a/'));
         return (
           <a key={to} href={to} aria-current={here ? 'page' : undefined}>
-            <span class="nav-icon" aria-hidden="true">{icon}</span> <span>{word}</span>
+            <span class="nav-icon"><Icon name={icon} size={18} /></span> <span>{word}</span>
             {to === '/approvals' && mine > 0 && <span class="badge" aria-label={`${mine} waiting on you`}>{mine > 99 ? '99+' : mine}</span>}
           </a>
         );

@@ -4,7 +4,8 @@ import { useSignal } from '@preact/signals';
 import { useEffect, useLayoutEffect, useRef } from 'preact/hooks';
 import { duration, shorten, visible } from '../format';
 import type { NodeState } from '../run/model';
-import { Empty, statusIcon, statusWord, tone } from '../ui/basic';
+import { Empty, statusWord, tone } from '../ui/basic';
+import { Icon, statusIcon, typeIcon } from '../ui/icon';
 import { layoutOf } from './client';
 import type { Layout, PlacedEdge, PlacedState } from './layout';
 
@@ -31,10 +32,28 @@ function path(points: [number, number][]): string {
   return `${d} L${end[0]},${end[1]}`;
 }
 
+// Right angles with round corners, for edges on the rail.
+function railPath(points: [number, number][]): string {
+  let d = `M${points[0]![0]},${points[0]![1]}`;
+  for (let i = 1; i < points.length - 1; i++) {
+    const [px, py] = points[i - 1]!;
+    const [x, y] = points[i]!;
+    const [nx, ny] = points[i + 1]!;
+    const r = Math.min(8, Math.hypot(x - px, y - py) / 2, Math.hypot(nx - x, ny - y) / 2);
+    const toward = (tx: number, ty: number) => {
+      const length = Math.hypot(tx - x, ty - y) || 1;
+      return `${x + ((tx - x) / length) * r},${y + ((ty - y) / length) * r}`;
+    };
+    d += ` L${toward(px, py)} Q${x},${y} ${toward(nx, ny)}`;
+  }
+  const end = points.at(-1)!;
+  return `${d} L${end[0]},${end[1]}`;
+}
+
 function Edge({ edge, taken }: { edge: PlacedEdge; taken: boolean }) {
   return (
     <g class={`edge ${edge.kind} ${taken ? 'taken' : ''}`}>
-      <path d={path(edge.points)} marker-end={`url(#arrow${edge.kind === 'catch' ? '-catch' : ''})`}>
+      <path d={(edge.rail ? railPath : path)(edge.points)} marker-end={`url(#arrow${edge.kind === 'catch' ? '-catch' : ''})`}>
         <title>{visible(`${edge.from} → ${edge.to}${edge.label ? `: ${edge.label}` : ''}`)}</title>
       </path>
       {edge.labelAt && (
@@ -90,9 +109,7 @@ function State({ state, props }: { state: PlacedState; props: Props }) {
     >
       <rect width={state.w} height={state.h} rx="8" />
       {state.start && <circle class="startdot" cx={state.w / 2} cy="-7" r="4" />}
-      <text class="icon" x="16" y="22" text-anchor="middle">
-        {told ? statusIcon(told.status) : state.missing ? '?' : (TYPE_ICONS[state.type] ?? '·')}
-      </text>
+      <Icon x={9} y={11} name={told ? statusIcon(told.status) : state.missing ? 'missing' : typeIcon(state.type)} />
       <text class="name" x="30" y="22">
         {visible(shorten(state.name, Math.max(8, chars)))}
       </text>
@@ -100,15 +117,14 @@ function State({ state, props }: { state: PlacedState; props: Props }) {
         {shorten(line, Math.max(8, chars + 4))}
       </text>
       {mark && (
-        <text class="mark" x={state.w - 14} y={state.container ? state.h - 10 : 22} text-anchor="middle">
-          ⚠<title>{visible(mark)}</title>
-        </text>
+        <g class="mark">
+          <Icon x={state.w - 24} y={state.container ? state.h - 24 : 9} size={16} name="warn" />
+          <title>{visible(mark)}</title>
+        </g>
       )}
     </g>
   );
 }
-
-const TYPE_ICONS: Record<string, string> = { Task: '⚙', Choice: '◇', Wait: '⏲', Pass: '→', Parallel: '⫴', Map: '⋮', Succeed: '✓', Fail: '✗' };
 
 export function GraphView(props: Props) {
   const layout = useSignal<Layout | null | undefined>(undefined);

@@ -30,6 +30,7 @@ export interface PlacedScope {
 export interface PlacedEdge extends GraphEdge {
   points: [number, number][];
   labelAt: [number, number] | null;
+  rail: boolean; // With right angles, beside the states.
 }
 
 export interface Layout {
@@ -42,7 +43,8 @@ export interface Layout {
 
 const PAD = 16;
 const HEAD = 40; // Above the scopes of a container.
-const RAIL_GAP = 72;
+const RAIL_GAP = 36;
+const LANE = 9;
 const STATE_H = 52;
 const DAGRE_MAX = 600;
 
@@ -149,7 +151,8 @@ export function layoutScope(scope: Scope): Layout {
   const put = (states: Sized[]) => (states.length > DAGRE_MAX ? stack : place)(states, inside(states));
   const left = put(mainStates);
   const right = put(railStates);
-  const shift = left.w + (railStates.length > 0 && left.w > 0 ? RAIL_GAP : 0);
+  const lanes = laneTargets(scope, main).length;
+  const shift = left.w + (railStates.length > 0 && left.w > 0 ? RAIL_GAP + lanes * LANE : 0);
   const railTop = railStates.length > 0 ? Math.min(HEAD, Math.max(0, left.h - right.h)) : 0;
   const out: Layout = { w: shift + right.w, h: Math.max(left.h, right.h + railTop), states: [], scopes: [], edges: [] };
   const centre = new Map<string, [number, number]>();
@@ -172,41 +175,54 @@ export function layoutScope(scope: Scope): Layout {
   }
   const move = (block: Block, dx: number, dy: number) => {
     for (const { edge, points, labelAt } of block.edges) {
-      out.edges.push({ ...edge, points: points.map(([x, y]) => [x + dx, y + dy]), labelAt: labelAt && [labelAt[0] + dx, labelAt[1] + dy] });
+      out.edges.push({ ...edge, rail: false, points: points.map(([x, y]) => [x + dx, y + dy]), labelAt: labelAt && [labelAt[0] + dx, labelAt[1] + dy] });
     }
   };
   move(left, 0, 0);
   move(right, shift, railTop);
-  connectRail(scope, sized, centre, main, out);
+  connectRail(scope, sized, centre, main, left.w, out);
   return out;
 }
 
-// What dagre did not see: catch edges, and the ways back from the rail.
-function connectRail(scope: Scope, sized: Map<string, Sized>, centre: Map<string, [number, number]>, main: Set<string>, out: Layout): void {
-  const sides = new Map<string, number>();
+// Targets of the edges that dagre did not see: catch edges, and the ways between the states and the rail. Each has a
+// lane of its own, so that all that leads to one handler is one line.
+function laneTargets(scope: Scope, main: Set<string>): string[] {
+  const found = new Set<string>();
+  for (const edge of scope.edges) {
+    if (edge.kind === 'catch' || main.has(edge.from) !== main.has(edge.to)) found.add(edge.to);
+  }
+  return [...found];
+}
+
+function connectRail(scope: Scope, sized: Map<string, Sized>, centre: Map<string, [number, number]>, main: Set<string>, mainWidth: number, out: Layout): void {
+  const targets = laneTargets(scope, main);
+  const leaving = new Map<string, number>();
+  const seen = new Set<string>();
+  const end = out.w;
   for (const edge of scope.edges) {
     const across = main.has(edge.from) !== main.has(edge.to);
-    if (edge.kind !== 'catch' && !across) continue;
+    const key = `${edge.from}\u0000${edge.to}`;
+    if ((edge.kind !== 'catch' && !across) || seen.has(key)) continue;
     const from = sized.get(edge.from);
     const to = sized.get(edge.to);
     if (!from || !to) continue;
+    seen.add(key);
     const [fx, fy] = centre.get(edge.from)!;
     const [tx, ty] = centre.get(edge.to)!;
-    const right = tx > fx;
-    const n = sides.get(edge.from) ?? 0;
-    sides.set(edge.from, n + 1);
-    const y1 = fy + Math.min(n, 3) * 7 - 4;
+    const n = leaving.get(edge.from) ?? 0;
+    leaving.set(edge.from, n + 1);
+    const y1 = fy - 6 + Math.min(n, 3) * 6;
     const x1 = fx + from.w / 2;
-    if (!right) {
-      // Backwards or within one column: around the right side.
-      const x2 = tx + to.w / 2;
-      const bend = Math.max(x1, x2) + 22 + Math.min(n, 4) * 6;
-      out.w = Math.max(out.w, bend + 4);
-      out.edges.push({ ...edge, points: [[x1, y1], [bend, y1], [bend, ty + 8], [x2, ty + 8]], labelAt: null });
-    } else {
-      const x2 = tx - to.w / 2;
-      const bend = x2 - 18 - (Math.abs(Math.round(fy / 7)) % 5) * 6;
-      out.edges.push({ ...edge, points: [[x1, y1], [bend, y1], [bend, ty], [x2, ty]], labelAt: null });
-    }
+    const lane = targets.indexOf(edge.to) * LANE + 16;
+    const both = !main.has(edge.from) && !main.has(edge.to);
+    const bend = (both ? end : mainWidth) + lane;
+    // To the rail a line comes from the left, to the states from the right; a state of the rail leaves to the right and
+    // goes back below itself.
+    const fromRail = !main.has(edge.from) && main.has(edge.to);
+    const x2 = main.has(edge.to) || both ? tx + to.w / 2 : tx - to.w / 2;
+    const y2 = main.has(edge.to) ? ty + 10 : ty;
+    const start: [number, number][] = fromRail ? [[fx - from.w / 2, fy + 12]] : [[x1, y1]];
+    out.w = Math.max(out.w, bend + 4);
+    out.edges.push({ ...edge, rail: true, points: [...start, [bend, start[0]![1]], [bend, y2], [x2, y2]], labelAt: null });
   }
 }

@@ -38,7 +38,7 @@ export function Approvals() {
           <li key={a.id}>
             <a href={`/a/${a.id}`}>
               <Status status={a.status} />
-              <b class="clip">{visible(a.title || a.state)}</b>
+              <b class="title">{visible(a.title || a.state)}</b>
               <span class="dim">{visible(lastPart(a.state_machine_arn))}</span>
               <span>{a.policy.from.length ? a.policy.from.map(visible).join(', ') : 'anybody'} {a.votes.filter((v) => v.vote === 'approve').length}/{a.policy.quorum}</span>
               {a.status === 'PENDING' ? <span class="expires">{duration(Date.parse(a.expires_at) - now.value)} left</span> : <span class="dim">{a.decision ? <>{visible(a.decision.by ?? 'nobody')} <When at={a.decision.at} relative /></> : visible(a.note)}</span>}
@@ -75,7 +75,7 @@ function Plan({ approval }: { approval: Approval }) {
           <li key={i}>
             <p>
               <b>{visible(item.action)}</b>{' '}
-              {item.reversible === null ? null : item.reversible ? <span class="status tone-ok">↺ can be undone</span> : <span class="status tone-bad">✗ cannot be undone</span>}
+              {item.reversible === null ? null : item.reversible ? <span class="status tone-ok">can be undone</span> : <span class="status tone-bad">cannot be undone</span>}
             </p>
             {item.changes.map((change, n) => <ChangeView key={n} change={change} />)}
             {item.notes.map((note) => <p key={note} class="dim">{visible(note)}</p>)}
@@ -251,7 +251,8 @@ export function ApprovalPage({ id }: { id: string }) {
       <h1>{visible(approval.title || approval.state)}</h1>
       {approval.status === 'PENDING' ? (
         <div class="expiry">
-          <Status status="PENDING" /> asked <When at={approval.requested_at} relative />, expires <When at={approval.expires_at} /> (<b>{duration(left)}</b> left)
+          <Status status="PENDING" />
+          <span>asked <When at={approval.requested_at} relative />, expires <When at={approval.expires_at} /> (<b>{duration(left)}</b> left)</span>
           <progress max={1} value={part} aria-label="time left" />
         </div>
       ) : (

@@ -41,7 +41,7 @@ export function Functions() {
           <li key={fn.arn}>
             <a href={`/functions/${encodeURIComponent(fn.name)}`}>
               <b>{visible(fn.name)}</b>
-              {fn.problem && <span class="status tone-bad">✗ {visible(fn.problem)}</span>}
+              {fn.problem && <span class="status tone-bad">{visible(fn.problem)}</span>}
               <span class="dim">{visible(fn.runtime)}</span>
               <span class="dim">changed <When at={fn.last_modified} relative /></span>
             </a>

@@ -30,7 +30,7 @@ function Waiting({ approvals }: { approvals: Approval[] }) {
         {mine.map((approval) => (
           <li key={approval.id}>
             <a href={`/a/${approval.id}`}>
-              <b class="clip">{visible(approval.title || approval.state)}</b>
+              <b class="title">{visible(approval.title || approval.state)}</b>
               <span class="dim">{visible(lastPart(approval.state_machine_arn))}</span>
               <span class="dim">asked <When at={approval.requested_at} relative /></span>
               <span class="expires">{duration(Math.max(0, Date.parse(approval.expires_at) - now.value))} left</span>
@@ -52,7 +52,7 @@ function Health({ overview }: { overview: Overview }) {
   ].filter(Boolean) as string[];
   return (
     <section class="card" aria-labelledby="h-health">
-      <h2 id="h-health">Engine {problems.length === 0 ? <span class="status tone-ok">✓ healthy</span> : <span class="status tone-bad">✗ look here</span>}</h2>
+      <h2 id="h-health">Engine {problems.length === 0 ? <span class="status tone-ok">healthy</span> : <span class="status tone-bad">look here</span>}</h2>
       {problems.map((problem) => <p key={problem}>{problem}</p>)}
       <dl class="facts">
         <div><dt>up for</dt><dd>{duration(now.value - Date.parse(o.started_at))}</dd></div>

@@ -96,7 +96,7 @@ function Code({ text, items }: { text: string; items: LintItem[] }) {
       row={(index) => (
         <>
           <Cell class="lineno">{index + 1}</Cell>
-          <Cell class="grow codeline">{visible(lines[index] ?? '')}{at.get(index + 1)?.map((item) => <span key={item.code} class="lintnote"> ⚠ {item.code} {visible(item.message)}</span>)}</Cell>
+          <Cell class="grow codeline">{visible(lines[index] ?? '')}{at.get(index + 1)?.map((item) => <span key={item.code} class="lintnote"> {item.code} {visible(item.message)}</span>)}</Cell>
         </>
       )}
     />
@@ -173,7 +173,7 @@ export function PlaybookPage({ id }: { id: string }) {
           <p class="dim">{found.playbook.type} · revision <span class="mono">{found.playbook.revision.slice(0, 8)}</span> · changed <When at={found.playbook.updated_at} /> · {found.playbook.origin === 'project' ? 'from the project folder' : 'published by API'} · <Copy text={found.playbook.arn} label="copy ARN" /></p>
           <Tabs label="views" current={view} pick={(name) => setQuery({ view: name === 'graph' ? null : name }, false)} items={[['graph', 'Graph'], ['code', 'Definition'], ['lint', <>Findings {found.lint.length > 0 && <span class="badge warn">{found.lint.length}</span>}</>], ['runs', 'Executions']]} />
           {view === 'graph' && <GraphView definition={found.definition} marks={marks} selected={selected} onSelect={(state) => setQuery({ state })} />}
-          {view === 'graph' && selected && marks.get(selected) && <p class="ask" role="status">⚠ {visible(marks.get(selected)!)}</p>}
+          {view === 'graph' && selected && marks.get(selected) && <p class="ask" role="status">{visible(marks.get(selected)!)}</p>}
           {view === 'code' && <Code text={found.definition} items={found.lint} />}
           {view === 'lint' && (found.lint.length === 0 ? <Empty title="Lint finds nothing." /> : (
             <ul class="list findings">

@@ -6,17 +6,12 @@ import { ApiError, loggedIn, serverNow } from '../api';
 import { ago, fullMoment, moment, visible } from '../format';
 import { onLive } from '../live';
 import type { LiveEvent } from '../live';
+import { Icon, statusIcon } from './icon';
 
 // ------------------------------------------------------------------------------------------------------------- status
 
-const ICONS: Record<string, string> = {
-  RUNNING: '▶', WAITING: '✋', SUCCEEDED: '✓', FAILED: '✗', TIMED_OUT: '⏱', ABORTED: '■',
-  PENDING: '✋', APPROVED: '✓', REJECTED: '✗', EXPIRED: '⏱', CANCELLED: '■', SUPERSEDED: '↻',
-  running: '▶', waiting: '✋', retrying: '↻', succeeded: '✓', caught: '⤳', failed: '✗', timed_out: '⏱', aborted: '■',
-};
 const WORDS: Record<string, string> = { TIMED_OUT: 'timed out', timed_out: 'timed out', WAITING: 'waiting for people', caught: 'error handled' };
 export const statusWord = (status: string) => WORDS[status] ?? status.toLowerCase();
-export const statusIcon = (status: string) => ICONS[status] ?? '·';
 const TONES: Record<string, string> = {
   running: 'run', waiting: 'wait', pending: 'wait', retrying: 'wait', succeeded: 'ok', approved: 'ok', caught: 'wait',
   failed: 'bad', timed_out: 'bad', rejected: 'bad', expired: 'bad', aborted: 'off', cancelled: 'off', superseded: 'off',
@@ -26,7 +21,7 @@ export const tone = (status: string) => TONES[status.toLowerCase()] ?? 'off';
 export function Status({ status }: { status: string }) {
   return (
     <span class={`status tone-${tone(status)}`}>
-      <span aria-hidden="true">{statusIcon(status)}</span> {statusWord(status)}
+      <Icon name={statusIcon(status)} /> {statusWord(status)}
     </span>
   );
 }
