@@ -142,8 +142,9 @@ Val Engine::apply_once(Val function, std::span<const Val> arguments, Val context
       if (!text.is_string()) return {};
       const Val from = argument(1);
       const double offset = from.is_number() && from.number > 0 ? from.number : 0;
-      return match_value(*fn.regex, text,
-                         byte_offset(text.str(), static_cast<std::size_t>(std::min(offset, 4e9))));
+      const Val units = regex_text(*this, *fn.regex, text);
+      return match_value(*fn.regex, units,
+                         byte_offset(units.str(), static_cast<std::size_t>(std::min(offset, 4e9))));
     }
     case Fn::Kind::kMatchNext: {
       if (fn.offset >= fn.input.size) return {};
@@ -219,7 +220,14 @@ Val Engine::eval_apply(const Node& node, Val input, Frame* env) {
   const Val function = eval(*node.rhs, input, env);
   if (!function.is_function())
     throw Failure{.code = "T2006", .position = node.position, .value = describe(function)};
-  if (!left.is_function()) return apply(function, {&left, 1});
+  if (!left.is_function()) {
+    try {
+      return apply(function, {&left, 1});
+    } catch (Failure& failure) {
+      if (failure.position == kNoPosition) failure.position = node.position;
+      throw;
+    }
+  }
   Fn* chain = arena_.make<Fn>();
   chain->kind = Fn::Kind::kChain;
   chain->first = left.function;
@@ -251,6 +259,15 @@ Val Engine::apply_hof(Val function, Val value, Val index, Val all) {
   return apply(function, {arguments, count});
 }
 
+Val regex_text(Engine& engine, const Regex& regex, Val text) {
+  if (!has_pairs(text.str()) || !regex.by_units(text.size + text.size / 2)) return text;
+  return engine.make_text(split_pairs(text.str()));
+}
+
+Val joined_text(Engine& engine, std::string_view piece) {
+  return has_surrogate(piece) ? engine.make_text(join_pairs(piece)) : Val::of_text(piece);
+}
+
 Val Engine::match_value(const Regex& regex, Val text, std::size_t from) {
   Regex::Match match;
   work(text.size / 16 + 1);
@@ -260,11 +277,11 @@ Val Engine::match_value(const Regex& regex, Val text, std::size_t from) {
   const auto number = [](std::size_t n) { return Val::of_number(static_cast<double>(n)); };
   const std::size_t start = utf16_length(all.substr(0, match.begin));
   const std::string_view matched = all.substr(match.begin, match.end - match.begin);
-  result->set(arena_, "match", Val::of_text(matched));
+  result->set(arena_, "match", joined_text(*this, matched));
   result->set(arena_, "start", number(start));
   result->set(arena_, "end", number(start + utf16_length(matched)));
   Arr* groups = make_array(match.groups.size());
-  for (const auto& group : match.groups) groups->push(arena_, group ? Val::of_text(*group) : Val());
+  for (const auto& group : match.groups) groups->push(arena_, group ? joined_text(*this, *group) : Val());
   result->set(arena_, "groups", Val::of_array(groups));
   Fn* next = arena_.make<Fn>();
   next->kind = Fn::Kind::kMatchNext;

@@ -177,6 +177,7 @@ class Engine {
   int compare_terms(Val a, Val b, const Term& term, const Node& step);
   Val eval_names(const Node& node, Val input, Frame* env, std::size_t& steps);
   Val eval_name_step(const Node& step, const Items& list, bool last);
+  void check_key(Val key, std::uint32_t position) const;
   Val make_one_object(const List<Pair>& pairs, std::uint32_t position, Val item, Frame* env);
   Val eval_group(const List<Pair>& pairs, std::uint32_t position, Val input, Frame* env);
   Val eval_wildcard(Val input);
@@ -251,6 +252,9 @@ bool is_numeric(Val value);
 // $string of a defined value.
 std::string string_of(Engine& engine, Val value, bool pretty = false);
 Val clone(Engine& engine, Val value);
+// The text in the form in which the regular expression wants it, see Regex::by_units; and a piece of it back.
+Val regex_text(Engine& engine, const Regex& regex, Val text);
+Val joined_text(Engine& engine, std::string_view piece);
 std::string describe(Val value);  // For messages: JSON text, cut.
 
 }  // namespace sortie::jsonata

@@ -45,6 +45,7 @@ constexpr Row kRows[] = {
     {"T1006", "Attempted to invoke a non-function"},
     {"T1007", "Attempted to partially apply a non-function. Did you mean ${t}?"},
     {"T1008", "Attempted to partially apply a non-function"},
+    {"D1013", "The key {v} is reserved and cannot be used in an object"},
     {"D1009", "Multiple key definitions evaluate to same key: {v}"},
     {"T1010",
      "The matcher function argument passed to function {t} does not return the correct object "

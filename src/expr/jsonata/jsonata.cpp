@@ -19,7 +19,14 @@ Error error_of(const Failure& failure, std::string_view text) {
 
 // U+FFFD for halves of surrogate pairs: nothing outside may see text that is not UTF-8.
 json::Value text_value(std::string_view text) {
-  return has_surrogate(text) ? json::Value(to_valid_utf8(text)) : json::Value(text);
+  if (!has_surrogate(text)) return json::Value(text);
+  std::string valid;
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t start = at;
+    const std::uint32_t c = next_code_point(text, at);
+    valid += c >= 0xD800 && c < 0xE000 ? "\uFFFD" : text.substr(start, at - start);
+  }
+  return json::Value(to_valid_utf8(valid));
 }
 
 json::Value number_value(double number) {

@@ -1,6 +1,7 @@
 // $sum, $round, $number, $formatBase and the like; $formatNumber and $formatInteger are in pictures.h.
 #include <cmath>
 
+#include "base/text.h"
 #include "expr/jsonata/functions.h"
 #include "expr/jsonata/numbers.h"
 #include "expr/jsonata/pictures.h"
@@ -118,13 +119,30 @@ double prefixed(std::string_view text) {
   return number;
 }
 
+// The reference's pattern for these is anchored at one end each: what it lets pass and is no number is NaN.
+bool is_taken_for_prefixed(std::string_view text) {
+  const auto at = [text](std::size_t i) { return i < text.size() ? text[i] : '\0'; };
+  if (at(0) == '0' && (at(1) | 0x20) == 'x' && std::isxdigit(static_cast<unsigned char>(at(2)))) return true;
+  for (std::size_t i = 0; i + 2 < text.size(); ++i) {
+    if (text[i] == '0' && (text[i + 1] | 0x20) == 'o' && text[i + 2] >= '0' && text[i + 2] <= '7')
+      return true;
+  }
+  std::size_t digits = text.size();
+  while (digits > 0 && (text[digits - 1] == '0' || text[digits - 1] == '1')) --digits;
+  return digits > 1 && digits < text.size() && (text[digits - 1] | 0x20) == 'b' && text[digits - 2] == '0';
+}
+
 Val number(Engine&, Arguments a) {
   const Val value = argument(a, 0);
   if (value.undefined() || value.is_number()) return value;
   if (value.is_bool()) return Val::of_number(value.boolean ? 1 : 0);
   if (value.is_string()) {
-    const double result = is_decimal(value.str()) ? text_to_number(value.str()) : prefixed(value.str());
-    if (std::isfinite(result)) return Val::of_number(result);
+    if (is_decimal(value.str())) {
+      const double result = text_to_number(value.str());
+      if (std::isfinite(result)) return Val::of_number(result);
+    } else if (is_taken_for_prefixed(value.str())) {
+      return Val::of_number(prefixed(sortie::trim(value.str())));
+    }
   }
   throw Failure{.code = "D3030", .value = describe(value), .index = 1};
 }

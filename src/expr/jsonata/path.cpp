@@ -42,7 +42,8 @@ Val Engine::eval_path(const Node& node, Val input, Frame* env) {
     // start.
     if ((value.tag == Tag::kArray && (value.array->sequence || value.array->cons)) ||
         (whole && node.keep_singleton_array && value.defined()) ||
-        (!whole && value.is_array() && Items(value).size == 0)) {
+        (!whole && value.is_array() &&
+         (Items(value).size == 0 || node.items[first]->type == NodeType::kSort))) {
       first = 0;
       value = input;
     }
@@ -396,6 +397,13 @@ Tuple merged(Engine& engine, const Arr& tuples) {
 
 }  // namespace grouping
 
+void Engine::check_key(Val key, std::uint32_t position) const {
+  if (!key.is_string()) throw Failure{.code = "T1003", .position = position, .value = describe(key)};
+  // Names that the reference keeps for itself, since 2.2.1.
+  if (mode_ == Mode::kStandard && (key.str() == "_jsonata_lambda" || key.str() == "_jsonata_function"))
+    throw Failure{.code = "D1013", .position = position, .value = describe(key)};
+}
+
 // An object of one item, which is what a constructor nearly always makes: no key can come twice.
 Val Engine::make_one_object(const List<Pair>& pairs, std::uint32_t position, Val item, Frame* env) {
   std::string_view keys[kObjectPairsMax];
@@ -404,7 +412,7 @@ Val Engine::make_one_object(const List<Pair>& pairs, std::uint32_t position, Val
   for (const Pair& pair : pairs) {
     const Val key = eval(*pair.key, item, env);
     if (key.undefined()) continue;
-    if (!key.is_string()) throw Failure{.code = "T1003", .position = position, .value = describe(key)};
+    check_key(key, position);
     if (std::find(keys, keys + count, key.str()) != keys + count)
       throw Failure{.code = "D1009", .position = position, .value = describe(key)};
     keys[count] = key.str();
@@ -424,6 +432,7 @@ Val Engine::eval_group(const List<Pair>& pairs, std::uint32_t position, Val inpu
   const bool reduce = input.tag == Tag::kArray && input.array->tuples;
   Arr one;
   Val undefined;
+  if (reduce && Items(input).size == 0) return Val::of_object(make_object());
   if (!input.is_array() || Items(input).size == 0) {
     one.items = input.is_array() ? &undefined : &input;
     one.size = 1;
@@ -440,7 +449,7 @@ Val Engine::eval_group(const List<Pair>& pairs, std::uint32_t position, Val inpu
     for (std::size_t p = 0; p < pairs.size(); ++p) {
       const Val key = eval(*pairs[p].key, tuple ? item.tuple->context : item, frame);
       if (key.undefined()) continue;
-      if (!key.is_string()) throw Failure{.code = "T1003", .position = position, .value = describe(key)};
+      check_key(key, position);
       const Entry* const found = by_key->find(key.str());
       if (!found) {
         by_key->set(arena_, key.str(), Val::of_number(static_cast<double>(groups.size())));

@@ -3,6 +3,7 @@
 #include <re2/re2.h>
 
 #include "expr/jsonata/failure.h"
+#include "expr/jsonata/utf.h"
 
 namespace sortie::jsonata {
 namespace regexes {
@@ -144,7 +145,8 @@ std::shared_ptr<const Regex> Regex::compile(const std::string& source, std::stri
   regex->position_ = position;
   regex->ignore_case_ = flags.find('i') != std::string_view::npos;
   regex->multiline_ = flags.find('m') != std::string_view::npos;
-  regex->matcher_ = Matcher::compile(source, regex->ignore_case_, regex->multiline_);
+  regex->matcher_ = Matcher::compile(has_pairs(source) ? split_pairs(source) : source, regex->ignore_case_,
+                                     regex->multiline_);
   if (!regex->matcher_) regex->automaton();
   return regex;
 }

@@ -35,6 +35,9 @@ class Regex {
 
   // The first match at or behind byte `from`.
   bool find(std::string_view text, std::size_t from, Match& match) const;
+  // Whether a text of so many bytes is looked at unit by unit of UTF-16, as JavaScript does: then it has to
+  // be given with its pairs split (utf.h), and `.` matches half of one.
+  bool by_units(std::size_t text_bytes) const { return matcher_ && matcher_->takes(text_bytes); }
   const std::string& source() const { return source_; }
   std::uint32_t position() const { return position_; }
 

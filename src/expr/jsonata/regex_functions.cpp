@@ -35,7 +35,11 @@ std::size_t offset_of(Val text, Val match, std::string_view name) {
 // the first is an error, as when a program asks the match object for the next one.
 class Walk {
  public:
-  Walk(Engine& engine, const Regex& regex, Val text) : engine_(engine), regex_(regex), text_(text.str()) {}
+  Walk(Engine& engine, const Regex& regex, Val text)
+      : engine_(engine), regex_(regex), text_(regex_text(engine, regex, text).str()) {}
+
+  // What the places of `match` are places of.
+  std::string_view text() const { return text_; }
 
   bool next() {
     if (!first_ && match.end >= text_.size()) return false;
@@ -159,19 +163,19 @@ Val replace_matches(Engine& engine, Val text, const Regex& regex, std::string_vi
   Walk walk(engine, regex, text);
   std::vector<std::string_view> groups;
   for (double count = 0; count < limit && walk.next(); ++count) {
-    out += text.str().substr(at, walk.match.begin - at);
+    out += walk.text().substr(at, walk.match.begin - at);
     at = walk.match.end;
     groups.clear();
     for (const auto& group : walk.match.groups) groups.push_back(group.value_or(std::string_view()));
-    substitute(out, replacement, text.str().substr(walk.match.begin, at - walk.match.begin), groups);
+    substitute(out, replacement, walk.text().substr(walk.match.begin, at - walk.match.begin), groups);
     engine.arena().check(static_cast<double>(out.size()));
   }
-  out += text.str().substr(at);
-  return engine.make_text(out);
+  out += walk.text().substr(at);
+  return engine.make_text(has_pairs(text.str()) ? join_pairs(out) : out);
 }
 
 Val replace(Engine& engine, Arguments a) {
-  const Val text = argument(a, 0);
+  Val text = argument(a, 0);
   if (text.undefined()) return {};
   const Val pattern = argument(a, 1);
   const Val replacement = argument(a, 2);
@@ -181,6 +185,7 @@ Val replace(Engine& engine, Arguments a) {
   if (pattern.is_string()) return replace_text(engine, text.str(), pattern.str(), replacement, limit);
   if (const Regex* regex = regex_of(pattern); regex && replacement.is_string())
     return replace_matches(engine, text, *regex, replacement.str(), limit);
+  if (const Regex* regex = regex_of(pattern)) text = regex_text(engine, *regex, text);
   std::string out;
   std::size_t at = 0;
   Val found = first_match(engine, pattern, text);
@@ -200,11 +205,14 @@ Val replace(Engine& engine, Arguments a) {
       append_joining(out, made.str());
     }
     engine.arena().check(static_cast<double>(out.size()));
-    at = std::min<std::size_t>(start + member(found, "match").size, text.size);
+    const Val matched = member(found, "match");
+    const std::size_t units =
+        utf16_length(text.str().substr(0, start)) + (matched.is_string() ? utf16_length(matched.str()) : 0);
+    at = byte_offset(text.str(), units);
     found = next_match(engine, found);
   }
   out += text.str().substr(at);
-  return engine.make_text(out);
+  return joined_text(engine, engine.make_text(out).str());
 }
 
 void split_units(Engine& engine, Val text, double limit, Arr* out) {
@@ -256,10 +264,10 @@ Val split(Engine& engine, Arguments a) {
     Walk walk(engine, *regex, text);
     double count = 0;
     for (; count < limit && walk.next(); ++count) {
-      push(start, walk.match.begin);
+      out->push(engine.arena(), joined_text(engine, walk.text().substr(start, walk.match.begin - start)));
       start = walk.match.end;
     }
-    if (count < limit) push(start, all.size());
+    if (count < limit) out->push(engine.arena(), joined_text(engine, walk.text().substr(start)));
     return Val::of_array(out);
   }
   Val found = first_match(engine, separator, text);

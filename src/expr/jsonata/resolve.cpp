@@ -347,7 +347,8 @@ class Resolver {
 
   // Calls in tail position become thunks, which the caller of the lambda unpacks: recursion without depth.
   Node* tail_call(Node* node) {
-    if (!node->predicates.empty() || node->group) return node;
+    // A group behind a call is lost, as it is in the reference.
+    if (!node->predicates.empty() || (node->group && node->type != NodeType::kCall)) return node;
     if (node->type == NodeType::kCall) {
       Node* thunk = pool_.make(NodeType::kTailCall, node->position);
       thunk->raw = false;

@@ -2,6 +2,7 @@
 
 #include "base/text.h"
 #include "expr/jsonata/functions.h"
+#include "expr/jsonata/letter_case.h"
 #include "expr/jsonata/utf.h"
 
 namespace sortie::jsonata {
@@ -61,48 +62,15 @@ Val substring_after(Engine&, Arguments a) {
   return at == std::string_view::npos ? text : Val::of_text(text.str().substr(at + a[1].size));
 }
 
-// Latin-1, Greek and Cyrillic beside ASCII; the full tables of Unicode are not here.
-std::uint32_t change_case(std::uint32_t c, bool upper) {
-  if (c < 0x80) {
-    if (upper) return c >= 'a' && c <= 'z' ? c - 32 : c;
-    return c >= 'A' && c <= 'Z' ? c + 32 : c;
-  }
-  if (upper) {
-    if ((c >= 0xE0 && c <= 0xFE && c != 0xF7) || (c >= 0x3B1 && c <= 0x3C9 && c != 0x3C2) ||
-        (c >= 0x430 && c <= 0x44F))
-      return c - 32;
-    if (c == 0x3C2) return 0x3A3;
-    if (c >= 0x450 && c <= 0x45F) return c - 80;
-    if (c == 0xFF) return 0x178;
-    if (c >= 0x100 && c <= 0x137 && c % 2 == 1 && c != 0x131) return c - 1;
-    return c;
-  }
-  if ((c >= 0xC0 && c <= 0xDE && c != 0xD7) || (c >= 0x391 && c <= 0x3A9 && c != 0x3A2) ||
-      (c >= 0x410 && c <= 0x42F))
-    return c + 32;
-  if (c >= 0x400 && c <= 0x40F) return c + 80;
-  if (c == 0x178) return 0xFF;
-  if (c >= 0x100 && c <= 0x137 && c % 2 == 0 && c != 0x130) return c + 1;
-  return c;
+Val lowercase(Engine& engine, Arguments a) {
+  const Val text = argument(a, 0);
+  return text.undefined() ? Val() : engine.make_text(to_lower_case(text.str()));
 }
 
-Val with_case(Engine& engine, Arguments a, bool upper) {
+Val uppercase(Engine& engine, Arguments a) {
   const Val text = argument(a, 0);
-  if (text.undefined()) return {};
-  std::string out;
-  out.reserve(text.size);
-  for (std::size_t at = 0; at < text.size;) {
-    const std::uint32_t c = next_code_point(text.str(), at);
-    if (upper && c == 0xDF) {
-      out += "SS";
-    } else {
-      append_wtf8(out, change_case(c, upper));
-    }
-  }
-  return engine.make_text(out);
+  return text.undefined() ? Val() : engine.make_text(to_upper_case(text.str()));
 }
-Val lowercase(Engine& engine, Arguments a) { return with_case(engine, a, false); }
-Val uppercase(Engine& engine, Arguments a) { return with_case(engine, a, true); }
 
 Val length(Engine&, Arguments a) {
   const Val text = argument(a, 0);

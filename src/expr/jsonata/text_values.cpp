@@ -144,6 +144,14 @@ std::string describe(Val value) {
 
 namespace texts {
 
+// The reference clones by way of $string, which rounds.
+Val clone_number(Engine& engine, double number) {
+  if (std::isnan(number)) return Val::null();
+  if (std::isinf(number)) throw Failure{.code = "D1001", .value = number_to_text(number)};
+  const bool exact = engine.mode() == Mode::kStandard && number == std::floor(number);
+  return Val::of_number(exact ? number : to_precision_15(number));
+}
+
 Val clone_at(Engine& engine, Val value, int depth) {
   if (depth > kDepthMax) throw Failure{.code = "D1011", .message = "The value is nested too deeply"};
   engine.work(1);
@@ -163,6 +171,7 @@ Val clone_at(Engine& engine, Val value, int depth) {
         out->set(engine.arena(), entry.key, clone_at(engine, entry.value, depth + 1));
     return Val::of_object(out);
   }
+  if (value.is_number()) return clone_number(engine, value.number);
   return value.is_function() ? Val::of_text("") : value;
 }
 

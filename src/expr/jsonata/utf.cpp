@@ -97,6 +97,38 @@ std::size_t byte_offset(std::string_view text, std::size_t utf16_offset) {
   return at;
 }
 
+bool has_pairs(std::string_view text) {
+  return std::any_of(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) >= 0xF0; });
+}
+
+std::string split_pairs(std::string_view text) {
+  std::string out;
+  out.reserve(text.size() + text.size() / 4);
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t start = at;
+    const std::uint32_t c = next_code_point(text, at);
+    if (c < 0x10000) {
+      out += text.substr(start, at - start);
+      continue;
+    }
+    append_wtf8(out, 0xD800 + ((c - 0x10000) >> 10));
+    append_wtf8(out, 0xDC00 + ((c - 0x10000) & 0x3FF));
+  }
+  return out;
+}
+
+std::string join_pairs(std::string_view text) {
+  if (!has_surrogate(text)) return std::string(text);
+  std::string out;
+  out.reserve(text.size());
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t start = at;
+    next_code_point(text, at);
+    append_joining(out, text.substr(start, at - start));
+  }
+  return out;
+}
+
 int compare_utf16(std::string_view a, std::string_view b) {
   const std::size_t common = std::min(a.size(), b.size());
   std::size_t at = 0;

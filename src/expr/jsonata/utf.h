@@ -19,6 +19,10 @@ bool is_ascii(std::string_view text);
 bool has_surrogate(std::string_view text);
 // Byte offset of a UTF-16 offset (clamped to the end; inside a pair it is rounded down).
 std::size_t byte_offset(std::string_view text, std::size_t utf16_offset);
+// Each character beyond U+FFFF as its two halves, for what looks at a text unit by unit; and back.
+bool has_pairs(std::string_view text);
+std::string split_pairs(std::string_view text);
+std::string join_pairs(std::string_view text);
 // Order of UTF-16 code units: -1, 0, 1.
 int compare_utf16(std::string_view a, std::string_view b);
 
