@@ -1,5 +1,7 @@
 #include "engine/codec.h"
 
+#include <array>
+
 #include "json/text.h"
 
 namespace sortie::engine {
@@ -7,6 +9,9 @@ namespace {
 
 constexpr std::uint8_t kFormatVersion = 1;
 constexpr std::size_t kReadyPhase = 0, kTaskPhase = 3;  // Positions in Phase.
+
+// Stands for a value that the same image holds already, followed by its place among the inline values.
+constexpr std::uint8_t kSameValue = 5;
 
 class Writer {
  public:
@@ -33,13 +38,21 @@ class Writer {
   }
   void value(const json::Value& value, PayloadSink& payloads) {
     if (value.is_null()) return byte(0);
-    if (value.identity() != nullptr) {
+    const void* const identity = value.identity();
+    if (identity != nullptr) {
+      for (const Inline& earlier : inline_) {
+        if (earlier.identity != identity) continue;
+        byte(kSameValue);
+        return number(earlier.number);
+      }
       if (const auto known = payloads.find(value)) return reference(*known);
     }
     std::string text_form = json::to_text(value);
-    if (value.identity() != nullptr && text_form.size() > kInlineBytesMax) {
+    if (identity != nullptr && text_form.size() > kInlineBytesMax) {
       return reference(payloads.keep(value, std::move(text_form)));
     }
+    if (identity != nullptr) inline_[inline_count_ % kInlineRemembered] = {identity, inline_count_};
+    ++inline_count_;
     byte(1);
     text(text_form);
   }
@@ -61,7 +74,17 @@ class Writer {
     number(payload);
   }
 
+  // The values written last, by the place they have among the inline values of this image. They are alive
+  // for as long as they are being encoded, so an address names one value.
+  static constexpr std::size_t kInlineRemembered = 8;
+  struct Inline {
+    const void* identity = nullptr;
+    std::uint64_t number = 0;
+  };
+
   std::string out_;
+  std::array<Inline, kInlineRemembered> inline_;
+  std::uint64_t inline_count_ = 0;
 };
 
 // Reads past the end or out of shape set the failure flag and give zeros; the caller checks once at the end.
@@ -119,6 +142,10 @@ class Reader {
   json::Value value() {
     const std::uint8_t tag = byte();
     if (tag == 0) return {};
+    if (tag == kSameValue) {
+      const std::uint64_t earlier = number();
+      return earlier < inline_.size() ? inline_[earlier] : (fail(), json::Value());
+    }
     Result<json::Value> read = tag == 1   ? json::parse(text())
                                : tag == 2 ? payloads_->load(small())
                                           : Error{"StoreCorrupt", "unknown value tag", "", ""};
@@ -127,6 +154,7 @@ class Reader {
       if (error_.code.empty()) error_ = read.error();
       return {};
     }
+    if (tag == 1) inline_.push_back(*read);
     return std::move(read).value();
   }
   bool version_is_known() {
@@ -157,6 +185,7 @@ class Reader {
   std::string_view in_;
   PayloadSource* payloads_;
   std::size_t at_ = 0;
+  std::vector<json::Value> inline_;  // In the order in which they stand in the image.
   bool failed_ = false;
   Error error_;
 };

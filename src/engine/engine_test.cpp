@@ -237,5 +237,28 @@ TEST(Engine, FramesAndEventsReadBackAsTheyWereWrittenLargeValuesOnce) {
   EXPECT_LT(bytes.size(), 3'000u) << "the 5,000 byte input is a payload, not a copy in each event";
 }
 
+TEST(Codec, AValueThatSeveralEventsShareStandsInTheirBytesOnce) {
+  Driver driver(
+      R"({"StartAt":"A","States":{"A":{"Type":"Pass","Next":"B"},"B":{"Type":"Pass","Next":"C"},"C":{"Type":"Pass","End":true}}})",
+      json::Value::object({{"text", std::string(300, 'x')}, {"number", 7}}),
+      [](const TaskCall&) { return std::optional<Stimulus>(); });
+  driver.send(Start{});
+  Payloads payloads;
+  const std::string bytes = encode_events(driver.events, payloads);
+  EXPECT_LT(bytes.size(), 700u) << "eight events, and 300 bytes in each of them";
+  const Result<std::vector<HistoryEvent>> events = decode_events(bytes, payloads);
+  ASSERT_TRUE(events.ok());
+  ASSERT_EQ(events->size(), driver.events.size());
+  EXPECT_EQ(encode_events(*events, payloads), bytes);
+  for (std::size_t cut = 0; cut < bytes.size(); ++cut) {
+    EXPECT_FALSE(decode_events(bytes.substr(0, cut), payloads).ok()) << "cut at " << cut;
+  }
+  for (std::size_t at = 0; at < bytes.size(); ++at) {  // Whatever a byte becomes: an answer, never a crash.
+    std::string broken = bytes;
+    broken[at] = 5;
+    (void)decode_events(broken, payloads);
+  }
+}
+
 }  // namespace
 }  // namespace sortie::engine::testing

@@ -2,6 +2,7 @@
 
 #include <charconv>
 #include <cmath>
+#include <cstring>
 
 #include "base/text.h"
 
@@ -35,6 +36,30 @@ bool is_number_text(std::string_view t) {
     if (digits() == 0) return false;
   }
   return i == t.size();
+}
+
+// The place of the first byte from `at` on that cannot stand in a string as it is: a quote, a backslash or a
+// control character; text.size() without one. Clears `*ascii` if a byte before that place is not ASCII. Eight
+// bytes at a time; the lowest hit of the bit trick is exact, those above it may not be.
+std::size_t find_special(std::string_view text, std::size_t at, bool* ascii = nullptr) {
+  constexpr std::uint64_t kOnes = 0x0101010101010101, kHighs = 0x8080808080808080;
+  const auto zero_bytes = [](std::uint64_t word) { return (word - kOnes) & ~word & kHighs; };
+  std::uint64_t seen = 0;
+  for (; text.size() - at >= 8; at += 8) {
+    std::uint64_t word = 0;
+    std::memcpy(&word, text.data() + at, 8);
+    const std::uint64_t hits = zero_bytes(word ^ (kOnes * '"')) | zero_bytes(word ^ (kOnes * '\\')) |
+                               ((word - kOnes * 0x20) & ~word & kHighs);
+    if (hits != 0) break;
+    seen |= word;
+  }
+  for (; at < text.size(); ++at) {
+    const auto c = static_cast<unsigned char>(text[at]);
+    if (c < 0x20 || c == '"' || c == '\\') break;
+    seen |= c;
+  }
+  if (ascii != nullptr && (seen & kHighs) != 0) *ascii = false;
+  return at;
 }
 
 // A plain recursive-descent reader. Debian's simdjson picks its on-demand kernel when it is compiled (the
@@ -144,12 +169,9 @@ class Reader {
   Status read_string(std::string_view* out) {
     const std::size_t first = ++at_;
     bool ascii = true;
-    while (at_ < text_.size() && text_[at_] != '"' && text_[at_] != '\\') {
-      const auto c = static_cast<unsigned char>(text_[at_]);
-      if (c < 0x20) return fail("a control character stands in a string; escape it");
-      ascii = ascii && c < 0x80;
-      ++at_;
-    }
+    at_ = find_special(text_, at_, &ascii);
+    if (at_ < text_.size() && static_cast<unsigned char>(text_[at_]) < 0x20)
+      return fail("a control character stands in a string; escape it");
     if (peek() == '"') {
       *out = text_.substr(first, at_ - first);
       ++at_;
@@ -386,9 +408,8 @@ void append_quoted(std::string& out, std::string_view text) {
   static constexpr char kHex[] = "0123456789abcdef";
   out += '"';
   std::size_t plain = 0;
-  for (std::size_t i = 0; i < text.size(); ++i) {
+  for (std::size_t i = find_special(text, 0); i < text.size(); i = find_special(text, i + 1)) {
     const auto c = static_cast<unsigned char>(text[i]);
-    if (c >= 0x20 && c != '"' && c != '\\') continue;
     out.append(text.substr(plain, i - plain));
     plain = i + 1;
     switch (c) {
