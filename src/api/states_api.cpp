@@ -57,6 +57,7 @@ const std::pair<std::string_view, StatesApi::Operation>* StatesApi::find_operati
       {"DescribeStateMachineForExecution", &S::describe_state_machine_for_execution},
       {"ListStateMachines", &S::list_state_machines},
       {"ValidateStateMachineDefinition", &S::validate_definition},
+      {"TestState", &S::test_state},
       {"StartExecution", &S::start_execution},
       {"StartSyncExecution", &S::start_sync_execution},
       {"StopExecution", &S::stop_execution},

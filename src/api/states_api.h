@@ -3,7 +3,7 @@
 // Runtime, and renders the answer in wire form. Every answer that says something was done is given after it
 // became durable.
 //
-// What is not built yet (redrive, map runs, TestState, EXPRESS executions) answers
+// What is not built yet (redrive, map runs, EXPRESS executions) answers
 // "UnsupportedOperationException" and does nothing. A caller sees its own account only.
 //
 // Activities are documents of kind "activity" (key: the ARN); the Runtime only knows their ARNs.
@@ -17,10 +17,15 @@
 #include "api/aws_call.h"
 #include "api/keyed_queue.h"
 #include "base/clock.h"
+#include "engine/state_trial.h"
 #include "runtime/runtime.h"
 #include "store/store.h"
 
 namespace sortie::api {
+
+namespace test_state {
+struct Trial;
+}
 
 inline constexpr std::int64_t kActivityPollMs = 60'000;
 inline constexpr std::int64_t kListPageDefault = 100;
@@ -39,6 +44,14 @@ struct StatesServices {
   std::function<std::optional<Error>(std::string_view task_token, const Actor& actor,
                                      std::string_view operation)>
       refuse_token;
+  // For TestState. Carries out one task that no execution waits for: its result, or an Error with the task's
+  // error as code and its cause as message. Empty: such calls are refused.
+  std::function<void(runtime::TaskOrder order, std::function<void(Result<json::Value>)> done)> try_task = {};
+  // Holds a mocked result against the model of the service: "" or what is wrong ("Field 'X' must be a
+  // string"). `strict` also asks for required members. Empty: nothing is checked.
+  std::function<void(const asl::TaskResource& resource, const json::Value& result, bool strict,
+                     std::function<void(std::string)> done)>
+      check_mock = {};
 };
 
 struct StatesOptions {
@@ -111,6 +124,14 @@ class StatesApi final : public AwsService {
   void list_activities(const AwsCall& call, AwsReply reply);
   void get_activity_task(const AwsCall& call, AwsReply reply);
   Result<json::Value> load_activity(std::string_view arn);
+
+  // states_test_state.cpp
+  void test_state(const AwsCall& call, AwsReply reply);
+  Status find_tested_state(const AwsCall& call, test_state::Trial& trial, json::Value* state_text) const;
+  Status prepare_trial(const AwsCall& call, test_state::Trial& trial) const;
+  void run_trial(std::shared_ptr<test_state::Trial> trial, const AwsCall& call, AwsReply reply);
+  void run_task_of(std::shared_ptr<test_state::Trial> trial, const engine::StateTrial::ForTask& task,
+                   const AwsCall& call, AwsReply reply);
 
   // states_tags.cpp
   void tag_resource(const AwsCall& call, AwsReply reply);

@@ -53,6 +53,15 @@ struct StatesShapes {
   const Shape included_data = one_of({"ALL_DATA", "METADATA_ONLY"});
   // The order in which AWS lists them (recorded).
   const Shape status = one_of({"SUCCEEDED", "TIMED_OUT", "PENDING_REDRIVE", "ABORTED", "FAILED", "RUNNING"});
+  const Shape inspection_level = one_of({"INFO", "DEBUG", "TRACE"}), tested_state = text(1, 80, true);
+  const Shape mock_error = structure({{"error", &error}, {"cause", &cause}});
+  const Shape mock_mode = one_of({"STRICT", "PRESENT", "NONE"}), counter = whole(0, INT32_MAX);
+  const Shape mock =
+      structure({{"result", &payload}, {"errorOutput", &mock_error}, {"fieldValidationMode", &mock_mode}});
+  const Shape state_configuration = structure({{"retrierRetryCount", &counter},
+                                               {"errorCausedByState", &tested_state},
+                                               {"mapIterationFailureCount", &counter},
+                                               {"mapItemReaderData", &payload}});
   const Shape redrive_filter = one_of({"REDRIVEN", "NOT_REDRIVEN"});
   const Shape trace_header = {
       .type = T::kString, .min = 0, .max = 256, .pattern = "\\p{ASCII}*", .matches = is_ascii};
@@ -124,7 +133,16 @@ struct StatesShapes {
                                                        {"type", &machine_type},
                                                        {"severity", &severity},
                                                        {"maxResults", &diagnostics_max}});
-    out["TestState"] = structure({{"definition", &definition, true}, {"roleArn", &arn}, {"input", &payload}});
+    out["TestState"] = structure({{"definition", &definition, true},
+                                  {"roleArn", &arn},
+                                  {"input", &payload},
+                                  {"inspectionLevel", &inspection_level},
+                                  {"revealSecrets", &flag},
+                                  {"variables", &payload},
+                                  {"stateName", &tested_state},
+                                  {"mock", &mock},
+                                  {"context", &payload},
+                                  {"stateConfiguration", &state_configuration}});
     out["PublishStateMachineVersion"] =
         structure({{"stateMachineArn", &arn, true}, {"revisionId", &plain}, {"description", &description}});
     out["DeleteStateMachineVersion"] = structure({{"stateMachineVersionArn", &long_arn, true}});

@@ -58,6 +58,7 @@ class ServerApp {
   void make_integrations();
   Status listen();
   void make_routes();
+  api::StatesServices states_services();
   void add_plain_routes();
   void add_operator_routes();
   void add_event_routes();

@@ -62,6 +62,32 @@ Result<events::PutEntry> entry_of(const json::Value& body) {
 
 }  // namespace
 
+api::StatesServices ServerApp::states_services() {
+  api::StatesServices services{loop_, random_, *runtime_, *store_, nullptr, nullptr};
+  services.commit = [this](store::Batch batch, std::function<void(Status)> done) {
+    batch.epoch = epoch_;
+    store_->append(std::move(batch), std::move(done));
+  };
+  services.refuse_token = [this](std::string_view token, const Actor& actor,
+                                 std::string_view operation) -> std::optional<Error> {
+    const Result<runtime::AttemptKey> key = runtime_->read_token(token);
+    if (!key || !approvals_->guards(*key)) return std::nullopt;
+    return approvals_->refuse_token(*key, actor, operation);
+  };
+  services.try_task = [this](runtime::TaskOrder order, std::function<void(Result<json::Value>)> done) {
+    dispatcher_->try_once(std::move(order), std::move(done));
+  };
+  services.check_mock = [this](const asl::TaskResource& resource, const json::Value& result, bool strict,
+                               std::function<void(std::string)> done) {
+    pool_->call(integrations::make_result_check(resource, result, strict),
+                [done = std::move(done)](const integrations::SdkAnswer& answer) {
+                  const bool judged = answer.ok() || answer.error == "ValidationException";
+                  done(judged ? answer.cause : "the model of the service cannot be read: " + answer.cause);
+                });
+  };
+  return services;
+}
+
 void ServerApp::make_routes() {
   keys_ = std::make_unique<Keys>(*people_, *functions_);
   api::ServerOptions options;
@@ -77,19 +103,8 @@ void ServerApp::make_routes() {
                     0});
   };
   api_ = std::make_unique<api::Server>(loop_, random_, *keys_, std::move(options));
-  api::StatesServices services{loop_, random_, *runtime_, *store_, nullptr, nullptr};
-  services.commit = [this](store::Batch batch, std::function<void(Status)> done) {
-    batch.epoch = epoch_;
-    store_->append(std::move(batch), std::move(done));
-  };
-  services.refuse_token = [this](std::string_view token, const Actor& actor,
-                                 std::string_view operation) -> std::optional<Error> {
-    const Result<runtime::AttemptKey> key = runtime_->read_token(token);
-    if (!key || !approvals_->guards(*key)) return std::nullopt;
-    return approvals_->refuse_token(*key, actor, operation);
-  };
-  states_api_ = std::make_unique<api::StatesApi>(std::move(services),
-                                                 api::StatesOptions{config_.region, config_.strict});
+  states_api_ =
+      std::make_unique<api::StatesApi>(states_services(), api::StatesOptions{config_.region, config_.strict});
   events_service_ = std::make_unique<EventsService>(*bus_);
   lambda_api_ = std::make_unique<LambdaApi>(*functions_, config_.region);
   api_->add_service("AWSStepFunctions", "states", *states_api_);

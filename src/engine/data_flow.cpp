@@ -50,7 +50,49 @@ std::size_t text_bytes(const json::Value& root) {
   return sum;
 }
 
+// Looks at this many values for one that is the input: the results of a few branches, not of a large Map.
+constexpr int kGivenPartsMax = 64;
+
+// Only arrays are looked into: Parallel makes them, everything else rebuilds what it touches.
+bool holds_input(const json::Value& value, const void* input, int& parts_left) {
+  if (value.identity() == input) return true;
+  if (!value.is_array()) return false;
+  for (const json::Value& item : value.items()) {
+    if (--parts_left < 0) return false;
+    if (holds_input(item, input, parts_left)) return true;
+  }
+  return false;
+}
+
+void append_as_given(const json::Value& value, const Execution& x, int& parts_left, std::string& out) {
+  if (value.identity() == x.input.identity()) {
+    out += x.input_text;
+    return;
+  }
+  int left = kGivenPartsMax;
+  if (parts_left <= 0 || !value.is_array() || !holds_input(value, x.input.identity(), left)) {
+    out += json::to_text(value);
+    return;
+  }
+  out += '[';
+  for (const json::Value& item : value.items()) {
+    if (&item != value.items().data()) out += ',';
+    append_as_given(item, x, --parts_left, out);
+  }
+  out += ']';
+}
+
 }  // namespace
+
+std::optional<std::string> text_as_given(const Execution& x, const json::Value& value) {
+  if (x.input_text.empty() || x.input.identity() == nullptr) return std::nullopt;
+  int left = kGivenPartsMax;
+  if (!holds_input(value, x.input.identity(), left)) return std::nullopt;
+  std::string out;
+  left = kGivenPartsMax;
+  append_as_given(value, x, left, out);
+  return out;
+}
 
 json::Value context_object(const Execution& x, const Frame& frame, const std::string& task_token) {
   const asl::State& state = x.state_of(frame);
@@ -82,6 +124,17 @@ json::Value context_object(const Execution& x, const Frame& frame, const std::st
     context.append("Map", json::Value::object({{"Item", item}}));
   }
   return context.build();
+}
+
+// What the state sees as "$$": made for it, or given with a state that is tried by itself.
+json::Value Step::context_of(const Frame& frame) const {
+  if (context_.context_object == nullptr) return context_object(x_, frame, token_of(frame));
+  if (!frame.map_item) return *context_.context_object;
+  const json::Value item = json::Value::object(
+      {{"Index", static_cast<std::int64_t>(frame.map_item->index)}, {"Value", frame.map_item->value}});
+  return json::ObjectBuilder(*context_.context_object)
+      .set("Map", json::Value::object({{"Item", item}}))
+      .build();
 }
 
 std::string Step::token_of(const Frame& frame) const {
@@ -121,7 +174,7 @@ Outcome_<json::Value> Step::evaluate(const Frame& frame, const intrinsic::Expres
     return find_variable(frame, name);
   };
   json::Value context;
-  if (expression.uses_context()) context = context_object(x_, frame, token_of(frame));
+  if (expression.uses_context()) context = context_of(frame);
   Result<json::Value> value = expression.evaluate({&input, &context, &variable, context_.random});
   if (value) return std::move(value).value();
   if (expression.is_path()) return path_failure(frame, expression, value.error());
@@ -139,7 +192,7 @@ Outcome_<json::Value> Step::evaluate(const Frame& frame, const intrinsic::Payloa
     return find_variable(frame, name);
   };
   json::Value context;
-  if (!tree.is_constant()) context = context_object(x_, frame, token_of(frame));
+  if (!tree.is_constant()) context = context_of(frame);
   intrinsic::TemplateFailure where;
   Result<json::Value> value = tree.evaluate({&input, &context, &variable, context_.random}, &where);
   if (value) return std::move(value).value();
@@ -181,7 +234,7 @@ json::Value Step::states_value(const Frame& frame, asl::StatesMembers members, c
   json::ObjectBuilder states;
   if ((members & asl::kStatesInput) != 0) states.append("input", frame.state_input);
   if ((members & asl::kStatesContext) != 0) {
-    states.append("context", context_object(x_, frame, token_of(frame)));
+    states.append("context", context_of(frame));
   }
   if (data.result != nullptr && (members & asl::kStatesResult) != 0) states.append("result", *data.result);
   if (data.error_output != nullptr && (members & asl::kStatesErrorOutput) != 0) {
@@ -327,8 +380,10 @@ void Step::succeed_with_result(FrameNo no, const json::Value& raw_result) {
     if (auto* failure = std::get_if<Failure>(&chosen)) return fail(no, std::move(*failure));
     result = std::get<json::Value>(std::move(chosen));
   }
+  inspect(state, &Inspection::after_result_selector, result);
   Outcome_<json::Value> placed = place_result(done, state.result_path, done.state_input, std::move(result));
   if (auto* failure = std::get_if<Failure>(&placed)) return fail(no, std::move(*failure));
+  inspect(state, &Inspection::after_result_path, std::get<json::Value>(placed));
   succeed(no, std::get<json::Value>(std::move(placed)), raw_result, exit_of(state), {.result = &raw_result});
 }
 

@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "engine/execution.h"
 #include "engine/history_event.h"
+#include "engine/inspection.h"
 
 namespace sortie::engine {
 
@@ -70,6 +71,10 @@ struct Context {
   Random* random = nullptr;
   // The task token of an attempt.
   std::function<std::string(const AttemptId&)> make_token;
+  // For a state that is tried by itself (state_trial.h): where its data is noted, and the context object it
+  // sees. Null for executions.
+  Inspection* inspection = nullptr;
+  const json::Value* context_object = nullptr;
 };
 
 struct Advance {
@@ -87,6 +92,10 @@ Advance advance(Execution& execution, const Stimulus& stimulus, const Context& c
 
 // The state and the attempt that a frame in a task waits for; nothing for any other frame.
 std::optional<AttemptId> waiting_attempt(const Frame& frame);
+
+// The text of a value that contains the execution's input as it was given: a Parallel's result shows an input
+// that was passed through with its own blanks. Nothing where the compact form is right.
+std::optional<std::string> text_as_given(const Execution& execution, const json::Value& value);
 
 // The context object ($$) as this frame sees it.
 json::Value context_object(const Execution& execution, const Frame& frame, const std::string& task_token);

@@ -120,6 +120,16 @@ TEST(Engine, AMapRunsAsManyItemsAtOnceAsItMayAndKeepsTheirOrder) {
   EXPECT_EQ(whole.execution.output, json::Value::array(items));
 }
 
+TEST(Engine, AnInputThatIsPassedThroughKeepsItsOwnText) {
+  Driver driver(R"({"StartAt":"P","States":{"P":{"Type":"Parallel","End":true,"Branches":[
+      {"StartAt":"A","States":{"A":{"Type":"Pass","End":true}}},
+      {"StartAt":"B","States":{"B":{"Type":"Pass","Result":[1,2],"End":true}}}]}}})",
+                *json::parse("[ 1, 2 ]"), echo);
+  driver.execution.input_text = "[ 1, 2 ]";
+  driver.run();
+  EXPECT_EQ(payload_text(driver.events.back().details.front()), "[[ 1, 2 ],[1,2]]");
+}
+
 TEST(Engine, AMissingPathEndsTheExecutionAtOnceWhateverIsCaught) {
   Driver driver(
       one_task(

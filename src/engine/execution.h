@@ -107,6 +107,7 @@ struct Execution {
   std::optional<std::string> error, cause;
   std::int64_t last_event_id = 0;
   FrameNo next_frame = 1;
+  json::Value last_variables;  // Of frame 0 when the execution ended; not stored.
   std::map<FrameNo, Frame> frames;
 
   const asl::State& state_of(const Frame& frame) const { return machine->state(frame.flow, frame.state); }

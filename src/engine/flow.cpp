@@ -158,11 +158,9 @@ void Step::stop(const Stop& request) {
 }
 
 std::int64_t Step::emit_beside(std::int64_t previous, EventType type, std::vector<Detail> details) {
-  if (!x_.input_text.empty() && x_.input.identity() != nullptr) {
-    for (Detail& detail : details) {
-      if (is_payload(detail.field) && detail.value.identity() == x_.input.identity())
-        detail.text = x_.input_text;
-    }
+  for (Detail& detail : details) {
+    if (!is_payload(detail.field)) continue;
+    if (std::optional<std::string> text = text_as_given(x_, detail.value)) detail.text = std::move(*text);
   }
   out_.events.push_back({++x_.last_event_id, previous, context_.now, type, std::move(details)});
   return x_.last_event_id;
@@ -278,6 +276,7 @@ void Step::fail(FrameNo no, Failure failure) {
   const bool is_join = state.type == asl::StateType::kMap || state.type == asl::StateType::kParallel;
   const bool never_joined = failure.evaluation && is_join && failed.previous_event == failed.entered_event;
   emit_evaluation_failed(failed, failure);
+  note_failure(failure);
   if (retry(failed, state, failure)) return;
   if (never_joined || std::holds_alternative<Joining>(failed.phase)) {
     // A Parallel or Map whose children ran says that it failed before it is caught or passed on.
@@ -288,10 +287,18 @@ void Step::fail(FrameNo no, Failure failure) {
   fail_flow(no, failure);
 }
 
+void Step::note_failure(const Failure& failure) const {
+  if (context_.inspection == nullptr) return;
+  context_.inspection->failed = true;
+  context_.inspection->error = failure.error;
+  context_.inspection->cause = failure.cause;
+}
+
 bool Step::retry(Frame& frame, const asl::State& state, const Failure& failure) {
   for (std::size_t i = 0; i < state.retry.size(); ++i) {
     const asl::Retrier& retrier = state.retry[i];
     if (!names(retrier.error_equals, failure)) continue;
+    if (context_.inspection != nullptr) context_.inspection->retry_index = i;
     if (frame.retries[i] >= retrier.max_attempts) return false;
     double seconds =
         static_cast<double>(retrier.interval_seconds) * std::pow(retrier.backoff_rate, frame.retries[i]);
@@ -303,6 +310,7 @@ bool Step::retry(Frame& frame, const asl::State& state, const Failure& failure) 
       delay_ms =
           static_cast<std::int64_t>(context_.random->next() % static_cast<std::uint64_t>(delay_ms + 1));
     }
+    if (context_.inspection != nullptr) context_.inspection->retry_delay_seconds = delay_ms / 1000;
     ++frame.retries[i];
     ++frame.retry_count;
     frame.phase = BackingOff{context_.now.plus_ms(delay_ms)};
@@ -316,6 +324,9 @@ bool Step::retry(Frame& frame, const asl::State& state, const Failure& failure) 
 bool Step::catch_failure(Frame& frame, const asl::State& state, const Failure& failure) {
   for (const asl::Catcher& catcher : state.catchers) {
     if (!names(catcher.error_equals, failure)) continue;
+    if (context_.inspection != nullptr) {
+      context_.inspection->catch_index = static_cast<std::size_t>(&catcher - state.catchers.data());
+    }
     json::ObjectBuilder error;
     error.append("Error", failure.error ? json::Value(*failure.error) : json::Value(""));
     error.append("Cause", failure.cause ? json::Value(*failure.cause) : json::Value(""));
@@ -339,6 +350,7 @@ bool Step::catch_failure(Frame& frame, const asl::State& state, const Failure& f
 
 void Step::fail_flow(FrameNo no, Failure failure) {
   emit_evaluation_failed(frame(no), failure);
+  note_failure(failure);
   if (no != kTopFrame) return fail_parent(no, failure);
   x_.error = failure.error;
   x_.cause = failure.cause;
@@ -398,6 +410,9 @@ void Step::end(Outcome outcome, EventType type, std::vector<Detail> details, std
   // Commands that this very advance asked for must not leave any more.
   std::erase_if(out_.commands,
                 [](const Command& command) { return std::holds_alternative<InvokeTask>(command); });
+  if (const auto top = x_.frames.find(kTopFrame); top != x_.frames.end()) {
+    x_.last_variables = top->second.variables;
+  }
   for (const auto& [no, frame] : x_.frames) {
     cancel_task(frame);
     out_.gone.insert(no);

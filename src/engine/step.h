@@ -46,6 +46,10 @@ class Step {
   void heartbeat(const TaskHeartbeat& report);
   void activity_taken(const ActivityTaken& report);
   void stop(const Stop& request);
+  // A state by itself (state_trial.h): enter it, then tell what the children of a Parallel or Map have made.
+  void enter_alone(std::uint32_t retry_count, const std::optional<json::Value>& reader_items);
+  void children_made(const json::Value& result, std::int64_t failed);
+  void children_failed(const std::string& error, const std::string& cause);
   // Runs ready frames until all block, the execution ends or the budget is spent.
   void run();
 
@@ -71,6 +75,7 @@ class Step {
   std::int64_t emit_beside(std::int64_t previous, EventType type, std::vector<Detail> details = {});
   bool limit_reached(FrameNo no);
   void emit_evaluation_failed(Frame& frame, Failure& failure);
+  void note_failure(const Failure& failure) const;
 
   // data_flow.cpp
   const json::Value* find_variable(const Frame& frame, std::string_view name) const;
@@ -121,6 +126,13 @@ class Step {
   void succeed(FrameNo no, json::Value output, const json::Value& assign_input, const Exit& exit,
                const StatesData& data = {});
   std::string token_of(const Frame& frame) const;
+  json::Value context_of(const Frame& frame) const;
+
+  // state_trial.cpp
+  void parallel_alone(Frame& frame, const asl::State& state);
+  void map_alone(Frame& frame, const asl::State& state, const std::optional<json::Value>& reader_items);
+  void inspect(const asl::State& state, std::optional<json::Value> Inspection::*field,
+               const json::Value& value) const;
 
   // states/*.cpp
   void run_pass(Frame& frame, const asl::State& state);

@@ -88,6 +88,21 @@ void AwsIntegration::set_own_endpoint(std::string url,
   own_credentials_ = std::move(credentials);
 }
 
+SdkCall make_result_check(const asl::TaskResource& resource, json::Value result, bool strict) {
+  SdkCall call;
+  call.service = aws_task::service_of(resource);
+  call.action = action_of(resource);
+  call.is_optimized = !aws_task::is_sdk(resource);
+  // A function's answer is any JSON here, bytes in the model.
+  if (call.is_optimized && call.service == "lambda") {
+    result = json::ObjectBuilder(result).erase("Payload").build();
+  }
+  call.parameters = std::move(result);
+  call.check = strict ? "strict" : "present";
+  call.timeout_ms = aws_task::kCallMsDefault;
+  return call;
+}
+
 SdkCall AwsIntegration::make_call(const runtime::TaskOrder& order) const {
   SdkCall call;
   call.service = aws_task::service_of(order.resource);

@@ -27,6 +27,9 @@ struct AwsOptions {
   bool assume_machine_role = false;  // Act as the state machine's role, not as ourselves.
 };
 
+// The question whether `result` could be what this resource answers; see SdkCall::check.
+SdkCall make_result_check(const asl::TaskResource& resource, json::Value result, bool strict);
+
 class AwsIntegration final : public Integration {
  public:
   // `desk` may be null: then no queue is an approval.

@@ -10,6 +10,7 @@ struct Dispatcher::Core {
   runtime::Runtime* runtime = nullptr;  // Null before attach() and after stop().
   std::map<runtime::AttemptKey, std::shared_ptr<Report::State>> orders;
   std::function<void(const AttemptEnd&)> observer;
+  store::FrameNo trials = 0;  // Their keys belong to no execution: 0 is none.
 };
 
 struct Report::State {
@@ -18,6 +19,7 @@ struct Report::State {
   std::string function;
   Timestamp started_at;
   bool wanted = true;
+  std::function<void(Result<json::Value>)> trial;  // Set: nobody but this one waits.
 
   using Deliver = std::function<void(runtime::Runtime&, const runtime::AttemptKey&)>;
   void post(Deliver deliver) {
@@ -53,12 +55,16 @@ void Report::submitted(json::Value output) const {
 
 void Report::succeeded(json::Value output) const {
   state_->post_last(AttemptEnd::Outcome::kSucceeded, "", output,
-                    [output](auto& runtime, const auto& key) { runtime.task_succeeded(key, output); });
+                    [output, trial = state_->trial](auto& runtime, const auto& key) {
+                      if (trial) return trial(output);
+                      runtime.task_succeeded(key, output);
+                    });
 }
 
 void Report::failed(std::string error, std::string cause) const {
   state_->post_last(AttemptEnd::Outcome::kFailed, error, json::Value(),
-                    [error, cause = std::move(cause)](auto& runtime, const auto& key) {
+                    [error, cause = std::move(cause), trial = state_->trial](auto& runtime, const auto& key) {
+                      if (trial) return trial(Error{error, cause, "", ""});
                       runtime.task_failed(key, error, cause);
                     });
 }
@@ -75,7 +81,7 @@ std::string action_of(const asl::TaskResource& resource) {
   return resource.resource.substr(0, resource.resource.find('.'));
 }
 
-Dispatcher::Dispatcher(Loop& loop) : core_(std::make_shared<Core>(Core{loop, nullptr, {}, {}})) {}
+Dispatcher::Dispatcher(Loop& loop) : core_(std::make_shared<Core>(Core{loop, nullptr, {}, {}, 0})) {}
 
 Dispatcher::~Dispatcher() { stop(); }
 
@@ -108,7 +114,18 @@ Integration* Dispatcher::find(const asl::TaskResource& resource) const {
 
 void Dispatcher::dispatch(runtime::TaskOrder order) {
   if (core_->runtime == nullptr || core_->orders.count(order.key) != 0) return;
+  launch(order, std::make_shared<Report::State>());
+}
+
+void Dispatcher::try_once(runtime::TaskOrder order, std::function<void(Result<json::Value>)> done) {
+  if (core_->runtime == nullptr) return;
+  order.key = {.execution = 0, .frame = ++core_->trials};
   auto state = std::make_shared<Report::State>();
+  state->trial = std::move(done);
+  launch(order, std::move(state));
+}
+
+void Dispatcher::launch(const runtime::TaskOrder& order, std::shared_ptr<Report::State> state) {
   state->core = core_;
   state->started_at = core_->loop.now();
   state->order = order;

@@ -76,12 +76,16 @@ class Dispatcher final : public runtime::TaskDispatcher {
 
   void dispatch(runtime::TaskOrder order) override;
   void cancel(const runtime::AttemptKey& key) override;
+  // Carries out an order that no execution stands behind; its end comes here instead of to the runtime, an
+  // error  with its name as code and its cause as message. The key is made here.
+  void try_once(runtime::TaskOrder order, std::function<void(Result<json::Value>)> done);
   std::size_t in_flight() const;
 
  private:
   friend class Report;
   struct Core;
   Integration* find(const asl::TaskResource& resource) const;
+  void launch(const runtime::TaskOrder& order, std::shared_ptr<Report::State> state);
 
   std::shared_ptr<Core> core_;
   std::map<std::string, Integration*, std::less<>> integrations_;

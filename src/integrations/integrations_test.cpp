@@ -143,6 +143,25 @@ TEST_F(DispatcherTest, ARepeatedDispatchOfWhatIsInFlightStartsNothing) {
   EXPECT_EQ(recorder.started.size(), 2u) << "after the end it is a new order";
 }
 
+TEST_F(DispatcherTest, ATaskThatIsTriedOnceTellsWhoAskedAndNotTheRuntime) {
+  Recorder recorder;
+  dispatcher.add("*", recorder);
+  std::vector<Result<json::Value>> ends;
+  const auto order = order_of("arn:aws:states:::sqs:sendMessage", {});
+  for (int i = 0; i < 2; ++i) {
+    dispatcher.try_once(order, [&ends](const Result<json::Value>& end) { ends.push_back(end); });
+  }
+  ASSERT_EQ(recorder.reports.size(), 2u) << "each has a key of its own";
+  recorder.reports[0].succeeded("one");
+  recorder.reports[1].failed("Boom", "why");
+  EXPECT_TRUE(ends.empty()) << "never inside the call";
+  loop.run();
+  ASSERT_EQ(ends.size(), 2u);
+  EXPECT_EQ(*ends[0], json::Value("one"));
+  EXPECT_EQ(ends[1].error().code + ": " + ends[1].error().message, "Boom: why");
+  EXPECT_TRUE(runtime.answers.empty());
+}
+
 TEST_F(DispatcherTest, NothingIsReportedAfterACancelOrOurEnd) {
   Recorder recorder;
   dispatcher.add("*", recorder);

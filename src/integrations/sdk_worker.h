@@ -53,6 +53,9 @@ struct SdkCall {
   std::string role_session_name;
   std::string endpoint_url;  // "" for real AWS.
   std::int64_t timeout_ms = 300'000;
+  // "strict" or "present": nothing is called. `parameters` is a result, held against the operation's model;
+  // what is wrong with it comes as the error's cause.
+  std::string check{};
 };
 
 struct SdkAnswer {

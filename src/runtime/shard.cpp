@@ -191,9 +191,8 @@ void Shard::write_row(LiveExecution& live, store::Batch& batch) {
   live.image.error = state.error;
   live.image.cause = state.cause;
   if (state.outcome == engine::Outcome::kSucceeded) {
-    const bool as_given = !state.input_text.empty() && state.output.identity() != nullptr &&
-                          state.output.identity() == state.input.identity();
-    live.image.output_text = as_given ? state.input_text : json::to_text(state.output);
+    std::optional<std::string> as_given = engine::text_as_given(state, state.output);
+    live.image.output_text = as_given ? std::move(*as_given) : json::to_text(state.output);
   }
   batch.executions.push_back({live.no, state.arn, state.state_machine_arn, state.name,
                               status_of(state.outcome), state.started_at, state.stopped_at,

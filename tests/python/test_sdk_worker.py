@@ -262,6 +262,30 @@ def test_a_bad_request_is_answered_and_the_worker_lives(pipe, account, body):
     assert "result" in pipe.call("sts", "getCallerIdentity", endpoint_url=account.url)
 
 
+@pytest.mark.parametrize(
+    ("service", "action", "style", "check", "result", "wrong"),
+    [
+        ("states", "startExecution", "optimized", "strict", {"ExecutionArn": "a"}, "Required field 'StartDate' is missing"),
+        ("states", "startExecution", "optimized", "present", {"ExecutionArn": "a"}, None),
+        ("states", "startExecution", "optimized", "present", {"ExecutionArn": 7}, "Field 'ExecutionArn' must be a string"),
+        ("sqs", "receiveMessage", "aws-sdk", "strict", {"Messages": {}}, "Field 'Messages' must be an array"),
+        ("dynamodb", "scan", "aws-sdk", "strict", {"Items": [{"id": {"Bool": "x"}}]}, "Field 'Bool' must be a boolean"),
+        ("dynamodb", "scan", "aws-sdk", "strict", {"Count": "1"}, "Field 'Count' must be a number"),
+        ("kms", "encrypt", "aws-sdk", "strict", {"EncryptionAlgorithm": "ROT13"}, "Field 'EncryptionAlgorithm' is not an expected value"),
+        ("kms", "encrypt", "aws-sdk", "strict", {"KeyId": ""}, "Field 'KeyId' is smaller than the minimum length"),
+        ("kms", "encrypt", "aws-sdk", "strict", [1], "Result must be an object"),
+        ("kms", "encrypt", "aws-sdk", "strict", {"unknown": 1}, None),
+        ("nothing", "atAll", "aws-sdk", "strict", {"x": 1}, None),
+    ],
+)
+def test_a_made_up_result_is_held_against_the_model(pipe, service, action, style, check, result, wrong):
+    answer = pipe.call(service, action, result, style=style, check=check)
+    if wrong is None:
+        assert answer["result"] == {}
+    else:
+        assert (answer["error"]["name"], answer["error"]["cause"]) == ("ValidationException", wrong)
+
+
 def test_many_calls_at_once_each_get_their_own_answer(pipe, account):
     expected = {}
     for index in range(60):

@@ -163,6 +163,7 @@ void Step::run_choice(Frame& frame, const asl::State& state) {
   if (auto* failure = std::get_if<Failure>(&selected)) return fail(no, std::move(*failure));
   const json::Value& input = std::get<json::Value>(selected);
   const auto& choice = std::get<asl::Choice>(state.body);
+  inspect(state, &Inspection::after_input_path, input);
   for (const asl::ChoiceRule& rule : choice.rules) {
     Outcome_<bool> result = rule_holds(frame, rule, input);
     if (auto* failure = std::get_if<Failure>(&result)) return fail(no, std::move(*failure));

@@ -12,13 +12,21 @@ void Step::run_pass(Frame& frame, const asl::State& state) {
   const auto& pass = std::get<asl::Pass>(state.body);
   if (pass.result) {
     result = *pass.result;
-  } else if (state.parameters) {
+    inspect(state, &Inspection::result, result);
+  } else {
+    inspect(state, &Inspection::after_input_path, result);
+    inspect(state, &Inspection::after_parameters, result);
+  }
+  if (!pass.result && state.parameters) {
     Outcome_<json::Value> made = evaluate(frame, *state.parameters, result, "Arguments");
     if (auto* failure = std::get_if<Failure>(&made)) return fail(no, std::move(*failure));
     result = std::get<json::Value>(std::move(made));
+    inspect(state, &Inspection::after_parameters, result);
   }
+  inspect(state, &Inspection::after_result_selector, result);
   Outcome_<json::Value> placed = place_result(frame, state.result_path, frame.state_input, result);
   if (auto* failure = std::get_if<Failure>(&placed)) return fail(no, std::move(*failure));
+  inspect(state, &Inspection::after_result_path, std::get<json::Value>(placed));
   succeed(no, std::get<json::Value>(std::move(placed)), result, exit_of(state));
 }
 
@@ -26,6 +34,7 @@ void Step::run_succeed(Frame& frame, const asl::State& state) {
   const FrameNo no = frame.no;
   Outcome_<json::Value> input = select(frame, state.input_path, frame.state_input);
   if (auto* failure = std::get_if<Failure>(&input)) return fail(no, std::move(*failure));
+  inspect(state, &Inspection::after_input_path, std::get<json::Value>(input));
   succeed(no, std::get<json::Value>(std::move(input)), frame.state_input,
           {state.assign, state.output, asl::kNoState, true});
 }
@@ -42,6 +51,7 @@ std::optional<Failure> Step::fail_text(const Frame& frame, const asl::JsonataTem
 
 void Step::run_fail(Frame& frame, const asl::State& state) {
   const auto& body = std::get<asl::Fail>(state.body);
+  inspect(state, &Inspection::after_input_path, frame.state_input);
   Failure failure{body.error, body.cause};
   const auto read = [&](const std::optional<intrinsic::Expression>& path, std::string_view field,
                         std::optional<std::string>* out) -> std::optional<Failure> {

@@ -65,6 +65,11 @@ void Step::run_task(Frame& frame, const asl::State& state) {
     if (auto* failure = std::get_if<Failure>(&made)) return fail(no, std::move(*failure));
     task.parameters = std::get<json::Value>(std::move(made));
   }
+  inspect(state, &Inspection::after_input_path, input);
+  inspect(state, &Inspection::after_parameters, task.parameters);
+  if (context_.inspection != nullptr && state.query_language == asl::QueryLanguage::kJsonata) {
+    context_.inspection->after_arguments = task.parameters;
+  }
   if (body.credentials) {
     Outcome_<json::Value> made = evaluate(frame, *body.credentials, input, "Credentials");
     if (auto* failure = std::get_if<Failure>(&made)) return fail(no, std::move(*failure));
@@ -140,6 +145,7 @@ void Step::task_succeeded(const TaskSucceeded& report) {
   }
   emit(*waiting, task_event(resource, Moment::kSucceeded),
        with_service(resource, {{Field::kOutput, report.output}}));
+  if (context_.inspection != nullptr) context_.inspection->result = report.output;
   succeed_with_result(waiting->no, report.output);
 }
 

@@ -75,6 +75,7 @@ void Step::run_wait(Frame& frame, const asl::State& state) {
   const FrameNo no = frame.no;
   Outcome_<json::Value> input = select(frame, state.input_path, frame.state_input);
   if (auto* failure = std::get_if<Failure>(&input)) return fail(no, std::move(*failure));
+  inspect(state, &Inspection::after_input_path, std::get<json::Value>(input));
   Outcome_<Timestamp> until =
       wait_until(frame, std::get<asl::Wait>(state.body), std::get<json::Value>(input));
   if (auto* failure = std::get_if<Failure>(&until)) return fail(no, std::move(*failure));

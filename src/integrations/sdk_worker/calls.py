@@ -266,6 +266,18 @@ class Caller:
             raise words.missing(error.path) from None
         return self._send(service, operation, arguments, request, words)
 
+    def check(self, request: Request, strict: bool) -> dict:
+        """Whether a result that somebody made up could be the operation's; CallFailed says what is wrong. Unknown operations pass."""
+        try:
+            model = self.catalogue.model(self.catalogue.service(request.service, request.style))
+            operation = self.catalogue.operation(model, request.action)
+        except (KeyError, botocore.exceptions.UnknownServiceError, botocore.exceptions.DataNotFoundError):
+            return {}
+        wrong = shapes.result_fault(request.parameters, operation.output_shape, request.style, strict)
+        if wrong:
+            raise CallFailed("ValidationException", wrong)
+        return {}
+
     def _send(self, service: str, operation: Any, arguments: dict, request: Request, words: Words) -> dict:
         if service == "sqs":
             _follow_queue_url(arguments, request)

@@ -255,3 +255,66 @@ def _text(value: Any) -> str:
         return bytes(value).decode("utf-8")
     except UnicodeDecodeError:
         return base64.b64encode(value).decode("ascii")
+
+
+# ---------------------------------------------------------------------------------------------- made-up results
+
+
+def result_fault(value: Any, shape: Any, style: str, strict: bool) -> str | None:
+    """What TestState says about a mocked result that the operation could not have given. Unknown members pass, as they do there."""
+    if shape is None:
+        return None
+    if not isinstance(value, dict):
+        return "Result must be an object"
+    return _structure_fault(value, shape, style, strict)
+
+
+def _structure_fault(value: dict, shape: Any, style: str, strict: bool) -> str | None:
+    spelled = {name: member_name(name, style) for name in shape.members}
+    if strict:
+        for name in shape.required_members:
+            if value.get(spelled[name]) is None:
+                return f"Required field '{spelled[name]}' is missing"
+    for name, member in shape.members.items():
+        inner = value.get(spelled[name])
+        fault = None if inner is None else _value_fault(spelled[name], inner, member, style, strict)
+        if fault:
+            return fault
+    return None
+
+
+def _value_fault(name: str, value: Any, shape: Any, style: str, strict: bool) -> str | None:
+    kind = shape.type_name
+    if getattr(shape, "is_document_type", False):
+        return None
+    if kind in ("structure", "map"):
+        if not isinstance(value, dict):
+            return f"Field '{name}' must be an object"
+        if kind == "structure":
+            return _structure_fault(value, shape, style, strict)
+        faults = (_value_fault(key, inner, shape.value, style, strict) for key, inner in value.items())
+        return next((fault for fault in faults if fault), None)
+    if kind == "list":
+        if not isinstance(value, list):
+            return f"Field '{name}' must be an array"
+        faults = (_value_fault(name, inner, shape.member, style, strict) for inner in value)
+        return next((fault for fault in faults if fault), None)
+    if kind == "boolean":
+        return None if isinstance(value, bool) else f"Field '{name}' must be a boolean"
+    if kind in ("integer", "long", "float", "double", "bigdecimal"):
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            return f"Field '{name}' must be a number"
+        return _bounds_fault(name, value, shape, "is less than the minimum value", "exceeds the maximum value")
+    if not isinstance(value, str):  # Text, bytes and times.
+        return f"Field '{name}' must be a string"
+    if getattr(shape, "enum", None) and value not in shape.enum:
+        return f"Field '{name}' is not an expected value"
+    return _bounds_fault(name, len(value), shape, "is smaller than the minimum length", "exceeds the maximum length")
+
+
+def _bounds_fault(name: str, size: float, shape: Any, too_small: str, too_large: str) -> str | None:
+    if size < shape.metadata.get("min", size):
+        return f"Field '{name}' {too_small}"
+    if size > shape.metadata.get("max", size):
+        return f"Field '{name}' {too_large}"
+    return None

@@ -92,6 +92,8 @@ class Worker:
             return None, failure("States.Runtime", "The request is not an object")
         number = frame.get("id")
         try:
+            if frame.get("check"):
+                return number, {"result": self._caller.check(calls.Request(frame), frame["check"] == "strict")}
             return number, {"result": self._caller.call(calls.Request(frame))}
         except calls.CallFailed as error:
             return number, failure(error.name, error.cause, error.retryable)

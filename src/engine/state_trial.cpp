@@ -1,0 +1,219 @@
+#include "engine/state_trial.h"
+
+#include "engine/step.h"
+#include "json/text.h"
+
+namespace sortie::engine {
+namespace state_trial {
+
+// An entered state is event 2 of an execution that begins with it.
+constexpr std::int64_t kStartedEvent = 1;
+
+}  // namespace state_trial
+
+std::optional<StatePlace> find_state(const asl::StateMachine& machine, std::string_view name) {
+  for (asl::FlowIndex flow = 0; flow < machine.flows.size(); ++flow) {
+    const std::vector<asl::State>& states = machine.flows[flow].states;
+    for (asl::StateIndex index = 0; index < states.size(); ++index) {
+      if (states[index].name == name) return StatePlace{flow, index};
+    }
+  }
+  return std::nullopt;
+}
+
+StateTrial::StateTrial(StateTrialSetup setup) : setup_(std::move(setup)) {
+  execution_.machine = setup_.machine;
+  execution_.input = setup_.input;
+  execution_.region = setup_.region;
+  execution_.last_event_id = state_trial::kStartedEvent;
+  Frame frame;
+  frame.flow = setup_.place.flow;
+  frame.state = setup_.place.state;
+  frame.state_input = setup_.input;
+  frame.variables = setup_.variables;
+  execution_.frames.emplace(kTopFrame, std::move(frame));
+}
+
+Context StateTrial::context(Timestamp now, Random& random) {
+  Context context;
+  context.now = now;
+  context.random = &random;
+  context.inspection = &inspection_;
+  context.context_object = &setup_.context;
+  return context;
+}
+
+StateTrial::Need StateTrial::need() const {
+  if (execution_.outcome != Outcome::kRunning) return {};
+  const Frame& frame = execution_.frames.at(kTopFrame);
+  if (std::holds_alternative<Joining>(frame.phase)) return ForResult{};
+  if (const auto* sleeping = std::get_if<Sleeping>(&frame.phase)) return ForTime{sleeping->until};
+  if (const auto* task = std::get_if<InTask>(&frame.phase)) {
+    const auto& body = std::get<asl::Task>(execution_.state_of(frame).body);
+    return ForTask{&body.resource, task->parameters, task->credentials, task->timeout_seconds};
+  }
+  return {};
+}
+
+StateTrial::Need StateTrial::start(Timestamp now, Random& random) {
+  const Context given = context(now, random);
+  Advance out;
+  Step(execution_, given, out).enter_alone(setup_.retry_count, setup_.reader_items);
+  return need();
+}
+
+void StateTrial::wake(Timestamp now, Random& random) {
+  const Context given = context(now, random);
+  Advance out;
+  Step(execution_, given, out).timer_fired(kTopFrame);
+}
+
+void StateTrial::succeed(const json::Value& result, Timestamp now, Random& random) {
+  const Context given = context(now, random);
+  Advance out;
+  Step step(execution_, given, out);
+  const Frame& frame = execution_.frames.at(kTopFrame);
+  if (const auto attempt = waiting_attempt(frame)) return step.task_succeeded({*attempt, result});
+  step.children_made(result, setup_.failed_iterations);
+}
+
+void StateTrial::fail(const std::string& error, const std::string& cause, Timestamp now, Random& random) {
+  const Context given = context(now, random);
+  Advance out;
+  Step step(execution_, given, out);
+  const Frame& frame = execution_.frames.at(kTopFrame);
+  if (const auto attempt = waiting_attempt(frame)) return step.task_failed({*attempt, error, cause});
+  step.children_failed(error, cause);
+}
+
+StateTrialResult StateTrial::result() const {
+  StateTrialResult out;
+  out.inspection = inspection_;
+  out.error = inspection_.error;
+  out.cause = inspection_.cause;
+  const auto found = execution_.frames.find(kTopFrame);
+  out.variables = found == execution_.frames.end() ? execution_.last_variables : found->second.variables;
+  if (execution_.outcome == Outcome::kSucceeded) {
+    out.status = StateTrialStatus::kSucceeded;
+    out.output = execution_.output;
+  } else if (execution_.outcome == Outcome::kRunning) {
+    const Frame& frame = found->second;
+    if (std::holds_alternative<BackingOff>(frame.phase)) {
+      out.status = StateTrialStatus::kRetriable;
+      return out;
+    }
+    out.status = inspection_.failed ? StateTrialStatus::kCaughtError : StateTrialStatus::kSucceeded;
+    out.output = frame.state_input;
+    out.next_state = execution_.state_of(frame).name;
+  }
+  return out;
+}
+
+// --- What Step does for a state alone. ---
+
+void Step::enter_alone(std::uint32_t retry_count, const std::optional<json::Value>& reader_items) {
+  Frame& frame = this->frame(kTopFrame);
+  const asl::State& state = x_.state_of(frame);
+  ++frame.entry;
+  frame.retry_count = retry_count;
+  frame.retries.assign(state.retry.size(), retry_count);
+  frame.entered_at = context_.now;
+  frame.entered_event = emit(frame, EventType::kExecutionStarted);
+  entry_ = {kTopFrame, frame.entered_event, 0};
+  if (state.type == asl::StateType::kParallel) return parallel_alone(frame, state);
+  if (state.type == asl::StateType::kMap) return map_alone(frame, state, reader_items);
+  execute(frame);
+}
+
+void Step::parallel_alone(Frame& frame, const asl::State& state) {
+  Outcome_<json::Value> input = select(frame, state.input_path, frame.state_input);
+  if (auto* failure = std::get_if<Failure>(&input)) return fail(kTopFrame, std::move(*failure));
+  inspect(state, &Inspection::after_input_path, std::get<json::Value>(input));
+  if (state.parameters) {
+    input = evaluate(frame, *state.parameters, json::Value(std::get<json::Value>(input)), "Arguments");
+    if (auto* failure = std::get_if<Failure>(&input)) return fail(kTopFrame, std::move(*failure));
+  }
+  inspect(state, &Inspection::after_parameters, std::get<json::Value>(input));
+  frame.phase = Joining{};
+}
+
+void Step::map_alone(Frame& frame, const asl::State& state, const std::optional<json::Value>& reader_items) {
+  const auto& body = std::get<asl::Map>(state.body);
+  Outcome_<json::Value> input = select(frame, state.input_path, frame.state_input);
+  if (auto* failure = std::get_if<Failure>(&input)) return fail(kTopFrame, std::move(*failure));
+  const json::Value& given = std::get<json::Value>(input);
+  inspect(state, &Inspection::after_input_path, given);
+  Joining join;
+  if (reader_items) {
+    join.items = *reader_items;
+  } else {
+    Outcome_<json::Value> items = map_items(frame, state, given);
+    if (auto* failure = std::get_if<Failure>(&items)) return fail(kTopFrame, std::move(*failure));
+    join.items = std::get<json::Value>(std::move(items));
+    inspect(state, &Inspection::after_items_path, join.items);
+  }
+  if (body.item_selector) {
+    std::vector<json::Value> selected;
+    Frame seen = frame;
+    for (const json::Value& item : join.items.items()) {
+      seen.map_item = MapItem{static_cast<std::uint32_t>(selected.size()), item};
+      Outcome_<json::Value> made = evaluate(seen, *body.item_selector, given, "ItemSelector");
+      if (auto* failure = std::get_if<Failure>(&made)) return fail(kTopFrame, std::move(*failure));
+      selected.push_back(std::get<json::Value>(std::move(made)));
+    }
+    context_.inspection->after_item_selector = json::Value::array(std::move(selected));
+  }
+  const auto read = [&](const asl::NumberField& field, std::string_view name,
+                        std::optional<double>* out) -> std::optional<Failure> {
+    Outcome_<std::optional<double>> value = number(frame, field, given, name);
+    if (auto* failure = std::get_if<Failure>(&value)) return std::move(*failure);
+    *out = std::get<std::optional<double>>(value);
+    return std::nullopt;
+  };
+  Inspection& seen = *context_.inspection;
+  std::optional<Failure> bad = read(body.max_concurrency, "MaxConcurrencyPath", &seen.max_concurrency);
+  if (!bad) {
+    bad = read(body.tolerated_failure_count, "ToleratedFailureCountPath", &seen.tolerated_failure_count);
+  }
+  if (!bad) {
+    bad = read(body.tolerated_failure_percentage, "ToleratedFailurePercentagePath",
+               &seen.tolerated_failure_percentage);
+  }
+  if (bad) return fail(kTopFrame, std::move(*bad));
+  if (!seen.max_concurrency) seen.max_concurrency = 0;
+  join.total = static_cast<std::uint32_t>(join.items.size());
+  frame.phase = std::move(join);
+}
+
+// Recorded: a Map that tolerates nothing in particular succeeds whatever number is said to have failed.
+void Step::children_made(const json::Value& result, std::int64_t failed) {
+  Frame& frame = this->frame(kTopFrame);
+  const Inspection& seen = *context_.inspection;
+  const auto total = static_cast<double>(std::get<Joining>(frame.phase).total);
+  const auto count = static_cast<double>(failed);
+  const bool too_many = seen.tolerated_failure_count && count > *seen.tolerated_failure_count;
+  const bool too_large = seen.tolerated_failure_percentage && total > 0 &&
+                         count * 100 / total > *seen.tolerated_failure_percentage;
+  if (too_many || too_large) {
+    return fail(kTopFrame, {"States.ExceedToleratedFailureThreshold",
+                            "The specified tolerated failure threshold was exceeded"});
+  }
+  frame.phase = Ready{};
+  succeed_with_result(kTopFrame, result);
+}
+
+void Step::children_failed(const std::string& error, const std::string& cause) {
+  Failure failure;
+  if (!error.empty()) failure.error = error;
+  if (!cause.empty()) failure.cause = cause;
+  failure.from_task = true;
+  fail(kTopFrame, std::move(failure));
+}
+
+void Step::inspect(const asl::State& state, std::optional<json::Value> Inspection::*field,
+                   const json::Value& value) const {
+  if (context_.inspection == nullptr || state.query_language == asl::QueryLanguage::kJsonata) return;
+  context_.inspection->*field = value;
+}
+
+}  // namespace sortie::engine
