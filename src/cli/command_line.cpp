@@ -78,7 +78,12 @@ class CommandLine {
                               "the data folder (default: .sortie of the project or here)");
     serve_command->add_option("--listen", serve_.listen,
                               "HOST:PORT, default 127.0.0.1:8420; port 0 picks a free one");
-    serve_command->add_option("--store", store_url_, "another store; only the embedded one is there yet");
+    serve_command->add_option(
+        "--store", serve_.store_url,
+        "postgres://USER@HOST/DATABASE (or env:NAME, file:PATH that hold it) for several"
+        " nodes; default: SQLite in the data folder");
+    serve_command->add_option("--advertise", serve_.advertise_url,
+                              "URL under which other nodes reach this one (default: where it listens)");
     CLI::App* dev = add(&app_, "dev", "serve a project with hot reload", [this] {
       serve_.hot_reload = true;
       if (serve_.project.empty()) serve_.project = ".";
@@ -266,8 +271,7 @@ class CommandLine {
   RunList list_;
   EventList events_;
   Eval eval_;
-  std::string store_url_, text_, text_value_, id_, reason_, hash_, account_, user_, file_, bus_, request_,
-      role_, shell_;
+  std::string text_, text_value_, id_, reason_, hash_, account_, user_, file_, bus_, request_, role_, shell_;
   std::string lint_format_ = "text", graph_format_ = "text";
   std::vector<std::string> groups_, files_;
 };

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <cstdlib>
+#include <fstream>
 #include <vector>
 
 #include "io/file.h"
@@ -30,6 +31,19 @@ Installation find_installation() {
     out.sdk_worker = out.share + "/sdk_worker/worker.py";
   }
   return out;
+}
+
+void restart_program() {
+  std::ifstream file("/proc/self/cmdline", std::ios::binary);
+  std::vector<std::string> words;
+  for (std::string word; std::getline(file, word, '\0');) words.push_back(word);
+  std::vector<char*> arguments;
+  for (std::string& word : words) arguments.push_back(word.data());
+  arguments.push_back(nullptr);
+  const std::string binary = find_installation().binary;
+  // Nothing that was open here is wanted there.
+  if (words.empty() || close_range(3, ~0U, 0) != 0) return;
+  execv(binary.c_str(), arguments.data());
 }
 
 }  // namespace sortie::cli

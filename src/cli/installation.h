@@ -15,6 +15,10 @@ struct Installation {
 
 Installation find_installation();
 
+// Replaces this process by a fresh one with the same command line and process id. Returns only when it
+// cannot.
+void restart_program();
+
 inline constexpr const char* kVersion = "0.1.0";
 
 }  // namespace sortie::cli

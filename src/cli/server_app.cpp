@@ -17,7 +17,6 @@
 #include "integrations/worker_process.h"
 #include "io/file.h"
 #include "json/text.h"
-#include "store/sqlite/sqlite_store.h"
 
 namespace sortie::cli {
 namespace {
@@ -77,31 +76,32 @@ Result<std::unique_ptr<ServerApp>> ServerApp::make(io::EventLoop& loop, const Se
     }
   }
   auto app = std::unique_ptr<ServerApp>(new ServerApp(loop, options, std::move(loaded.config)));
-  SORTIE_TRY_STATUS(app->open_store());
-  SORTIE_TRY_STATUS(app->make_functions());
-  app->make_integrations();
-  app->make_routes();
+  SORTIE_TRY_STATUS(app->open_data_folder());
+  if (!app->uses_postgres()) SORTIE_TRY_STATUS(app->open_sqlite());
   SORTIE_TRY_STATUS(app->listen());
+  if (app->uses_postgres()) SORTIE_TRY_STATUS(app->open_postgres());
+  if (app->standby_ == nullptr) SORTIE_TRY_STATUS(app->build());
   return app;
 }
 
-Status ServerApp::open_store() {
-  data_folder_ = !options_.data_folder.empty() ? options_.data_folder
-                 : !config_.data_folder.empty()
-                     ? (config_.data_folder.starts_with("/") ? config_.data_folder
-                                                             : config_.folder + "/" + config_.data_folder)
-                     : (options_.project.empty() ? ".sortie" : options_.project + "/.sortie");
-  SORTIE_TRY_STATUS(io::make_private_directory(data_folder_));
-  SORTIE_TRY(data_folder_, io::real_path(data_folder_));
-  store::SqliteOptions sqlite;
-  sqlite.folder = data_folder_;
-  sqlite.loop = &loop_;
-  SORTIE_TRY(store_, store::open_sqlite_store(std::move(sqlite)));
-  SORTIE_TRY(epoch_, store_->acquire(0));
+Status ServerApp::build() {
   audit_ = std::make_unique<response::Audit>(loop_, *store_, response::Lease{0, epoch_});
   people_ = std::make_unique<response::People>(loop_, random_, *store_, *audit_);
   sessions_ = std::make_unique<response::Sessions>(loop_, random_, *store_, *audit_, *people_);
   approvals_ = std::make_unique<response::Approvals>(loop_, *store_, *audit_, *people_);
+  SORTIE_TRY_STATUS(make_functions());
+  make_integrations();
+  make_routes();
+  functions_->set_server_url(url_);
+  aws_->set_own_endpoint(url_, [this](std::string_view account) -> json::Value {
+    for (const response::AccessKey& key : people_->account_keys()) {
+      if (key.account == account || account.empty()) {
+        return json::Value::object(
+            {{"access_key_id", key.id}, {"secret_access_key", key.secret}, {"session_token", ""}});
+      }
+    }
+    return {};
+  });
   return {};
 }
 
@@ -200,8 +200,11 @@ Status ServerApp::listen() {
   SORTIE_TRY(http_, io::HttpServer::listen(
                         loop_, std::move(options),
                         [this](io::HttpRequest request, std::shared_ptr<io::Responder> responder) {
+                          if (standby_ != nullptr) {
+                            return standby_->handle(std::move(request), std::move(responder));
+                          }
                           const bool health = request.path == "/healthz" || request.path == "/readyz";
-                          if (ready_ || health) {
+                          if (ready_ || (health && api_ != nullptr)) {
                             return api_->handle(std::move(request), std::move(responder));
                           }
                           responder->send({503, {{"Retry-After", "1"}}, "starting\n"});
@@ -210,16 +213,6 @@ Status ServerApp::listen() {
   const std::string host =
       any ? "127.0.0.1" : (where.host.find(':') != std::string::npos ? "[" + where.host + "]" : where.host);
   url_ = std::string(tls ? "https://" : "http://") + host + ":" + std::to_string(http_->port());
-  functions_->set_server_url(url_);
-  aws_->set_own_endpoint(url_, [this](std::string_view account) -> json::Value {
-    for (const response::AccessKey& key : people_->account_keys()) {
-      if (key.account == account || account.empty()) {
-        return json::Value::object(
-            {{"access_key_id", key.id}, {"secret_access_key", key.secret}, {"session_token", ""}});
-      }
-    }
-    return {};
-  });
   return {};
 }
 
@@ -249,6 +242,11 @@ Status ServerApp::read_durable() {
 }
 
 void ServerApp::start(std::function<void(Status)> ready) {
+  if (standby_ != nullptr) return stand_by(std::move(ready));
+  begin(std::move(ready));
+}
+
+void ServerApp::begin(std::function<void(Status)> ready) {
   if (Status status = read_durable(); !status) {
     return loop_.post([ready, error = status.error()] { ready(error); });
   }
@@ -276,7 +274,8 @@ void ServerApp::write_access_files(const std::vector<response::AccessKey>& keys)
                                                 {"account", config_.account},
                                                 {"region", config_.region},
                                                 {"keys", json::Value::array(std::move(list))}});
-  operator_token_ = random_hex(random_, 32);
+  operator_token_ = uses_postgres() ? shared_operator_token() : "";
+  if (operator_token_.empty()) operator_token_ = random_hex(random_, 32);
   const json::Value where =
       json::Value::object({{"url", url_}, {"pid", static_cast<std::int64_t>(getpid())}});
   for (const Status& status :
@@ -414,10 +413,13 @@ void ServerApp::watch_commits(std::uint64_t failures_told) {
     if (failures != failures_told) {
       std::error_code ignored;
       const auto space = std::filesystem::space(data_folder_, ignored);
-      log(LogLevel::kError, "the store could not write " + std::to_string(failures - failures_told) +
-                                " changes; " + std::to_string(space.available / 1024) + " KB are free at " +
-                                data_folder_ +
-                                (space.available < kDiskFullBytes ? ": the disk is full" : ""));
+      const std::string told =
+          "the store could not write " + std::to_string(failures - failures_told) + " changes";
+      log(LogLevel::kError, uses_postgres()
+                                ? told
+                                : told + "; " + std::to_string(space.available / 1024) + " KB are free at " +
+                                      data_folder_ +
+                                      (space.available < kDiskFullBytes ? ": the disk is full" : ""));
     }
     watch_commits(failures);
   });
@@ -429,6 +431,7 @@ void ServerApp::tell(const std::vector<Error>& problems) const {
 
 void ServerApp::drain(std::function<void()> done) {
   ready_ = false;
+  if (runtime_ == nullptr) return http_->drain(3'000, std::move(done));
   stream_->close();
   bus_->stop();
   auto left = std::make_shared<int>(3);
@@ -484,7 +487,18 @@ int serve(const ServeOptions& options, bool with_login_link) {
     std::fflush(stdout);
     if (with_login_link) print_login_link(**app);
   });
+  bool lost = false;
+  (*app)->on_lost([&] {
+    lost = true;
+    loop.stop();
+  });
   loop.run();
+  if (lost && !draining) {
+    log(LogLevel::kWarning, "another node owns the store now; this one starts again as a standby");
+    app->reset();
+    restart_program();
+    return kFailed;
+  }
   return code;
 }
 

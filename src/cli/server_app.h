@@ -2,9 +2,10 @@
 // The server, wired together: store, runtime, functions, integrations, events, approvals and the HTTP API on
 // one loop.
 //
-// Start-up order matters and is written down in start(): listen (so that workers know our address), read what
-// is durable, then let executions and deliveries go on, then put the project's files in force, then say that
-// we are ready.
+// Start-up order matters and is written down in make() and begin(): listen (so that workers know our
+// address), read what is durable, then let executions and deliveries go on, then put the project's files in
+// force, then say that we are ready. On a store that several nodes share, all but one of them stop after
+// listening and are standbys (standby.h) until the store is theirs.
 #include <memory>
 #include <string>
 
@@ -16,6 +17,7 @@
 #include "cli/config.h"
 #include "cli/installation.h"
 #include "cli/project.h"
+#include "cli/standby.h"
 #include "cli/telemetry.h"
 #include "events/webhook.h"
 #include "integrations/aws.h"
@@ -26,6 +28,7 @@
 #include "io/http_server.h"
 #include "response/approvals.h"
 #include "response/sessions.h"
+#include "store/sqlite/folder_lock.h"
 
 namespace sortie::cli {
 
@@ -34,6 +37,8 @@ struct ServeOptions {
   std::string data_folder;
   std::string listen;  // Empty: as configured.
   bool hot_reload = false;
+  std::string store_url;      // postgres://... or env:NAME that holds one; empty: SQLite in the data folder.
+  std::string advertise_url;  // How other nodes reach this one; empty: where it listens.
 };
 
 class ServerApp {
@@ -50,10 +55,25 @@ class ServerApp {
   response::People& people() { return *people_; }
   // Stops taking work, lets what runs finish for a moment, then calls back.
   void drain(std::function<void()> done);
+  // Another node owns the store now: nothing of this object is of use any more. Called at most once.
+  void on_lost(std::function<void()> callback) { lost_ = std::move(callback); }
 
  private:
   ServerApp(io::EventLoop& loop, ServeOptions options, Config config);
-  Status open_store();
+  // server_store.cpp: which store, and who owns it.
+  bool uses_postgres() const { return !options_.store_url.empty(); }
+  Status open_data_folder();
+  Status open_sqlite();
+  Status open_postgres();
+  void stand_by(std::function<void(Status)> ready);
+  void ask_for_store(std::function<void(Status)> ready);
+  void take_over(store::Epoch epoch, std::function<void(Status)> ready);
+  void probe_owner(std::function<void(Status)> ready);
+  void write_standby_files();
+  std::string shared_operator_token();
+
+  Status build();  // Everything that works on a store that is ours.
+  void begin(std::function<void(Status)> ready);
   Status make_functions();
   void make_integrations();
   Status listen();
@@ -88,8 +108,12 @@ class ServerApp {
   bool ready_ = false;
   Timestamp started_at_;
 
+  std::unique_ptr<store::sqlite::FolderLock> folder_lock_;
   std::unique_ptr<store::Store> store_;
   store::Epoch epoch_ = 0;
+  std::unique_ptr<Standby> standby_;  // Null: this node owns the store.
+  std::unique_ptr<io::HttpClient> probe_;
+  std::function<void()> lost_;
   std::unique_ptr<response::Audit> audit_;
   std::unique_ptr<response::People> people_;
   std::unique_ptr<response::Sessions> sessions_;

@@ -84,11 +84,17 @@ class Server:
     """`sortie serve` on a data folder; `kill()` is kill -9 of the whole process group."""
 
     def __init__(
-        self, folder: str | os.PathLike, project: str | os.PathLike | None = None, aws: str | None = None, verb: str = "serve", **env: str
+        self,
+        folder: str | os.PathLike,
+        project: str | os.PathLike | None = None,
+        aws: str | None = None,
+        verb: str = "serve",
+        words: tuple[str, ...] = (),
+        **env: str,
     ):
         self.folder = pathlib.Path(folder)
         self.data = self.folder / "data"
-        self.project, self.verb, self.extra = project, verb, env
+        self.project, self.verb, self.words, self.extra = project, verb, words, env
         if aws:
             self.extra |= {
                 "SORTIE_AWS_ENDPOINT_URL": aws,
@@ -112,7 +118,7 @@ class Server:
         return self.log_file.read_text(errors="replace")
 
     def start(self) -> Server:
-        command = [BINARY, self.verb, "--data", str(self.data), "--listen", f"127.0.0.1:{self.port}"]
+        command = [BINARY, self.verb, "--data", str(self.data), "--listen", f"127.0.0.1:{self.port}", *self.words]
         if self.project:
             command += [str(self.project)] if self.verb == "dev" else ["--project", str(self.project)]
         began = self.log_file.stat().st_size if self.log_file.exists() else 0

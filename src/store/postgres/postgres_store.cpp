@@ -129,11 +129,17 @@ class PostgresStore final : public Store, private Committer {
   Status commit_group(const std::vector<const Batch*>& batches, std::vector<Status>* results) override {
     return writer_.commit(batches, results);
   }
+  void after_work() override {
+    if (!writer_.has_lost_a_shard() || told_lost_) return;
+    told_lost_ = true;
+    if (options_.on_lost) options_.loop->post(options_.on_lost);
+  }
   std::optional<std::int64_t> idle_delay_ms() override {
     return std::max<std::int64_t>(options_.lease_ms / 3, 1);
   }
   bool idle_step() override {
     writer_.renew_lease();
+    after_work();
     if (monotonic_ms() - measured_at_ms_ > kMeasureMs) {
       measured_at_ms_ = monotonic_ms();
       writer_.measure();
@@ -146,6 +152,7 @@ class PostgresStore final : public Store, private Committer {
   Reader reader_;
   CommitQueue queue_;
   std::int64_t measured_at_ms_ = 0;
+  bool told_lost_ = false;
 };
 
 bool is_plain_name(std::string_view name) {

@@ -24,8 +24,10 @@
 // address as the place. An orderly end gives the lease back at once.
 //
 // Backups are PostgreSQL's own (pg_dump, base backups): `backup` answers "NotSupported" and says so.
+#include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "base/clock.h"
 #include "base/result.h"
@@ -44,8 +46,11 @@ struct PostgresOptions {
   std::size_t batch_bytes_max = 64 * 1024 * 1024;   // Beyond it: "LimitExceeded".
   std::size_t queue_bytes_max = 256 * 1024 * 1024;  // The same, for all that waits.
   std::size_t readers_max = 8;                      // Connections; further readers wait for one.
-  std::int64_t lease_ms = 1'500;
+  std::int64_t lease_ms = 1'200;
   std::int64_t acquire_ms_max = 5'000;
+  // Called once, on the loop, when a shard that this store acquired belongs to somebody else: nothing more
+  // can be written, and what is held in memory is out of date.
+  std::function<void()> on_lost;
   std::int64_t outage_ms_max = 3'000;
 };
 

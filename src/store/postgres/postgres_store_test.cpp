@@ -151,8 +151,11 @@ TEST_F(PostgresStoreTest, AShardBelongsToOneNodeUntilThatNodeEnds) {
   EXPECT_GT(*taken, epoch);
 }
 
-TEST_F(PostgresStoreTest, ANodeWhoseLeaseRanOutIsShutOut) {
+TEST_F(PostgresStoreTest, ANodeWhoseLeaseRanOutIsShutOutAndToldSo) {
+  int told = 0;
+  options_.on_lost = [&] { ++told; };
   auto first = open();
+  options_.on_lost = nullptr;
   Epoch epoch = *first->acquire(0);
   ASSERT_TRUE(commit(*first, epoch, step(1, 0)).ok());
   auto second = open();
@@ -162,6 +165,17 @@ TEST_F(PostgresStoreTest, ANodeWhoseLeaseRanOutIsShutOut) {
   EXPECT_EQ(commit(*first, epoch, step(1, 1)).error().code, "StaleEpoch");
   EXPECT_EQ((*second->find_execution(ExecutionNo{1}))->image, "0");
   EXPECT_TRUE(commit(*second, *taken, step(1, 1)).ok());
+  loop_.run_until([&] { return told == 1; });
+}
+
+TEST_F(PostgresStoreTest, ANodeThatWritesNothingIsToldAsWell) {
+  int told = 0;
+  options_.lease_ms = 30;
+  options_.on_lost = [&] { ++told; };
+  auto first = open();
+  ASSERT_TRUE(first->acquire(0).ok());
+  sql("UPDATE shard SET epoch = epoch + 1, node = NULL");
+  loop_.run_until([&] { return told == 1; });
 }
 
 TEST_F(PostgresStoreTest, TwoNodesWriteLogLinesInOneOrder) {

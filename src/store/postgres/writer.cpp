@@ -104,17 +104,19 @@ Status Writer::register_node() {
   return {};
 }
 
-Status Writer::reconnect() {
+Status Writer::connect_again() {
   if (figures_.lost_since_ms == 0) figures_.lost_since_ms = monotonic_ms();
+  SORTIE_TRY_STATUS(connect());
+  SORTIE_TRY_STATUS(register_node());
+  figures_.lost_since_ms = 0;
+  return {};
+}
+
+Status Writer::reconnect() {
   std::int64_t wait = writer::kReconnectMs;
   for (;;) {
-    Status done = connect();
-    if (done) done = register_node();
-    if (done) {
-      figures_.lost_since_ms = 0;
-      return {};
-    }
-    if (stopping_()) return done;
+    Status done = connect_again();
+    if (done || stopping_()) return done;
     writer::pause(wait);
     wait = std::min(wait * 2, writer::kReconnectMsMax);
   }
@@ -226,6 +228,8 @@ Status Writer::commit(const std::vector<const Batch*>& batches, std::vector<Stat
         kept.push_back(i);
       } else {
         (*results)[i] = writer::stale(*batches[i], epoch);
+        auto owned = owned_.find(batches[i]->shard);
+        if (owned != owned_.end() && owned->second != epoch) lost_a_shard_ = true;
       }
     }
     left = std::move(kept);
@@ -254,12 +258,15 @@ void Writer::renew_lease() {
       Params().add(options_.lease_ms).add(node_).add(generation_));
   bool gone = renewed && renewed->rows() == 0;
   // The next step, or the next group, tries again when this does not help at once.
-  if (db_->is_broken() || gone) {
-    if (figures_.lost_since_ms == 0) figures_.lost_since_ms = monotonic_ms();
-    Status done = connect();
-    if (done) done = register_node();
-    if (done) figures_.lost_since_ms = 0;
+  if (db_->is_broken() || gone) static_cast<void>(connect_again());
+  if (owned_.empty() || lost_a_shard_) return;
+  Result<Answer> rows = db_->query("SELECT no, epoch FROM shard");
+  if (!rows) return;
+  Epochs current;
+  for (std::size_t i = 0; i < rows->rows(); ++i) {
+    current[static_cast<ShardNo>(rows->integer(i, 0))] = static_cast<Epoch>(rows->integer(i, 1));
   }
+  for (const auto& [shard, epoch] : owned_) lost_a_shard_ = lost_a_shard_ || current[shard] != epoch;
 }
 
 void Writer::measure() {
@@ -271,18 +278,33 @@ Result<Epoch> Writer::acquire(ShardNo shard) {
   std::int64_t deadline = monotonic_ms() + options_.acquire_ms_max;
   for (;;) {
     // Repeated after a broken connection it may raise the epoch twice, which is as good as once.
-    SORTIE_TRY(Answer answer,
-               ask("SELECT new_epoch, holder, left_ms FROM acquire($1, $2)", Params().add(shard).add(node_)));
-    if (answer.integer(0, 0) != 0) return static_cast<Epoch>(answer.integer(0, 0));
-    if (monotonic_ms() >= deadline || stopping_()) {
-      std::string holder(answer.bytes(0, 1));
-      return Error{"ShardHeld",
-                   "shard " + std::to_string(shard) + " belongs to another node" +
-                       (holder.empty() ? "" : ", " + holder),
-                   holder, "stop that node, or give this one another schema"};
+    Result<Answer> answer =
+        db_->query("SELECT new_epoch, holder, left_ms FROM acquire($1, $2)", Params().add(shard).add(node_));
+    if (answer && answer->integer(0, 0) != 0) {
+      owned_[shard] = static_cast<Epoch>(answer->integer(0, 0));
+      return owned_[shard];
     }
-    writer::pause(std::clamp<std::int64_t>(answer.integer(0, 2), 1, writer::kAcquireMs));
-    renew_lease();
+    bool is_over = monotonic_ms() >= deadline || stopping_();
+    std::int64_t left = writer::kAcquireMs;
+    if (answer) {
+      std::string holder(answer->bytes(0, 1));
+      if (is_over) {
+        return Error{"ShardHeld",
+                     "shard " + std::to_string(shard) + " belongs to another node" +
+                         (holder.empty() ? "" : ", " + holder),
+                     holder, "stop that node, or name another database"};
+      }
+      left = answer->integer(0, 2);
+    }
+    if (db_->is_broken()) {
+      Status back = connect_again();
+      if (!back && is_over) return back.error();
+    } else if (answer) {
+      renew_lease();
+    } else if (!is_conflict(answer.error())) {
+      return answer.error();
+    }
+    writer::pause(std::clamp<std::int64_t>(left, 1, writer::kAcquireMs));
   }
 }
 

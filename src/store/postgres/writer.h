@@ -40,6 +40,7 @@ class Writer {
   // stops, or for a reason of the database's own (full, damaged, refused).
   Status commit(const std::vector<const Batch*>& batches, std::vector<Status>* results);
   void renew_lease();
+  bool has_lost_a_shard() const { return lost_a_shard_; }
   Result<Epoch> acquire(ShardNo shard);
   void measure();
 
@@ -48,8 +49,9 @@ class Writer {
  private:
   using Epochs = std::unordered_map<ShardNo, Epoch>;
 
-  Status connect();    // Once.
-  Status reconnect();  // Until it works or the store stops.
+  Status connect();        // Once.
+  Status connect_again();  // Once, as the same node.
+  Status reconnect();      // Until it works or the store stops.
   Status register_node();
   Status load_words(const Group& group);
   Status send(const std::vector<const Batch*>& batches, const Group& group, bool* written);
@@ -65,6 +67,8 @@ class Writer {
   std::int64_t generation_ = 0;
   std::int64_t last_group_ = 0;
   std::unordered_map<std::string, WordId> words_;
+  Epochs owned_;
+  bool lost_a_shard_ = false;
   WriterFigures figures_;
 };
 
