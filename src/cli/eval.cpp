@@ -53,8 +53,8 @@ EvalAnswer eval_intrinsic(const EvalQuestion& q) {
 EvalAnswer eval_pattern(const EvalQuestion& q) {
   const auto mode = q.standard ? pattern::Mode::kStandard : pattern::Mode::kAws;
   SORTIE_TRY(const pattern::Pattern pattern, pattern::Pattern::compile(q.expression, mode));
-  SORTIE_TRY(const pattern::FlatEvent event, pattern::FlatEvent::parse(q.input_text));
-  return json::Value::object({{"match", pattern.matches(event)}});
+  SORTIE_TRY(const bool match, pattern.matches(q.input_text));
+  return json::Value::object({{"match", match}});
 }
 
 std::int64_t steady_ms() {

@@ -520,9 +520,9 @@ Result<json::Value> EventsApi::test_event_pattern(const json::Value& request, co
   SORTIE_TRY_STATUS(constraints.result());
   SORTIE_TRY(const auto pattern, pattern::Pattern::compile(pattern_text, pattern::Mode::kAws));
   const auto event = json::parse(event_text);
-  const auto flat = pattern::FlatEvent::parse(event_text);
-  if (!event || !flat || !is_envelope(*event)) return invalid("Parameter Event is not valid.");
-  return json::Value::object({{"Result", pattern.matches(*flat)}});
+  const auto matches = pattern.matches(event_text);
+  if (!event || !matches || !is_envelope(*event)) return invalid("Parameter Event is not valid.");
+  return json::Value::object({{"Result", *matches}});
 }
 
 }  // namespace sortie::events

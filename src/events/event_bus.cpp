@@ -137,12 +137,7 @@ PutResult EventBus::accept_entry(const PutEntry& entry, const Actor& actor,
       return result;
     }
   }
-  Rules rules;
-  const std::string prefix = account + "/" + *bus + "/";
-  for (auto it = rules_.lower_bound(prefix); it != rules_.end() && it->first.starts_with(prefix); ++it) {
-    rules.push_back(it->second);
-  }
-  auto matches = route(event, rules, now);
+  auto matches = matches_of(event);
   if (!matches) return refuse(matches.error());
   if (dedup) {
     acceptance.undos.emplace_back();
@@ -269,9 +264,7 @@ bool EventBus::forward(const Delivery& delivery, store::Batch batch, std::functi
   event.actor = delivery.actor;
   event.trace_header = delivery.trace_header;
   event.hops = delivery.hops + 1;
-  Rules rules;
-  for (const auto& rule : list_rules(event.account, event.bus)) rules.push_back(rule);
-  auto matches = route(event, rules, loop_.now());
+  auto matches = matches_of(event);
   if (!matches) return fail(matches.error());
   Acceptance acceptance;
   acceptance.batch = std::move(batch);

@@ -181,6 +181,9 @@ class EventBus {
 
   // Rules under change: the newest one that is on its way to the store, or the one in force.
   RulePointer newest_rule(const std::string& key) const;
+  void put_in_force(const std::string& key, const RulePointer& rule);
+  // Errors: those of BusRules::find.
+  Result<std::vector<RuleMatch>> matches_of(const Event& event) const;
   void write_rule(Rule rule, const Actor& actor, std::string action, std::function<void(Status)> done);
   void write_bus(std::optional<Bus> bus, const std::string& key, const Actor& actor, std::string action,
                  std::function<void(Status)> done);
@@ -203,6 +206,7 @@ class EventBus {
   DedupTable dedup_;
   std::map<std::string, RulePointer, std::less<>>
       rules_;  // In force, by key: all rules of a bus are together.
+  std::map<std::string, BusRules, std::less<>> bus_rules_;  // The same, by the bus's key.
   std::map<std::string, std::pair<std::uint64_t, RulePointer>> rules_in_flight_;  // nullptr: being deleted.
   std::map<std::string, Bus, std::less<>> buses_;
   std::set<std::string> buses_in_flight_;

@@ -35,6 +35,8 @@ Error missing(std::string_view key) {
   return rule_missing(parts.name, parts.bus);
 }
 
+std::string bus_key(const Rule& rule) { return rule.account + "/" + rule.bus; }
+
 }  // namespace event_bus_rules_detail
 
 using namespace event_bus_rules_detail;
@@ -62,11 +64,23 @@ Status EventBus::load_rules() {
       const auto value = json::parse(document.value);
       if (!value) return Error{"StoreCorrupt", "A stored rule cannot be read"};
       SORTIE_TRY(Rule rule, parse_stored_rule(*value));
-      SORTIE_TRY(rules_[document.key], compile_rule(std::move(rule)));
+      SORTIE_TRY(const RulePointer compiled, compile_rule(std::move(rule)));
+      put_in_force(document.key, compiled);
       after = document.key;
     }
     if (page.size() < 500) return {};
   }
+}
+
+void EventBus::put_in_force(const std::string& key, const RulePointer& rule) {
+  bus_rules_[bus_key(rule->rule)].put(rule);
+  rules_[key] = rule;
+}
+
+Result<std::vector<RuleMatch>> EventBus::matches_of(const Event& event) const {
+  const auto rules = bus_rules_.find(event.account + "/" + event.bus);
+  if (rules == bus_rules_.end()) return std::vector<RuleMatch>();
+  return route(event, rules->second, loop_.now());
 }
 
 EventBus::RulePointer EventBus::newest_rule(const std::string& key) const {
@@ -98,6 +112,8 @@ Status EventBus::check_rule_limits(const Rule& rule, bool is_new) const {
       list_rules(rule.account, rule.bus).size() + rules_in_flight_.size() >= options_.rules_per_bus_max) {
     return exceeded;
   }
+  const auto others = bus_rules_.find(bus_key(rule));
+  if (others != bus_rules_.end() && others->second.is_full()) return exceeded;
   return {};
 }
 
@@ -127,7 +143,7 @@ void EventBus::write_rule(Rule rule, const Actor& actor, std::string action,
     if (in_flight != rules_in_flight_.end() && in_flight->second.first == change)
       rules_in_flight_.erase(in_flight);
     if (!status) return done(store_failure());
-    rules_[key] = compiled;
+    put_in_force(key, compiled);
     if (!same_schedule) ticks_.erase(key);
     schedule_rule(compiled);
     done({});
@@ -255,7 +271,10 @@ void EventBus::delete_rule(std::string_view key_view, bool with_targets, const A
       rules_in_flight_.erase(in_flight);
     }
     if (!status) return done(store_failure());
-    rules_.erase(key);
+    if (const RulePointer gone = find_rule(key)) {
+      bus_rules_[bus_key(gone->rule)].remove(gone->rule.name);
+      rules_.erase(key);
+    }
     ticks_.erase(key);
     std::erase_if(due_, [&key](const auto& due) { return due.second == key; });
     done(Unit{});

@@ -126,26 +126,28 @@ TEST(Route, MatchesOnTheTextThatWasSent) {
   PutEntry entry{"app", "T", R"({"id":9007199254740993,"a":1,"a":2})"};
   ASSERT_TRUE(check_entry(entry).ok());
   const Event event = make_event(entry, "e1", "1", "us-east-1", "default", Timestamp{0}, Actor{});
-  Rules rules;
-  for (const char* pattern :
-       {R"({"detail":{"id":[9007199254740993]}})", R"({"detail":{"id":[9007199254740992]}})",
-        R"({"detail":{"a":[1]}})", R"({"detail":{"a":[2]}})"}) {
-    Rule rule;
-    rule.account = "1";
+  BusRules rules;
+  const char* patterns[] = {R"({"detail":{"id":[9007199254740993]}})",
+                            R"({"detail":{"id":[9007199254740992]}})", R"({"detail":{"a":[1]}})",
+                            R"({"detail":{"a":[2]}})"};
+  Rule rule;
+  rule.account = "1";
+  for (const char* pattern : patterns) {
     rule.name = pattern;
     rule.event_pattern = pattern;
-    rules.push_back(*compile_rule(rule));
+    rules.put(*compile_rule(rule));
   }
-  Rule off = rules[0]->rule;
-  off.state = "DISABLED";
-  rules.push_back(*compile_rule(off));
-  Rule elsewhere = rules[0]->rule;
-  elsewhere.bus = "other";
-  rules.push_back(*compile_rule(elsewhere));
+  rule.name = "off";
+  rules.put(*compile_rule(rule));
+  rule.state = "DISABLED";
+  rules.put(*compile_rule(rule));
   const auto matches = route(event, rules, Timestamp{0});
   ASSERT_TRUE(matches.ok());
   ASSERT_EQ(matches->size(), 3u);
-  EXPECT_EQ((*matches)[1].rule->rule.name, R"({"detail":{"a":[1]}})");
+  EXPECT_EQ((*matches)[0].rule->rule.name, patterns[2]);
+  EXPECT_EQ((*matches)[2].rule->rule.name, patterns[0]);
+  rules.remove(patterns[3]);
+  EXPECT_EQ(route(event, rules, Timestamp{0})->size(), 2u);
 }
 
 TEST(Route, EntriesAreRefusedAsPutEventsRefusesThem) {

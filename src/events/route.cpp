@@ -1,5 +1,6 @@
 #include "events/route.h"
 
+#include <algorithm>
 #include <array>
 
 #include "base/hash.h"
@@ -9,6 +10,8 @@
 namespace sortie::events {
 
 namespace route_detail {
+
+constexpr std::size_t kRuleBytesMax = std::size_t{1} << 30;  // Of the patterns of one bus.
 
 // EventBridge shows whole seconds.
 std::string event_time(Timestamp time) {
@@ -218,15 +221,45 @@ RuleMatch match_rule(const Event& event, const std::shared_ptr<const CompiledRul
   return match;
 }
 
-Result<std::vector<RuleMatch>> route(const Event& event, const Rules& rules, Timestamp now) {
-  auto flat = pattern::FlatEvent::parse(event.text);
-  if (!flat) return Error{"MalformedDetail", "Detail is malformed."};
+BusRules::BusRules()
+    // How many rules a bus may have is the bus's own limit, asked before a rule is written.
+    : set_(pattern::RuleSet::Limits{SIZE_MAX, SIZE_MAX}) {}
+
+void BusRules::put(const std::shared_ptr<const CompiledRule>& rule) {
+  remove(rule->rule.name);
+  if (!rule->rule.is_enabled() || !rule->pattern) return;
+  const pattern::RuleId id = next_id_++;
+  SORTIE_CHECK(set_.add(id, *rule->pattern).ok());
+  ids_[rule->rule.name] = id;
+  rules_[id] = rule;
+}
+
+void BusRules::remove(const std::string& name) {
+  const auto known = ids_.find(name);
+  if (known == ids_.end()) return;
+  set_.remove(known->second);
+  rules_.erase(known->second);
+  ids_.erase(known);
+}
+
+bool BusRules::is_full() const { return set_.bytes() >= kRuleBytesMax; }
+
+Result<std::vector<std::shared_ptr<const CompiledRule>>> BusRules::find(std::string_view event_text) const {
+  const auto ids = set_.match(event_text, scratch_);
+  if (!ids) return Error{"MalformedDetail", "Detail is malformed."};
+  std::vector<std::shared_ptr<const CompiledRule>> found;
+  found.reserve(ids->size());
+  for (const pattern::RuleId id : *ids) found.push_back(rules_.at(id));
+  std::sort(found.begin(), found.end(),
+            [](const auto& a, const auto& b) { return a->rule.name < b->rule.name; });
+  return found;
+}
+
+Result<std::vector<RuleMatch>> route(const Event& event, const BusRules& rules, Timestamp now) {
+  SORTIE_TRY(const auto found, rules.find(event.text));
   std::vector<RuleMatch> matches;
-  for (const auto& rule : rules) {
-    const bool own = rule->rule.account == event.account && rule->rule.bus == event.bus;
-    if (!own || !rule->rule.is_enabled() || !rule->pattern || !rule->pattern->matches(*flat)) continue;
-    matches.push_back(match_rule(event, rule, now));
-  }
+  matches.reserve(found.size());
+  for (const auto& rule : found) matches.push_back(match_rule(event, rule, now));
   return matches;
 }
 

@@ -5,9 +5,11 @@
 // spelling of numbers and at repeated names. A CompiledRule is a rule with its pattern, schedule and
 // transformers compiled; immutable and shared, so that a rule can be replaced while its deliveries are on the
 // way.
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "base/actor.h"
@@ -16,6 +18,7 @@
 #include "events/model.h"
 #include "expr/pattern/input_transformer.h"
 #include "expr/pattern/pattern.h"
+#include "expr/pattern/rule_set.h"
 #include "expr/schedule/schedule.h"
 #include "json/value.h"
 
@@ -114,11 +117,30 @@ struct RuleMatch {
   std::string dedup_key;                   // Empty: the rule does not deduplicate, or the key is absent.
 };
 
-using Rules = std::vector<std::shared_ptr<const CompiledRule>>;
+// The rules of one bus, found by their patterns all at once (expr/pattern/rule_set.h). Disabled rules and
+// such without a pattern are known to nobody here.
+class BusRules {
+ public:
+  BusRules();
 
-// The matches of the rules of the event's bus, in the order of `rules`. Errors: "MalformedDetail" where the
-// event cannot be read (its detail is nested too deeply).
-Result<std::vector<RuleMatch>> route(const Event& event, const Rules& rules, Timestamp now);
+  void put(const std::shared_ptr<const CompiledRule>& rule);  // Replaces the rule of that name.
+  void remove(const std::string& name);
+  // The rules together take all the memory they may: a bus takes no further ones.
+  bool is_full() const;
+
+  // By name. Errors: "MalformedDetail" where the event cannot be read (its detail is nested too deeply).
+  Result<std::vector<std::shared_ptr<const CompiledRule>>> find(std::string_view event_text) const;
+
+ private:
+  pattern::RuleSet set_;
+  std::map<std::string, pattern::RuleId> ids_;
+  std::unordered_map<pattern::RuleId, std::shared_ptr<const CompiledRule>> rules_;
+  pattern::RuleId next_id_ = 0;
+  mutable pattern::MatchScratch scratch_;
+};
+
+// The matches of the rules of the event's bus, by name. Errors: those of BusRules::find.
+Result<std::vector<RuleMatch>> route(const Event& event, const BusRules& rules, Timestamp now);
 // The rule's deliveries for an event that is known to be its own (a tick).
 RuleMatch match_rule(const Event& event, const std::shared_ptr<const CompiledRule>& rule, Timestamp now);
 

@@ -46,6 +46,10 @@ bool is_reserved(std::string_view name) {
   return name == kReservedLast || std::find(kReserved.begin(), kReserved.end(), name) != kReserved.end();
 }
 
+bool is_ascii(std::string_view text) {
+  return std::all_of(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) < 0x80; });
+}
+
 bool is_number_token(Token token) { return token == Token::kInteger || token == Token::kFloat; }
 
 ValueTest text_test(TestKind kind, std::string text) {
@@ -58,7 +62,29 @@ ValueTest text_test(TestKind kind, std::string text) {
 ValueTest folded_test(TestKind kind, std::string_view text) {
   ValueTest test;
   test.kind = kind;
-  test.folded = fold_case(text);
+  TestDetail detail;
+  detail.folded = fold_case(text);
+  if (is_ascii(text)) {
+    for (const CasePair& pair : detail.folded) test.text += pair.lower;
+  }
+  test.detail = std::make_shared<const TestDetail>(std::move(detail));
+  return test;
+}
+
+ValueTest address_test(std::string text, const AddressRange& addresses) {
+  ValueTest test = text_test(TestKind::kAddressRange, std::move(text));
+  TestDetail detail;
+  detail.addresses = addresses;
+  test.detail = std::make_shared<const TestDetail>(std::move(detail));
+  return test;
+}
+
+ValueTest but_test(std::vector<ValueTest> but) {
+  ValueTest test;
+  test.kind = TestKind::kAnythingBut;
+  TestDetail detail;
+  detail.but = std::move(but);
+  test.detail = std::make_shared<const TestDetail>(std::move(detail));
   return test;
 }
 
@@ -202,9 +228,7 @@ Result<ValueTest> RuleCompiler::read_entry(Token token) {
       SORTIE_TRY(std::string text, reader_.token_text());
       const std::optional<Address> address = parse_address(text);
       if (!address) return text_test(TestKind::kString, std::move(text));
-      ValueTest test = text_test(TestKind::kAddressRange, std::move(text));
-      test.addresses = AddressRange{*address, address->length * 8};
-      return test;
+      return address_test(std::move(text), AddressRange{*address, address->length * 8});
     }
     case Token::kInteger:
     case Token::kFloat: {
@@ -295,7 +319,9 @@ Result<ValueTest> RuleCompiler::make_wildcard_test() {
   }
   ValueTest test;
   test.kind = TestKind::kWildcard;
-  test.wildcard = std::move(wildcard).value();
+  TestDetail detail;
+  detail.wildcard = std::move(wildcard).value();
+  test.detail = std::make_shared<const TestDetail>(std::move(detail));
   return test;
 }
 
@@ -389,24 +415,21 @@ Result<ValueTest> RuleCompiler::read_cidr() {
   SORTIE_TRY(const Token operand, reader_.next());
   if (operand != Token::kString) return reader_.failure("prefix match pattern must be a string");
   SORTIE_TRY(const std::string text, reader_.token_text());
-  ValueTest test;
-  test.kind = TestKind::kAddressRange;
-  SORTIE_TRY(test.addresses, parse_cidr(text));  // These messages come without a place.
+  SORTIE_TRY(const AddressRange addresses, parse_cidr(text));  // These messages come without a place.
   SORTIE_TRY_STATUS(expect_end_object(kOneKey));
-  return test;
+  return address_test("", addresses);
 }
 
 Result<ValueTest> RuleCompiler::read_anything_but() {
   SORTIE_TRY(const Token operand, reader_.next());
-  ValueTest test;
-  test.kind = TestKind::kAnythingBut;
+  std::vector<ValueTest> but;
   if (operand == Token::kStartObject) {
-    SORTIE_TRY(test.but, read_but_operator());
+    SORTIE_TRY(but, read_but_operator());
   } else {
-    SORTIE_TRY(test.but, read_but_values(operand));
+    SORTIE_TRY(but, read_but_values(operand));
   }
   SORTIE_TRY_STATUS(expect_end_object(kTooManyElements));
-  return test;
+  return but_test(std::move(but));
 }
 
 Result<std::vector<ValueTest>> RuleCompiler::read_but_values(Token token) {

@@ -3,6 +3,7 @@
 // sorted order. Inside the folder only.
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -20,26 +21,32 @@ enum class TestKind : std::uint8_t {
   kNumber,        // text, and low where it can be compared
   kPrefix,        // text
   kSuffix,        // text
-  kFolded,        // folded
-  kFoldedPrefix,  // folded
-  kFoldedSuffix,  // folded
-  kWildcard,      // wildcard
+  kFolded,        // detail.folded, and the pattern in lower case in text where all of it is ASCII
+  kFoldedPrefix,  // as kFolded
+  kFoldedSuffix,  // as kFolded
+  kWildcard,      // detail.wildcard
   kNumericRange,  // low, high, low_open, high_open
-  kAddressRange,  // addresses
+  kAddressRange,  // detail.addresses
   kExists,        //
   kAbsent,        //
-  kAnythingBut    // but: matched by none of them
+  kAnythingBut    // detail.but: matched by none of them
 };
+
+struct TestDetail;
 
 struct ValueTest {
   TestKind kind = TestKind::kString;
-  std::string text;
-  FoldedText folded;
-  Wildcard wildcard;
-  std::optional<double> low;
-  std::optional<double> high;
   bool low_open = false;
   bool high_open = false;
+  std::string text;
+  std::optional<double> low;
+  std::optional<double> high;
+  std::shared_ptr<const TestDetail> detail;  // What most tests do not have.
+};
+
+struct TestDetail {
+  FoldedText folded;
+  Wildcard wildcard;
   AddressRange addresses;
   std::vector<ValueTest> but;
 };
@@ -53,7 +60,9 @@ struct PatternRules {
   std::vector<Combination> combinations;
 };
 
-bool test_value(const ValueTest& test, const Field& field);
+bool test_value(const ValueTest& test, Scalar& scalar);
+bool test_values(const ValueTests& tests, Scalar& scalar);  // Any of them.
+bool allows_absence(const ValueTests& tests);
 
 // Errors: message with the place, code empty.
 Result<PatternRules> compile_rules(std::string_view text, Mode mode);

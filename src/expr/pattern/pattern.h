@@ -1,9 +1,15 @@
 #pragma once
-// EventBridge event patterns: compiled once from their JSON text, matched against flat events.
+// EventBridge event patterns, compiled once from their JSON text.
 //
 //   SORTIE_TRY(Pattern pattern, Pattern::compile(R"({"source": ["aws.ec2"]})", Mode::kAws));
-//   SORTIE_TRY(FlatEvent event, FlatEvent::parse(event_text));
-//   if (pattern.matches(event)) ...
+//   SORTIE_TRY(const bool match, pattern.matches(event_text));   // one pattern, one event
+//
+// Many patterns are matched together, and much faster, by a RuleSet (rule_set.h); what follows holds for
+// both.
+//
+// An event is seen as its fields: every scalar, named by the member names that lead to it, joined by dots.
+// Arrays do not appear in that path, repeated member names all count, empty arrays and objects leave no
+// field.
 //
 // The semantics are those of event-ruler 2.0, the library inside EventBridge: all its operators, array
 // consistency (two fields of one match never come from different elements of the same array), `$or`, repeated
@@ -15,17 +21,12 @@
 // kCombinationsMax combinations of `$or`.
 //
 // A compiled pattern is an immutable value; copies share it, threads may, too.
-//
-// Cost: matching is linear in the fields that the pattern names, times the array elements still possible. A
-// budget of kMatchStepsMax bounds events that repeat member names to make the possible elements explode; what
-// is not found within it counts as no match.
 #include <cstddef>
 #include <memory>
 #include <string>
 #include <string_view>
 
 #include "base/result.h"
-#include "expr/pattern/flat_event.h"
 
 namespace sortie::pattern {
 
@@ -36,7 +37,6 @@ inline constexpr std::size_t kFieldsMax = 256;             // Paths in one combi
 inline constexpr std::size_t kCombinationsMax = 1000;      // What `$or` may expand to.
 inline constexpr std::size_t kExpandedFieldsMax = 50'000;  // Paths in all combinations together.
 inline constexpr std::size_t kWildcardPlacesMax = 9;       // Wildcard::complexity beyond it is refused.
-inline constexpr std::size_t kMatchStepsMax = 4'000'000;
 
 struct PatternRules;  // compiler.h
 
@@ -46,13 +46,18 @@ class Pattern {
   // place in the text, as EventBridge words it; the same place as "line L, column C" where there is one.
   static Result<Pattern> compile(std::string_view pattern_text, Mode mode);
 
-  bool matches(const FlatEvent& event) const;
+  // Errors: those of check_event.
+  Result<bool> matches(std::string_view event_text) const;
 
   std::size_t combination_count() const;  // Alternatives that `$or` expands to; 1 without.
+  const PatternRules& rules() const { return *rules_; }
 
  private:
   explicit Pattern(std::shared_ptr<const PatternRules> rules) : rules_(std::move(rules)) {}
   std::shared_ptr<const PatternRules> rules_;
 };
+
+// Whether the text is an event: UTF-8, JSON, an object, not nested beyond 1000. Errors: code "InvalidEvent".
+Status check_event(std::string_view event_text);
 
 }  // namespace sortie::pattern

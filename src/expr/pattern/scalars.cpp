@@ -12,6 +12,9 @@ namespace sortie::pattern {
 namespace scalars_detail {
 
 constexpr std::size_t kNumberBytesMax = 2000;
+constexpr std::size_t kDigitsMax = 17;     // No double's shortest text has more.
+constexpr std::size_t kDigitsAlways = 15;  // Every decimal of so many digits is its double's shortest text...
+constexpr std::int64_t kExponentUsual = 250;  // ...as long as the double is a normal one.
 constexpr std::size_t kIpv4BytesMax = 15;
 
 bool is_decimal(char c) { return c >= '0' && c <= '9'; }
@@ -19,11 +22,23 @@ bool is_decimal(char c) { return c >= '0' && c <= '9'; }
 // A decimal number as its significant digits (no zeros at either end) and the exponent of the last of them.
 struct Decimal {
   bool negative = false;
-  std::string digits;
+  std::array<char, kDigitsMax> digits{};
+  std::size_t count = 0;  // kDigitsMax + 1: more than that.
   std::int64_t exponent = 0;
 
-  bool operator==(const Decimal&) const = default;
+  bool operator==(const Decimal& other) const {
+    return negative == other.negative && count == other.count && exponent == other.exponent &&
+           std::equal(digits.begin(), digits.begin() + count, other.digits.begin());
+  }
 };
+
+std::int64_t parse_exponent(std::string_view text) {
+  const bool minus = !text.empty() && text[0] == '-';
+  if (!text.empty() && (text[0] == '-' || text[0] == '+')) text.remove_prefix(1);
+  std::int64_t exponent = 0;
+  for (char c : text) exponent = std::min<std::int64_t>(exponent * 10 + (c - '0'), 1'000'000'000);
+  return minus ? -exponent : exponent;
+}
 
 Decimal parse_decimal(std::string_view text) {
   Decimal decimal;
@@ -32,87 +47,98 @@ Decimal parse_decimal(std::string_view text) {
     decimal.negative = true;
     ++i;
   }
+  std::int64_t places = 0;  // Digits after the point.
+  std::size_t zeros = 0;    // That have been read since the last digit that is none.
   bool fraction = false;
   for (; i < text.size() && (is_decimal(text[i]) || text[i] == '.'); ++i) {
     if (text[i] == '.') {
       fraction = true;
       continue;
     }
-    decimal.digits += text[i];
-    if (fraction) --decimal.exponent;
-  }
-  if (i < text.size() && (text[i] == 'e' || text[i] == 'E')) {
-    ++i;
-    const bool minus = i < text.size() && text[i] == '-';
-    if (i < text.size() && (text[i] == '-' || text[i] == '+')) ++i;
-    std::int64_t exponent = 0;
-    for (; i < text.size() && is_decimal(text[i]); ++i) {
-      exponent = std::min<std::int64_t>(exponent * 10 + (text[i] - '0'), 1'000'000'000);
+    if (fraction) ++places;
+    if (text[i] == '0') {
+      if (decimal.count > 0) ++zeros;
+      continue;
     }
-    decimal.exponent += minus ? -exponent : exponent;
+    for (; zeros > 0 && decimal.count <= kDigitsMax; --zeros) {
+      if (decimal.count < kDigitsMax) decimal.digits[decimal.count] = '0';
+      ++decimal.count;
+    }
+    zeros = 0;
+    if (decimal.count < kDigitsMax) decimal.digits[decimal.count] = text[i];
+    if (decimal.count <= kDigitsMax) ++decimal.count;
   }
-  const std::size_t last = decimal.digits.find_last_not_of('0');
-  if (last == std::string::npos) return Decimal{};
-  decimal.exponent += static_cast<std::int64_t>(decimal.digits.size() - 1 - last);
-  decimal.digits.resize(last + 1);
-  decimal.digits.erase(0, decimal.digits.find_first_not_of('0'));
+  if (decimal.count == 0) return Decimal{};
+  decimal.exponent = static_cast<std::int64_t>(zeros) - places;
+  if (i < text.size() && (text[i] == 'e' || text[i] == 'E')) {
+    decimal.exponent += parse_exponent(text.substr(i + 1));
+  }
   return decimal;
 }
 
+// The text has four groups of digits.
 std::optional<Address> parse_ipv4(std::string_view text) {
-  if (text.empty() || text.size() > kIpv4BytesMax) return std::nullopt;
-  const std::vector<std::string_view> groups = split(text, '.');
-  if (groups.size() != 4) return std::nullopt;
+  if (text.size() > kIpv4BytesMax) return std::nullopt;
   Address address;
-  for (std::size_t i = 0; i < 4; ++i) {
-    int value = 0;
-    if (groups[i].empty()) return std::nullopt;
-    for (char c : groups[i]) {
-      if (!is_decimal(c)) return std::nullopt;
-      value = value * 10 + (c - '0');
-      if (value > 255) return std::nullopt;
+  int value = 0;
+  std::size_t group = 0;
+  for (char c : text) {
+    if (c == '.') {
+      address.bytes[group++] = static_cast<std::uint8_t>(value);
+      value = 0;
+      continue;
     }
-    address.bytes[i] = static_cast<std::uint8_t>(value);
+    value = value * 10 + (c - '0');
+    if (value > 255) return std::nullopt;
   }
+  address.bytes[group] = static_cast<std::uint8_t>(value);
   return address;
 }
 
+struct HexGroups {
+  std::array<std::uint16_t, 8> groups{};
+  std::size_t count = 0;
+};
+
 // One side of "::": groups of one to four hexadecimal digits.
-bool parse_hex_groups(std::string_view text, std::vector<std::uint16_t>& groups) {
-  if (text.empty()) return true;
-  for (std::string_view part : split(text, ':')) {
-    if (part.empty() || part.size() > 4 || groups.size() >= 8) return false;
-    std::uint16_t group = 0;
-    const auto [end, error] = std::from_chars(part.data(), part.data() + part.size(), group, 16);
+bool parse_hex_groups(std::string_view text, HexGroups& out) {
+  while (!text.empty()) {
+    const std::string_view part = text.substr(0, text.find(':'));
+    if (part.empty() || part.size() > 4 || out.count >= 8) return false;
+    const auto [end, error] =
+        std::from_chars(part.data(), part.data() + part.size(), out.groups[out.count], 16);
     if (error != std::errc() || end != part.data() + part.size()) return false;
-    groups.push_back(group);
+    ++out.count;
+    if (part.size() == text.size()) return true;
+    text.remove_prefix(part.size() + 1);
+    if (text.empty()) return false;
   }
   return true;
 }
 
 std::optional<Address> parse_ipv6(std::string_view text) {
   if (text.size() > 45) return std::nullopt;
-  std::vector<std::uint16_t> head;
-  std::vector<std::uint16_t> tail;
+  HexGroups head;
+  HexGroups tail;
   const std::size_t gap = text.find("::");
   if (gap == std::string_view::npos) {
-    if (!parse_hex_groups(text, head) || head.size() != 8) return std::nullopt;
+    if (!parse_hex_groups(text, head) || head.count != 8) return std::nullopt;
   } else {
     if (!parse_hex_groups(text.substr(0, gap), head) || !parse_hex_groups(text.substr(gap + 2), tail) ||
-        head.size() + tail.size() > 7) {
+        head.count + tail.count > 7) {
       return std::nullopt;
     }
   }
-  head.resize(8 - tail.size(), 0);
-  head.insert(head.end(), tail.begin(), tail.end());
+  std::copy_n(tail.groups.begin(), tail.count, head.groups.end() - static_cast<std::ptrdiff_t>(tail.count));
   Address address;
   address.length = 16;
   for (std::size_t i = 0; i < 8; ++i) {
-    address.bytes[2 * i] = static_cast<std::uint8_t>(head[i] >> 8);
-    address.bytes[2 * i + 1] = static_cast<std::uint8_t>(head[i] & 0xFF);
+    address.bytes[2 * i] = static_cast<std::uint8_t>(head.groups[i] >> 8);
+    address.bytes[2 * i + 1] = static_cast<std::uint8_t>(head.groups[i] & 0xFF);
   }
-  const bool mapped = std::all_of(head.begin(), head.begin() + 5, [](auto group) { return group == 0; });
-  if (mapped && head[5] == 0xFFFF) {
+  const bool mapped =
+      std::all_of(head.groups.begin(), head.groups.begin() + 5, [](auto group) { return group == 0; });
+  if (mapped && head.groups[5] == 0xFFFF) {
     Address ipv4;
     std::copy_n(address.bytes.begin() + 12, 4, ipv4.bytes.begin());
     return ipv4;
@@ -121,13 +147,24 @@ std::optional<Address> parse_ipv6(std::string_view text) {
 }
 
 bool is_address_shaped(std::string_view text) {
-  if (text.find(':') != std::string_view::npos) {
-    return text.find_first_not_of("0123456789abcdefABCDEF:") == std::string_view::npos;
+  bool colons = false;
+  std::size_t dots = 0;
+  std::size_t digits = 0;  // In this group.
+  for (char c : text) {
+    if (c == ':') {
+      colons = true;
+    } else if (c == '.') {
+      if (digits == 0) return false;
+      ++dots;
+      digits = 0;
+      continue;
+    } else if (!is_decimal(c) && (c < 'a' || c > 'f') && (c < 'A' || c > 'F')) {
+      return false;
+    }
+    ++digits;
   }
-  const auto groups = split(text, '.');
-  return groups.size() == 4 && std::all_of(groups.begin(), groups.end(), [](std::string_view group) {
-           return !group.empty() && group.find_first_not_of("0123456789") == std::string_view::npos;
-         });
+  if (colons) return dots == 0;
+  return dots == 3 && digits > 0 && text.find_first_not_of("0123456789.") == std::string_view::npos;
 }
 
 std::string map_case(std::uint32_t point, bool upper) {
@@ -184,18 +221,38 @@ std::vector<std::size_t> walk_forwards(const FoldedText& pattern, std::string_vi
 
 using namespace scalars_detail;
 
-std::optional<double> comparable_number(std::string_view text) {
-  if (text.size() > kNumberBytesMax) return std::nullopt;
+std::optional<double> nearest_number(std::string_view text) {
+  if (text.size() > kNumberBytesMax || text.empty()) return std::nullopt;
   double number = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (end != text.data() + text.size() || text.empty()) return std::nullopt;
+  if (end != text.data() + text.size()) return std::nullopt;
   if (error != std::errc() || !std::isfinite(number)) return std::nullopt;
+  return number == 0 ? 0.0 : number;
+}
+
+bool is_comparable(std::string_view text, double nearest) {
+  const Decimal exact = parse_decimal(text);
+  if (exact.count > kDigitsMax) return false;
+  if (exact.count <= kDigitsAlways && exact.exponent > -kExponentUsual && exact.exponent < kExponentUsual) {
+    return true;
+  }
   char shortest[64];
   const auto written =
-      std::to_chars(shortest, shortest + sizeof shortest, number, std::chars_format::scientific);
-  const Decimal exact = parse_decimal(text);
-  if (exact != parse_decimal(std::string_view(shortest, written.ptr))) return std::nullopt;
-  return number == 0 ? 0.0 : number;
+      std::to_chars(shortest, shortest + sizeof shortest, nearest, std::chars_format::scientific);
+  return exact == parse_decimal(std::string_view(shortest, written.ptr));
+}
+
+std::optional<double> comparable_number(std::string_view text) {
+  const std::optional<double> number = nearest_number(text);
+  if (!number || !is_comparable(text, *number)) return std::nullopt;
+  return number;
+}
+
+void Scalar::read_number() {
+  const std::optional<double> number =
+      kind == FieldKind::kNumber ? nearest_number(text) : std::optional<double>();
+  number_state = number ? NumberState::kNearest : NumberState::kNone;
+  nearest = number.value_or(0);
 }
 
 std::optional<Address> parse_address(std::string_view text) {
@@ -212,6 +269,15 @@ bool AddressRange::contains(const Address& address) const {
     if ((address.bytes[index] & mask) != (network.bytes[index] & mask)) return false;
   }
   return true;
+}
+
+std::string masked_bytes(const Address& address, int bits) {
+  std::string masked(reinterpret_cast<const char*>(address.bytes.data()), address.length);
+  for (std::size_t i = 0; i < masked.size(); ++i) {
+    const int kept = std::clamp(bits - static_cast<int>(8 * i), 0, 8);
+    masked[i] = static_cast<char>(static_cast<unsigned char>(masked[i]) & (0xFF00u >> kept));
+  }
+  return masked;
 }
 
 Result<AddressRange> parse_cidr(std::string_view text) {

@@ -23,6 +23,10 @@ namespace sortie::pattern {
 
 // The double, when the text is comparable; -0 becomes 0.
 std::optional<double> comparable_number(std::string_view text);
+// The two halves of it: the double that the text is nearest to (none beyond what a double can hold), and
+// whether the text is comparable, given that double.
+std::optional<double> nearest_number(std::string_view text);
+bool is_comparable(std::string_view text, double nearest);
 
 struct Address {
   std::array<std::uint8_t, 16> bytes{};
@@ -38,8 +42,40 @@ struct AddressRange {
   bool contains(const Address& address) const;
 };
 
+// The address's bytes with all after the first `bits` bits set to zero.
+std::string masked_bytes(const Address& address, int bits);
+
 // "10.0.0.0/24": message as EventBridge words it, code empty. Host bits are masked off.
 Result<AddressRange> parse_cidr(std::string_view text);
+
+enum class FieldKind : std::uint8_t { kString, kNumber, kTrue, kFalse, kNull };
+
+// One scalar of an event while it is looked at: what its text is worth as a number is found out when somebody
+// asks, and only once.
+struct Scalar {
+  FieldKind kind = FieldKind::kNull;
+  std::string_view text;  // A string without its escapes, a number as it is spelled, or the literal.
+
+  // The nearest double of a number; nullptr where there is none.
+  const double* number() {
+    if (number_state == NumberState::kUnread) read_number();
+    return number_state == NumberState::kNone ? nullptr : &nearest;
+  }
+  // number() gave one, and it may be compared.
+  bool comparable() {
+    if (number_state == NumberState::kNearest) {
+      number_state = is_comparable(text, nearest) ? NumberState::kComparable : NumberState::kIncomparable;
+    }
+    return number_state == NumberState::kComparable;
+  }
+
+  enum class NumberState : std::uint8_t { kUnread, kNone, kNearest, kComparable, kIncomparable };
+  NumberState number_state = NumberState::kUnread;
+  double nearest = 0;
+
+ private:
+  void read_number();
+};
 
 // One character of a case-insensitive pattern: the value continues with either text.
 struct CasePair {

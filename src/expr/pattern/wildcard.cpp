@@ -57,6 +57,18 @@ bool Wildcard::matches(std::string_view value) const {
   return p == literals_.size();
 }
 
+std::vector<std::string> Wildcard::runs() const {
+  std::vector<std::string> runs(1);
+  for (std::size_t i = 0; i < literals_.size(); ++i) {
+    if (stars_[i]) {
+      runs.emplace_back();
+    } else {
+      runs.back() += literals_[i];
+    }
+  }
+  return runs;
+}
+
 std::size_t Wildcard::complexity(std::size_t bound) const {
   using Places = std::vector<std::uint32_t>;  // Ascending; place p: the first p elements are matched.
   const auto close = [this](std::set<std::uint32_t>& places) {

@@ -15,6 +15,9 @@ class Wildcard {
   static Result<Wildcard> compile(std::string_view text);
 
   bool matches(std::string_view value) const;
+  // The literal runs between the stars, in order. A run before the first star and one after the last are
+  // always there, empty where the pattern begins or ends with a star; without a star there is one run.
+  std::vector<std::string> runs() const;
   // How many places of this pattern one unlucky value can be at at once, or `bound` where it is at least
   // that. EventBridge refuses patterns for which this is large, because every such place costs on every byte.
   std::size_t complexity(std::size_t bound) const;
