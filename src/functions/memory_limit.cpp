@@ -4,8 +4,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cstdlib>
+
 #include "base/text.h"
 #include "io/file.h"
+#include "io/process_table.h"
 
 namespace sortie::functions {
 
@@ -38,7 +42,8 @@ std::string own_group() {
   return "";
 }
 
-// A group that holds processes cannot limit children, so we move one level down, but only where we are alone.
+// A group that holds processes cannot limit children, so we move one level down with our own children, but
+// only where nobody else is.
 std::string claim_group(std::string& report) {
   const std::string own = own_group();
   if (own.empty()) {
@@ -50,16 +55,24 @@ std::string claim_group(std::string& report) {
       ::access((own + "/cgroup.procs").c_str(), W_OK) == 0 && own.ends_with("/main")) {
     return parent;
   }
-  const auto members = io::read_file(own + "/cgroup.procs", 64 * 1024);
-  const bool alone = members && trim(*members) == std::to_string(::getpid());
-  if (!alone || !has_word(own + "/cgroup.controllers", "memory") || ::access(own.c_str(), W_OK) != 0) {
+  if (!has_word(own + "/cgroup.controllers", "memory") || ::access(own.c_str(), W_OK) != 0) {
     report = "no delegated cgroup (systemd: Delegate=memory)";
     return "";
   }
   const std::string main = own + "/main";
   ::mkdir(main.c_str(), 0755);
-  if (!write_control(main + "/cgroup.procs", std::to_string(::getpid())) ||
-      !write_control(own + "/cgroup.subtree_control", "+memory")) {
+  const std::vector<pid_t> ours = io::descendants(::getpid());
+  const auto members = io::read_file(own + "/cgroup.procs", 1024 * 1024);
+  for (const std::string_view member : split(members ? trim(*members) : std::string_view(), '\n')) {
+    const pid_t pid = std::atoi(std::string(member).c_str());
+    if (std::find(ours.begin(), ours.end(), pid) == ours.end()) {
+      report = "other programs share our cgroup " + own;
+      ::rmdir(main.c_str());
+      return "";
+    }
+    write_control(main + "/cgroup.procs", member);
+  }
+  if (!write_control(own + "/cgroup.subtree_control", "+memory")) {
     report = "the delegated cgroup could not be divided";
     return "";
   }
@@ -81,7 +94,7 @@ MemoryLimits::MemoryLimits(const std::string& folder) {
   }
   report_ =
       available()
-          ? "memory limits are kept by the kernel (cgroup " + folder_ + ")"
+          ? "memory is bounded by the kernel (cgroup " + folder_ + "), and watched ten times a second"
           : "memory is watched ten times a second and processes above their limit are killed: " + reason;
 }
 
@@ -89,13 +102,14 @@ std::string MemoryLimits::group(std::uint64_t worker) const {
   return folder_ + "/worker-" + std::to_string(worker);
 }
 
-std::string MemoryLimits::create(std::uint64_t worker, int memory_mib) {
+std::string MemoryLimits::create(std::uint64_t worker, int memory_mib, int scratch_mib) {
   if (!available()) return "";
   const std::string group = this->group(worker);
   if (::mkdir(group.c_str(), 0755) != 0 && !io::is_directory(group)) return "";
   if (!write_control(group + "/memory.max",
-                     std::to_string(static_cast<std::uint64_t>(memory_mib) * 1024 * 1024)))
+                     std::to_string(static_cast<std::uint64_t>(memory_mib + scratch_mib) * 1024 * 1024))) {
     return "";
+  }
   write_control(group + "/memory.swap.max", "0");
   write_control(group + "/memory.oom.group", "1");
   return group + "/cgroup.procs";

@@ -1,8 +1,10 @@
 #pragma once
 // Memory limits by the kernel, where a cgroup v2 folder is ours to use (systemd: Delegate=memory).
 //
-// Each worker gets a cgroup with memory.max; above it the kernel kills the whole group at once. Where no such
-// folder can be had, WorkerPool reads the resident memory ten times a second and kills what is above.
+// Each worker gets a cgroup with memory.max; above it the kernel kills the whole group at once, however fast
+// it got there. What lies in a worker's /tmp is memory to the kernel, and none of the function's on AWS, so
+// the kernel's limit is the sum of both, and the function's own is watched: ten times a second WorkerPool
+// reads the resident memory and kills what is above. Where no such folder can be had only that remains.
 #include <cstdint>
 #include <string>
 
@@ -19,7 +21,7 @@ class MemoryLimits {
   bool available() const { return !folder_.empty(); }
   const std::string& report() const { return report_; }
   // The new cgroup's cgroup.procs, to be joined by the child; "" where that failed.
-  std::string create(std::uint64_t worker, int memory_mib);
+  std::string create(std::uint64_t worker, int memory_mib, int scratch_mib);
   void remove(std::uint64_t worker);  // After its processes are gone.
 
  private:

@@ -345,7 +345,7 @@ void Worker::check_memory() {
   memory_bytes_ = tree_memory(child_->tree());
   memory_peak_ = std::max(memory_peak_, memory_bytes_);
   const auto limit = static_cast<std::uint64_t>(options_.config->memory_mib) * 1024 * 1024;
-  if (!options_.watch_memory || memory_bytes_ <= limit) return;
+  if (memory_bytes_ <= limit) return;
   reason_ = Reason::kMemory;
   kill();
 }

@@ -48,7 +48,6 @@ struct WorkerOptions {
   SandboxLaunch launch;  // Everything but the Runtime API's address.
   std::int64_t init_ms = 10'000;
   std::int64_t second_ms = 1'000;    // How long a second of the function's timeout is.
-  bool watch_memory = true;          // No cgroup does it.
   WorkerNetwork* network = nullptr;  // Outlives the worker. Empty: this machine's network.
 };
 
