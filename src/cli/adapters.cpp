@@ -2,6 +2,7 @@
 
 #include "base/text.h"
 #include "functions/lambda_api.h"
+#include "json/members.h"
 #include "json/text.h"
 
 namespace sortie::cli {
@@ -152,6 +153,78 @@ void Targets::send(events::TargetOrder order, Callback done) {
     const json::Value& id = answer.result.get("MessageId");
     done(events::TargetReply{id.is_string() ? id.to_std_string() : std::string()});
   });
+}
+
+namespace {
+
+constexpr int kPollSeconds = 20, kPollMessages = 10;
+
+}  // namespace
+
+integrations::SdkCall SdkQueues::call(const std::string& queue, const char* action,
+                                      json::ObjectBuilder parameters) const {
+  integrations::SdkCall call;
+  call.service = "sqs";
+  call.action = action;
+  call.region = wiring_.region;
+  call.endpoint_url = wiring_.endpoint_url;
+  call.timeout_ms = (kPollSeconds + 20) * 1'000;
+  std::string account = wiring_.account, name = queue;
+  if (const auto arn = events::parse_arn(queue)) {
+    call.region = arn->region;
+    account = arn->account;
+    name = arn->resource;
+  }
+  const bool is_url = queue.find("://") != std::string::npos;
+  parameters.append("QueueUrl",
+                    is_url ? queue : "https://sqs." + call.region + ".amazonaws.com/" + account + "/" + name);
+  call.parameters = parameters.build();
+  return call;
+}
+
+void SdkQueues::receive(const std::string& queue,
+                        std::function<void(Result<std::vector<events::QueueMessage>>)> done) {
+  json::ObjectBuilder parameters;
+  parameters.append("MaxNumberOfMessages", kPollMessages);
+  parameters.append("WaitTimeSeconds", kPollSeconds);
+  parameters.append("AttributeNames", json::Value::array({json::Value("ApproximateReceiveCount")}));
+  wiring_.pool.call(call(queue, "receiveMessage", std::move(parameters)),
+                    [done = std::move(done)](const integrations::SdkAnswer& answer) {
+                      if (!answer.ok()) return done(Error{answer.error, answer.cause, "", ""});
+                      std::vector<events::QueueMessage> messages;
+                      for (const json::Value& item : answer.result.get("Messages").items()) {
+                        events::QueueMessage message;
+                        message.id = json::text_member(item, "MessageId");
+                        message.body = json::text_member(item, "Body");
+                        message.receipt = json::text_member(item, "ReceiptHandle");
+                        message.receive_count = std::atoi(
+                            json::text_member(item.get("Attributes"), "ApproximateReceiveCount").c_str());
+                        if (!message.id.empty()) messages.push_back(std::move(message));
+                      }
+                      done(std::move(messages));
+                    });
+}
+
+void SdkQueues::remove(const std::string& queue, std::vector<std::string> receipts,
+                       std::function<void(Status)> done) {
+  std::vector<json::Value> entries;
+  for (std::size_t i = 0; i < receipts.size(); ++i) {
+    entries.push_back(json::Value::object({{"Id", std::to_string(i)}, {"ReceiptHandle", receipts[i]}}));
+  }
+  json::ObjectBuilder parameters;
+  parameters.append("Entries", json::Value::array(std::move(entries)));
+  wiring_.pool.call(
+      call(queue, "deleteMessageBatch", std::move(parameters)),
+      [done = std::move(done)](const integrations::SdkAnswer& answer) {
+        if (!answer.ok()) return done(Error{answer.error, answer.cause, "", ""});
+        const json::Value& failed = answer.result.get("Failed");
+        if (failed.size() > 0) {
+          return done(Error{"SQS." + json::text_member(failed[0], "Code"),
+                            "a message cannot be deleted: " + json::text_member(failed[0], "Message"), "",
+                            ""});
+        }
+        done({});
+      });
 }
 
 }  // namespace sortie::cli

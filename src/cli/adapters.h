@@ -5,6 +5,7 @@
 #include "api/server.h"
 #include "events/api.h"
 #include "events/event_bus.h"
+#include "events/queue_source.h"
 #include "events/target_invoker.h"
 #include "functions/function_service.h"
 #include "integrations/approval_desk.h"
@@ -83,6 +84,26 @@ class Targets final : public events::TargetInvoker {
   void start_execution(events::TargetOrder order, Callback done);
   void invoke_function(events::TargetOrder order, Callback done);
   void send(events::TargetOrder order, Callback done);
+
+  Wiring wiring_;
+};
+
+// Queues as sources of events, through the AWS worker.
+class SdkQueues final : public events::QueueDoor {
+ public:
+  struct Wiring {
+    integrations::SdkPool& pool;
+    std::string account, region, endpoint_url;
+  };
+  explicit SdkQueues(Wiring wiring) : wiring_(std::move(wiring)) {}
+  void receive(const std::string& queue,
+               std::function<void(Result<std::vector<events::QueueMessage>>)> done) override;
+  void remove(const std::string& queue, std::vector<std::string> receipts,
+              std::function<void(Status)> done) override;
+
+ private:
+  integrations::SdkCall call(const std::string& queue, const char* action,
+                             json::ObjectBuilder parameters) const;
 
   Wiring wiring_;
 };

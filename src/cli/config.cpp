@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "base/text.h"
+#include "events/queue_source.h"
 #include "io/file.h"
 #include "response/policy.h"
 
@@ -28,7 +29,7 @@ class ConfigReader {
       return complain("", "sortie.yaml has to hold keys", "write it like `aws: {region: us-east-1}`");
     check_keys("", {"aws", "accounts", "approvals", "hooks", "connectors", "functions", "defaults",
                     "compatibility", "retention", "data", "listen", "hosts", "url", "tls", "allow_plain_http",
-                    "event_sources", "metrics", "traces"});
+                    "event_sources", "metrics", "traces", "sources"});
     read_aws();
     each_text("/accounts", [&](const std::string& account, const std::string& pointer) {
       if (!is_account(account))
@@ -65,6 +66,8 @@ class ConfigReader {
       config_.network_loopback = *loopback;
     each_text("/functions/network/allow",
               [&](const std::string& place, const std::string& pointer) { read_place(place, pointer); });
+    if (const auto sources = events::parse_queue_sources(root.get("sources")); !sources)
+      complain("/sources" + sources.error().place, sources.error().message, sources.error().hint);
     check_keys("/retention", {"executions", "events"});
     duration("/retention/executions", &config_.keep_executions_ms);
     duration("/retention/events", &config_.keep_events_ms);
@@ -104,12 +107,8 @@ class ConfigReader {
   }
 
   void complain(const std::string& pointer, std::string message, std::string hint) {
-    std::string place = config_.file;
-    const auto found = config_.document.places.find(pointer);
-    if (found != config_.document.places.end()) {
-      place += ":" + std::to_string(found->second.line) + ":" + std::to_string(found->second.column);
-    }
-    out_.problems.push_back({"InvalidConfiguration", std::move(message), std::move(place), std::move(hint)});
+    out_.problems.push_back(
+        {"InvalidConfiguration", std::move(message), config_.place_of(pointer), std::move(hint)});
   }
 
   void check_keys(const std::string& pointer, const std::vector<std::string>& known) {
@@ -200,6 +199,15 @@ class ConfigReader {
 };
 
 }  // namespace
+
+std::string Config::place_of(std::string pointer) const {
+  for (; !pointer.empty(); pointer.resize(pointer.rfind('/'))) {
+    const auto found = document.places.find(pointer);
+    if (found == document.places.end()) continue;
+    return file + ":" + std::to_string(found->second.line) + ":" + std::to_string(found->second.column);
+  }
+  return file;
+}
 
 LoadedConfig load_config(const std::string& folder) {
   LoadedConfig out;

@@ -18,6 +18,9 @@ struct Config {
   std::string folder;  // The project folder; empty without one.
   json::YamlDocument document;
 
+  // "FILE:LINE:COLUMN" of what the JSON pointer names, or of the nearest thing around it.
+  std::string place_of(std::string pointer) const;
+
   std::string account = "123456789012";
   std::string region = "us-east-1";
   std::string endpoint_url;           // The AWS account that tasks and functions act on; empty: real AWS.

@@ -59,6 +59,7 @@ ServerApp::ServerApp(io::EventLoop& loop, ServeOptions options, Config config)
 
 ServerApp::~ServerApp() {
   if (dispatcher_) dispatcher_->stop();
+  if (intake_) intake_->stop();
   if (bus_) bus_->stop();
 }
 
@@ -168,19 +169,22 @@ void ServerApp::make_integrations() {
   bus.region = config_.region;
   bus.accounts = config_.accounts;
   bus.retention_ms = config_.keep_events_ms;
-  for (const std::string& source : config_.event_sources) {
-    for (const std::string& account : all_accounts())
-      bus.trusted_sources.push_back({"account:" + account, source});
-  }
-  read_hooks();
-  for (const auto& [name, hook] : hooks_) {
-    if (auto trusted = events::trusted_source(hook)) bus.trusted_sources.push_back(std::move(*trusted));
-  }
   bus.audit_line = [this](const Actor& actor, std::string action, std::string subject) {
     return audit_->line({{}, actor, actor.channel, std::move(action), std::move(subject), "done", "", {}, 0});
   };
   bus_ = std::make_unique<events::EventBus>(loop_, random_, *store_, *targets_, std::move(bus));
   bus_sink_->attach(*bus_);
+  queues_ = std::make_unique<SdkQueues>(
+      SdkQueues::Wiring{*pool_, config_.account, config_.region, config_.endpoint_url});
+  events::QueueIntake::Options intake;
+  intake.account = config_.account;
+  intake.on_trouble = [](const std::string& name, const Error& error) {
+    log(LogLevel::kError, "source " + name, error);
+  };
+  intake.on_recovery = [](const std::string& name) {
+    log(LogLevel::kInfo, "source " + name + " can be reached again");
+  };
+  intake_ = std::make_unique<events::QueueIntake>(loop_, *bus_, *queues_, std::move(intake));
 }
 
 Status ServerApp::listen() {
@@ -256,6 +260,7 @@ void ServerApp::begin(std::function<void(Status)> ready) {
     apply_project(load_project(config_), [this, ready] {
       ready_ = true;
       started_at_ = loop_.now();
+      read_sources();
       if (options_.hot_reload) watch_project();
       keep_retention();
       watch_commits(0);
@@ -374,7 +379,7 @@ void ServerApp::watch_files() {
       tell(project.problems);
       people_->set_configured_groups(project.approvals.groups);
       approvals_->configure(project.approvals);
-      read_hooks();
+      read_sources();
       apply_project(std::move(project), [] { log(LogLevel::kInfo, "the project was read again"); });
     }
     watch_files();
@@ -390,11 +395,46 @@ void ServerApp::read_hooks() {
       return resolve_secret(std::string(reference), config_.folder);
     });
     if (!hook) {
-      log(LogLevel::kError, "hook " + name, hook.error());
+      Error error = hook.error();
+      error.place = config_.place_of("/hooks/" + name + error.place);
+      log(LogLevel::kError, "hook " + name, error);
     } else {
       hooks_.emplace(name, std::move(hook).value());
     }
   }
+}
+
+// Hooks and queues. An approvals' queue is nobody's source: its messages are read by people.
+void ServerApp::read_sources() {
+  read_hooks();
+  Result<std::vector<events::QueueSource>> read =
+      events::parse_queue_sources(config_.document.value.get("sources"));
+  if (read) {  // Otherwise those in force stay; load_config told what is wrong.
+    sources_.clear();
+    for (events::QueueSource& source : *read) {
+      if (!approvals_->takes_queue(source.queue)) {
+        sources_.push_back(std::move(source));
+      } else {
+        log(LogLevel::kError, "source " + source.name + ": the queue " + source.queue + " is for approvals");
+      }
+    }
+  }
+  bus_->trust(trusted_sources());
+  intake_->configure(sources_);
+}
+
+std::vector<events::TrustedSource> ServerApp::trusted_sources() const {
+  std::vector<events::TrustedSource> out;
+  for (const std::string& source : config_.event_sources) {
+    for (const std::string& account : all_accounts()) out.push_back({"account:" + account, source});
+  }
+  for (const auto& [name, hook] : hooks_) {
+    if (auto trusted = events::trusted_source(hook)) out.push_back(std::move(*trusted));
+  }
+  for (const events::QueueSource& source : sources_) {
+    for (events::TrustedSource& trusted : events::trusted_sources(source)) out.push_back(std::move(trusted));
+  }
+  return out;
 }
 
 void ServerApp::keep_retention() {
@@ -433,6 +473,7 @@ void ServerApp::drain(std::function<void()> done) {
   ready_ = false;
   if (runtime_ == nullptr) return http_->drain(3'000, std::move(done));
   stream_->close();
+  intake_->stop();
   bus_->stop();
   auto left = std::make_shared<int>(3);
   const auto one = [left, done = std::move(done)] {

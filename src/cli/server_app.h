@@ -93,6 +93,9 @@ class ServerApp {
   void watch_project();
   void watch_files();
   void read_hooks();
+  void read_sources();
+  std::vector<events::TrustedSource> trusted_sources() const;
+  void answer_ready(const api::RouteCall& call) const;
   void keep_retention();
   void watch_commits(std::uint64_t failures_told);
   void tell(const std::vector<Error>& problems) const;
@@ -129,6 +132,8 @@ class ServerApp {
   std::unique_ptr<integrations::EventsIntegration> events_integration_;
   std::unique_ptr<Targets> targets_;
   std::unique_ptr<events::EventBus> bus_;
+  std::unique_ptr<SdkQueues> queues_;
+  std::unique_ptr<events::QueueIntake> intake_;
 
   std::unique_ptr<Keys> keys_;
   api::ConsoleAssets console_;
@@ -140,6 +145,7 @@ class ServerApp {
   std::unique_ptr<api::StreamHub> stream_;
   std::unique_ptr<io::HttpServer> http_;
   std::map<std::string, events::Hook, std::less<>> hooks_;
+  std::vector<events::QueueSource> sources_;
   std::string fingerprint_;
   std::shared_ptr<void> approval_observer_, execution_observer_, event_observer_;
   std::unique_ptr<TraceExporter> traces_;

@@ -5,6 +5,31 @@
 
 namespace sortie::cli {
 
+namespace {
+
+void add_queue_samples(const std::vector<events::QueueIntake::Standing>& standings,
+                       std::vector<api::Metrics::Sample>& out) {
+  for (const events::QueueIntake::Standing& source : standings) {
+    const std::string label = api::Metrics::label("source", source.name);
+    const auto add = [&](const char* name, double value, bool is_counter, const char* help) {
+      out.push_back({name, label, value, is_counter, help});
+    };
+    add("sortie_queue_reachable", source.is_reachable ? 1 : 0, false, "The queue answers.");
+    add("sortie_queue_messages_received_total", static_cast<double>(source.received), true,
+        "Messages received.");
+    add("sortie_queue_messages_accepted_total", static_cast<double>(source.accepted), true,
+        "Messages that became events.");
+    add("sortie_queue_messages_duplicate_total", static_cast<double>(source.duplicates), true,
+        "Messages that were accepted before.");
+    add("sortie_queue_messages_refused_total", static_cast<double>(source.refused), true,
+        "Messages left in the queue.");
+    add("sortie_queue_failures_total", static_cast<double>(source.failures), true,
+        "Polls and deletions that failed.");
+  }
+}
+
+}  // namespace
+
 void ServerApp::add_metrics() {
   api_->metrics().add_source([this](std::vector<api::Metrics::Sample>& out) {
     const auto gauge = [&](const char* name, double value, const char* help) {
@@ -40,6 +65,7 @@ void ServerApp::add_metrics() {
     counter("sortie_events_accepted_total", static_cast<double>(bus.accepted), "Events accepted.");
     gauge("sortie_deliveries_pending", static_cast<double>(bus.pending_deliveries),
           "Deliveries not made yet.");
+    add_queue_samples(intake_->standings(), out);
     out.push_back({"sortie_build_info", api::Metrics::label("version", kVersion), 1, false,
                    "Always 1; which version this is."});
   });

@@ -151,11 +151,18 @@ void ServerApp::make_routes() {
 void ServerApp::add_plain_routes() {
   api::Router& router = api_->router();
   router.add("GET", "/healthz", [](api::RouteCall call) { call.responder->send({200, {}, "ok\n"}); });
-  router.add("GET", "/readyz", [this](api::RouteCall call) {
-    call.responder->send(ready_ ? io::HttpResponse{200, {}, "ready\n"}
-                                : io::HttpResponse{503, {}, "starting\n"});
-  });
+  router.add("GET", "/readyz", [this](api::RouteCall call) { answer_ready(call); });
   router.add("POST", "/hooks/{name}", [this](api::RouteCall call) { take_hook(std::move(call)); });
+}
+
+// A queue that cannot be reached is no reason to send nobody here any more, so it is told with a 200.
+void ServerApp::answer_ready(const api::RouteCall& call) const {
+  if (!ready_) return call.responder->send({503, {}, "starting\n"});
+  std::string body = "ready\n";
+  for (const events::QueueIntake::Standing& source : intake_->standings()) {
+    if (!source.is_reachable) body += "source " + source.name + " cannot be reached\n";
+  }
+  call.responder->send({200, {}, std::move(body)});
 }
 
 void ServerApp::take_hook(api::RouteCall call) {
@@ -223,6 +230,22 @@ void ServerApp::add_event_routes() {
     call.responder->send(api::rest_answer(json::Value::object(
         {{"events", json::Value::array(std::move(list))},
          {"next", more ? json::Value(std::to_string(records->back().sequence)) : json::Value()}})));
+  });
+  rest_->add("GET", "/v1/sources", [this](api::RestCall call) {
+    std::vector<json::Value> list;
+    for (const events::QueueIntake::Standing& source : intake_->standings()) {
+      list.push_back(json::Value::object({{"name", source.name},
+                                          {"queue", source.queue},
+                                          {"reachable", source.is_reachable},
+                                          {"trouble", source.trouble},
+                                          {"received", source.received},
+                                          {"accepted", source.accepted},
+                                          {"duplicates", source.duplicates},
+                                          {"refused", source.refused},
+                                          {"deleted", source.removed}}));
+    }
+    call.responder->send(
+        api::rest_answer(json::Value::object({{"sources", json::Value::array(std::move(list))}})));
   });
   rest_->add("GET", "/v1/events/{id}", [this](api::RestCall call) {
     const auto record = bus_->find_event(call.parameter("id"));

@@ -115,6 +115,8 @@ class EventBus {
 
   // Reads rules, keys and pending deliveries, goes on with the deliveries and starts the schedules.
   Status recover(Lease lease);
+  // What BusOptions::trusted_sources said is replaced: the configuration was read again.
+  void trust(std::vector<TrustedSource> sources) { options_.trusted_sources = std::move(sources); }
   void stop();  // No further deliveries and ticks; what is being written still completes.
 
   void put_events(std::vector<PutEntry> entries, const Actor& actor, Callback<std::vector<PutResult>> done,

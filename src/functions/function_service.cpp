@@ -239,7 +239,8 @@ void Service::prepare_worker(std::shared_ptr<const FunctionConfig> config, std::
     options.launch.environment = worker_environment(full, credentials);
     options.launch.scratch_bytes = static_cast<std::uint64_t>(config->ephemeral_storage_mib) * 1024 * 1024;
     options.launch.marker = marker_ + std::to_string(worker);
-    options.launch.cgroup_procs_file = limits_.create(worker, config->memory_mib, config->ephemeral_storage_mib);
+    options.launch.cgroup_procs_file =
+        limits_.create(worker, config->memory_mib, config->ephemeral_storage_mib);
     options.network = network_.get();
     if (!sandbox_.wraps()) {
       options.launch.scratch_folder =
