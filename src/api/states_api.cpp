@@ -60,6 +60,7 @@ const std::pair<std::string_view, StatesApi::Operation>* StatesApi::find_operati
       {"TestState", &S::test_state},
       {"StartExecution", &S::start_execution},
       {"StartSyncExecution", &S::start_sync_execution},
+      {"RedriveExecution", &S::redrive_execution},
       {"StopExecution", &S::stop_execution},
       {"DescribeExecution", &S::describe_execution},
       {"ListExecutions", &S::list_executions},

@@ -3,8 +3,8 @@
 // Runtime, and renders the answer in wire form. Every answer that says something was done is given after it
 // became durable.
 //
-// What is not built yet (redrive, map runs, EXPRESS executions) answers
-// "UnsupportedOperationException" and does nothing. A caller sees its own account only.
+// What is not built yet (map runs) answers "UnsupportedOperationException" and does nothing. A caller sees
+// its own account only.
 //
 // Activities are documents of kind "activity" (key: the ARN); the Runtime only knows their ARNs.
 // Source: Step Functions API Reference, botocore's model, and the answers recorded from AWS.
@@ -108,6 +108,8 @@ class StatesApi final : public AwsService {
   // states_executions.cpp
   void start_execution(const AwsCall& call, AwsReply reply);
   void start_sync_execution(const AwsCall& call, AwsReply reply);
+  void redrive_execution(const AwsCall& call, AwsReply reply);
+  Result<runtime::StartRequest> read_start(const AwsCall& call, bool sync);
   void stop_execution(const AwsCall& call, AwsReply reply);
   void describe_execution(const AwsCall& call, AwsReply reply);
   void list_executions(const AwsCall& call, AwsReply reply);

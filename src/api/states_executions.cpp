@@ -26,15 +26,11 @@ Error type_not_supported() {
           ""};
 }
 
-void append_redrive(json::ObjectBuilder& out, store::ExecutionStatus status, std::int64_t count) {
-  out.append("redriveCount", count);
-  const bool redrivable =
-      status != store::ExecutionStatus::kRunning && status != store::ExecutionStatus::kSucceeded;
-  out.append("redriveStatus", redrivable ? "REDRIVABLE" : "NOT_REDRIVABLE");
-  if (!redrivable) {
-    out.append("redriveStatusReason",
-               "Execution is " + std::string(status_name(status)) + " and cannot be redriven");
-  }
+void append_redrive(json::ObjectBuilder& out, const runtime::ExecutionDescription& execution) {
+  out.append("redriveCount", execution.redrive_count);
+  if (execution.redrive_count > 0) out.append("redriveDate", epoch_seconds(execution.redriven_at));
+  out.append("redriveStatus", execution.redrive_obstacle ? "NOT_REDRIVABLE" : "REDRIVABLE");
+  if (execution.redrive_obstacle) out.append("redriveStatusReason", *execution.redrive_obstacle);
 }
 
 json::Value describe_json(const runtime::ExecutionDescription& execution, bool with_data) {
@@ -57,7 +53,7 @@ json::Value describe_json(const runtime::ExecutionDescription& execution, bool w
   if (execution.cause) out.append("cause", *execution.cause);
   if (!execution.version_arn.empty()) out.append("stateMachineVersionArn", execution.version_arn);
   if (!execution.alias_arn.empty()) out.append("stateMachineAliasArn", execution.alias_arn);
-  append_redrive(out, execution.status, execution.redrive_count);
+  append_redrive(out, execution);
   return out.build();
 }
 
@@ -73,6 +69,36 @@ json::Value execution_item(const runtime::ExecutionSummary& summary) {
   if (!summary.alias_arn.empty()) out.append("stateMachineAliasArn", summary.alias_arn);
   out.append("redriveCount", summary.redrive_count);
   if (summary.redrive_count > 0) out.append("redriveDate", epoch_seconds(summary.redriven_at));
+  return out.build();
+}
+
+// AWS bills an EXPRESS execution in steps of 100 ms and of 64 MB.
+constexpr std::int64_t kBilledStepMs = 100;
+constexpr std::int64_t kBilledMemoryMb = 64;
+
+json::Value sync_answer(const runtime::ExecutionDescription& execution, bool with_data,
+                        const std::string& trace_header) {
+  const json::Value included = json::Value::object({{"included", with_data}});
+  const std::int64_t ms = execution.stopped_at.ms - execution.started_at.ms;
+  const std::int64_t billed_ms = std::max<std::int64_t>(1, (ms + kBilledStepMs - 1) / kBilledStepMs);
+  json::ObjectBuilder out;
+  out.append("executionArn", execution.arn).append("stateMachineArn", execution.state_machine_arn);
+  out.append("name", execution.name);
+  out.append("startDate", epoch_seconds(execution.started_at));
+  out.append("stopDate", epoch_seconds(execution.stopped_at));
+  out.append("status", status_name(execution.status));
+  if (execution.error) out.append("error", *execution.error);
+  if (execution.cause) out.append("cause", *execution.cause);
+  if (with_data) out.append("input", execution.input_text);
+  out.append("inputDetails", included);
+  if (execution.output_text) {
+    if (with_data) out.append("output", *execution.output_text);
+    out.append("outputDetails", included);
+  }
+  if (!trace_header.empty()) out.append("traceHeader", trace_header);
+  out.append("billingDetails",
+             json::Value::object({{"billedMemoryUsedInMB", kBilledMemoryMb},
+                                  {"billedDurationInMilliseconds", billed_ms * kBilledStepMs}}));
   return out.build();
 }
 
@@ -92,26 +118,28 @@ std::optional<Error> find_input_fault(std::string_view input_text) {
   return fault(why);
 }
 
-void StatesApi::start_execution(const AwsCall& call, AwsReply reply) {
+Result<runtime::StartRequest> StatesApi::read_start(const AwsCall& call, bool sync) {
   const std::string arn = text_of(call.input, "stateMachineArn");
-  if (Result<StatesArn> parsed = parse_states_arn(arn, {"stateMachine"}); !parsed)
-    return reply(parsed.error());
+  SORTIE_TRY_STATUS(parse_states_arn(arn, {"stateMachine"}));
   runtime::StartRequest request{
       .state_machine_arn = arn, .name = text_of(call.input, "name"), .input_text = "{}"};
-  if (!request.name.empty()) {
-    if (Status status = check_states_name(request.name); !status) return reply(status.error());
-  }
-  const Result<runtime::StateMachineRecord> machine = find_startable(call, arn);
-  if (!machine) return reply(machine.error());
-  if (machine->type != "STANDARD")
-    return reply(not_supported_yet("StartExecution of an EXPRESS state machine"));
+  if (!request.name.empty()) SORTIE_TRY_STATUS(check_states_name(request.name));
+  SORTIE_TRY(const runtime::StateMachineRecord machine, find_startable(call, arn));
+  if (sync && machine.type != "EXPRESS") return type_not_supported();
   if (call.input.get("input").is_string()) {
     request.input_text = text_of(call.input, "input");
-    if (std::optional<Error> fault = find_input_fault(request.input_text)) return reply(*std::move(fault));
+    if (std::optional<Error> fault = find_input_fault(request.input_text)) return *std::move(fault);
   }
   request.actor = call.caller.actor;
   request.trace_header = text_of(call.input, "traceHeader");
-  services_.runtime.start_execution(std::move(request), [reply, arn](Result<runtime::StartReply> done) {
+  return request;
+}
+
+void StatesApi::start_execution(const AwsCall& call, AwsReply reply) {
+  Result<runtime::StartRequest> request = read_start(call, false);
+  if (!request) return reply(request.error());
+  const std::string arn = request->state_machine_arn;
+  services_.runtime.start_execution(*std::move(request), [reply, arn](Result<runtime::StartReply> done) {
     if (!done) {
       if (done.error().code == "StateMachineDoesNotExist") {
         return reply(Error{done.error().code, "State Machine Does Not Exist: '" + arn + "'", "", ""});
@@ -124,11 +152,26 @@ void StatesApi::start_execution(const AwsCall& call, AwsReply reply) {
 }
 
 void StatesApi::start_sync_execution(const AwsCall& call, AwsReply reply) {
-  const Result<runtime::StateMachineRecord> machine =
-      find_machine(call, text_of(call.input, "stateMachineArn"));
-  if (!machine) return reply(machine.error());
-  if (machine->type != "EXPRESS") return reply(type_not_supported());
-  reply(not_supported_yet("StartSyncExecution"));
+  Result<runtime::StartRequest> request = read_start(call, true);
+  if (!request) return reply(request.error());
+  const bool with_data = text_of(call.input, "includedData") != "METADATA_ONLY";
+  const std::string trace_header = request->trace_header;
+  services_.runtime.start_sync_execution(
+      *std::move(request),
+      [reply, with_data, trace_header](const Result<runtime::ExecutionDescription>& done) {
+        if (!done) return reply(done.error());
+        reply(sync_answer(*done, with_data, trace_header));
+      });
+}
+
+void StatesApi::redrive_execution(const AwsCall& call, AwsReply reply) {
+  const std::string arn = text_of(call.input, "executionArn");
+  if (Status status = check_execution_arn(call, arn); !status) return reply(status.error());
+  services_.runtime.redrive_execution(arn, text_of(call.input, "clientToken"), call.caller.actor,
+                                      [reply, arn](const Result<Timestamp>& done) {
+                                        if (!done) return reply(no_such_execution_or(done.error(), arn));
+                                        reply(json::Value::object({{"redriveDate", epoch_seconds(*done)}}));
+                                      });
 }
 
 void StatesApi::stop_execution(const AwsCall& call, AwsReply reply) {

@@ -137,9 +137,6 @@ TEST_F(MachinesApi, WrongJsonTypesAreSerializationErrorsForEveryMember) {
 
 TEST_F(MachinesApi, UnknownOperationsAndThoseNotBuiltYetSaySo) {
   EXPECT_EQ(text("MakeCoffee", "{}"), "UnknownOperationException: ");
-  const std::string execution = make_execution(store::ExecutionStatus::kFailed);
-  EXPECT_EQ(text("RedriveExecution", R"({"executionArn":")" + execution + "\"}"),
-            "UnsupportedOperationException: RedriveExecution is not supported by Sortie yet");
   EXPECT_EQ(
       text("CreateStateMachine",
            json::to_text(json::ObjectBuilder(machine_input("m")).set("versionDescription", "v").build())),

@@ -344,6 +344,9 @@ std::string encode_execution(const ExecutionImage& image) {
   out.optional_text(image.cause);
   out.signed_number(image.last_event_id);
   out.text(image.extra);
+  out.signed_number(image.redrive_count);
+  out.time(image.redriven_at);
+  out.text(image.left_behind);
   return out.take();
 }
 
@@ -360,6 +363,11 @@ Result<ExecutionImage> decode_execution(std::string_view bytes) {
   image.cause = in.optional_text();
   image.last_event_id = in.signed_number();
   image.extra = in.text();
+  if (!in.at_end()) {  // Images of before there were redrives end here.
+    image.redrive_count = in.signed_number();
+    image.redriven_at = in.time();
+    image.left_behind = in.text();
+  }
   if (!in.ok() || !in.at_end()) return in.error("execution");
   return image;
 }

@@ -64,6 +64,9 @@ struct ExecutionImage {
   std::optional<std::string> error, cause;
   std::int64_t last_event_id = 0;  // Meaningful once it has ended.
   std::string extra;
+  std::int64_t redrive_count = 0;
+  Timestamp redriven_at;
+  std::string left_behind;  // The runtime's own: what a redrive goes on from; "" when there is nothing.
 };
 std::string encode_execution(const ExecutionImage& image);
 Result<ExecutionImage> decode_execution(std::string_view bytes);

@@ -102,7 +102,8 @@ json::Value context_object(const Execution& x, const Frame& frame, const std::st
   execution.append("StartTime", to_iso8601(x.started_at));
   execution.append("Name", x.name);
   execution.append("RoleArn", x.role_arn);
-  execution.append("RedriveCount", 0);
+  execution.append("RedriveCount", x.redrive_count);
+  if (x.redrive_count > 0) execution.append("RedriveTime", to_iso8601(x.redriven_at));
   json::ObjectBuilder machine;
   machine.append("Id", x.state_machine_arn);
   machine.append("Name", x.state_machine_arn.substr(x.state_machine_arn.rfind(':') + 1));

@@ -32,7 +32,8 @@ std::optional<AttemptId> waiting_attempt(const Frame& frame) {
 
 Advance advance(Execution& execution, const Stimulus& stimulus, const Context& context) {
   Advance out;
-  if (execution.outcome != Outcome::kRunning) {
+  const bool redrives = std::holds_alternative<Redrive>(stimulus);
+  if ((execution.outcome != Outcome::kRunning) != redrives || (redrives && execution.left_behind.empty())) {
     out.applied = false;
     return out;
   }
@@ -46,7 +47,7 @@ Advance advance(Execution& execution, const Stimulus& stimulus, const Context& c
                  [&](const TaskFailed& report) { step.task_failed(report); },
                  [&](const TaskHeartbeat& report) { step.heartbeat(report); },
                  [&](const ActivityTaken& report) { step.activity_taken(report); },
-                 [&](const Stop& request) { step.stop(request); }},
+                 [&](const Stop& request) { step.stop(request); }, [&](const Redrive&) { step.redrive(); }},
       stimulus);
   step.run();
   for (const FrameNo gone : out.gone) out.touched.erase(gone);

@@ -54,8 +54,11 @@ struct ActivityTaken {
 struct Stop {
   std::string error, cause;
 };
+// Goes on where an execution that has ended without success left off (engine/redrive.cpp); refused while
+// nothing is left behind.
+struct Redrive {};
 using Stimulus = std::variant<Start, Continue, TimerFired, TaskSubmitted, TaskSucceeded, TaskFailed,
-                              TaskHeartbeat, ActivityTaken, Stop>;
+                              TaskHeartbeat, ActivityTaken, Stop, Redrive>;
 
 // --- Commands ---
 struct InvokeTask {

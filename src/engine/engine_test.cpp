@@ -217,6 +217,61 @@ class Payloads final : public PayloadSink, public PayloadSource {
   std::map<std::uint32_t, json::Value> loaded_;
 };
 
+TEST(Engine, ARedriveRunsWhatFailedAgainAndKeepsWhatSucceeded) {
+  bool broken = true;
+  std::map<std::string, int> calls;
+  Driver driver(
+      R"({"StartAt":"P","States":{"P":{"Type":"Parallel","Next":"After","Branches":[
+          {"StartAt":"Good","States":{"Good":{"Type":"Task","Resource":"arn:aws:lambda:us-east-1:123456789012:function:g","Next":"GoodEnd"},"GoodEnd":{"Type":"Pass","End":true}}},
+          {"StartAt":"Bad","States":{"Bad":{"Type":"Task","Resource":"arn:aws:lambda:us-east-1:123456789012:function:b","Retry":[{"ErrorEquals":["States.ALL"],"MaxAttempts":1}],"End":true}}},
+          {"StartAt":"Slow","States":{"Slow":{"Type":"Wait","Seconds":1000,"End":true}}}]},
+          "After":{"Type":"Pass","End":true}}})",
+      json::parse("{}").value(), [&](const TaskCall& call) -> std::optional<Stimulus> {
+        ++calls[call.state_name];
+        if (call.state_name == "Bad" && broken) return TaskFailed{call.attempt, "Broken", "yet"};
+        return TaskSucceeded{call.attempt, json::Value(1)};
+      });
+  driver.run();
+  ASSERT_EQ(driver.execution.outcome, Outcome::kFailed) << driver.compile_error;
+  EXPECT_TRUE(driver.execution.frames.empty());
+  const std::size_t before = driver.events.size();
+  broken = false;
+  driver.send(Redrive{});
+  driver.go_on();
+  EXPECT_EQ(driver.execution.outcome, Outcome::kSucceeded);
+  EXPECT_EQ(driver.execution.redrive_count, 1);
+  EXPECT_EQ(calls["Good"], 1) << "what succeeded is kept";
+  EXPECT_EQ(calls["Bad"], 3) << "an attempt, its retry, and the redrive with retries counted anew";
+  EXPECT_EQ(driver.events[before].type, EventType::kExecutionRedriven);
+  EXPECT_EQ(driver.events[before + 1].type, EventType::kLambdaFunctionScheduled)
+      << "the state is not entered again";
+  EXPECT_TRUE(driver.execution.left_behind.empty());
+}
+
+TEST(Engine, ARedriveOfAStoppedMapGoesOnWithTheItemsThatAreNotDone) {
+  std::multiset<std::string> done;
+  bool answers = false;
+  Driver driver(
+      R"({"StartAt":"M","States":{"M":{"Type":"Map","MaxConcurrency":2,"ItemProcessor":{"StartAt":"T","States":{"T":{"Type":"Task","Resource":"arn:aws:lambda:us-east-1:123456789012:function:t","End":true}}},"End":true}}})",
+      json::parse("[1,2,3,4]").value(), [&](const TaskCall& call) -> std::optional<Stimulus> {
+        const std::string item = json::to_text(call.parameters);
+        if (!answers && item != "1") return std::nullopt;
+        done.insert(item);
+        return TaskSucceeded{call.attempt, call.parameters};
+      });
+  driver.run();
+  driver.send(Stop{"", ""});
+  ASSERT_EQ(driver.execution.outcome, Outcome::kAborted);
+  EXPECT_EQ(driver.send(Continue{{0}}).applied, false);
+  answers = true;
+  driver.send(Redrive{});
+  driver.go_on();
+  ASSERT_EQ(driver.execution.outcome, Outcome::kSucceeded);
+  EXPECT_EQ(json::to_text(driver.execution.output), "[1,2,3,4]");
+  EXPECT_EQ(done, (std::multiset<std::string>{"1", "2", "3", "4"})) << "no item ran twice";
+  EXPECT_FALSE(driver.send(Redrive{}).applied) << "what succeeded is not redriven";
+}
+
 TEST(Engine, FramesAndEventsReadBackAsTheyWereWrittenLargeValuesOnce) {
   const std::string definition =
       R"({"StartAt":"M","States":{"M":{"Type":"Map","ItemsPath":"$.items","ItemProcessor":{"StartAt":"T","States":{"T":{"Type":"Task",)" +

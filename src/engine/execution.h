@@ -110,6 +110,13 @@ struct Execution {
   json::Value last_variables;  // Of frame 0 when the execution ended; not stored.
   std::map<FrameNo, Frame> frames;
 
+  std::string version_arn, alias_arn;  // Through which it was started; "" if it was not.
+  std::int64_t redrive_count = 0;
+  Timestamp redriven_at;
+  // What an execution that did not succeed left: its frames as they were when it failed, with the children
+  // that finished. A redrive goes on from here.
+  std::map<FrameNo, Frame> left_behind;
+
   const asl::State& state_of(const Frame& frame) const { return machine->state(frame.flow, frame.state); }
 };
 

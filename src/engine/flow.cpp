@@ -86,12 +86,18 @@ std::vector<Detail> failure_details(const Failure& failure) {
 }  // namespace
 
 void Step::start() {
-  if (x_.machine->timeout_seconds) x_.deadline = x_.started_at.plus_ms(*x_.machine->timeout_seconds * 1000);
+  // The shell may have set a limit of its own (an EXPRESS machine's five minutes).
+  if (x_.machine->timeout_seconds) {
+    x_.deadline = std::min(x_.deadline, x_.started_at.plus_ms(*x_.machine->timeout_seconds * 1000));
+  }
   Frame top;
   top.state_input = x_.input;
   top.state = x_.machine->flows[0].start;
   top.waiting_since = context_.now;
-  emit_beside(0, EventType::kExecutionStarted, {{Field::kInput, x_.input}, {Field::kRoleArn, x_.role_arn}});
+  std::vector<Detail> details{{Field::kInput, x_.input}, {Field::kRoleArn, x_.role_arn}};
+  if (!x_.alias_arn.empty()) details.push_back({Field::kStateMachineAliasArn, x_.alias_arn});
+  if (!x_.version_arn.empty()) details.push_back({Field::kStateMachineVersionArn, x_.version_arn});
+  emit_beside(0, EventType::kExecutionStarted, std::move(details));
   x_.frames.emplace(kTopFrame, std::move(top));
   queue_.push_back(kTopFrame);
 }
@@ -277,13 +283,13 @@ void Step::fail(FrameNo no, Failure failure) {
   const bool never_joined = failure.evaluation && is_join && failed.previous_event == failed.entered_event;
   emit_evaluation_failed(failed, failure);
   note_failure(failure);
-  if (retry(failed, state, failure)) return;
+  if (retry(failed, state, failure)) return salvaged_.clear();
   if (never_joined || std::holds_alternative<Joining>(failed.phase)) {
     // A Parallel or Map whose children ran says that it failed before it is caught or passed on.
     emit(failed,
          state.type == asl::StateType::kMap ? EventType::kMapStateFailed : EventType::kParallelStateFailed);
   }
-  if (catch_failure(failed, state, failure)) return;
+  if (catch_failure(failed, state, failure)) return salvaged_.clear();
   fail_flow(no, failure);
 }
 
@@ -370,7 +376,7 @@ void Step::fail_parent(FrameNo child_no, const Failure& failure) {
   }
   frame(parent_no).previous_event = child.previous_event;
   abort_children(parent_no, child_no);
-  remove(child_no);
+  salvage(child_no);
   fail(parent_no, failure);
 }
 
@@ -390,12 +396,17 @@ void Step::abort_children(FrameNo parent_no, FrameNo except) {
     if (running && x_.last_event_id < kHistoryEventsMax - 8) {
       if (const auto aborted = aborted_type(x_.state_of(child).type)) emit(child, *aborted);
     }
-    remove(no);
+    salvage(no);
   }
 }
 
 void Step::cancel_task(const Frame& frame) {
   if (const auto attempt = waiting_attempt(frame)) out_.commands.push_back(CancelTask{*attempt});
+}
+
+void Step::salvage(FrameNo no) {
+  salvaged_.insert_or_assign(no, std::move(frame(no)));
+  remove(no);
 }
 
 void Step::remove(FrameNo no) {
@@ -416,6 +427,10 @@ void Step::end(Outcome outcome, EventType type, std::vector<Detail> details, std
   for (const auto& [no, frame] : x_.frames) {
     cancel_task(frame);
     out_.gone.insert(no);
+  }
+  if (outcome != Outcome::kSucceeded) {
+    x_.left_behind = std::move(x_.frames);
+    x_.left_behind.merge(salvaged_);
   }
   x_.frames.clear();
   queue_.clear();

@@ -50,6 +50,7 @@ class Step {
   void enter_alone(std::uint32_t retry_count, const std::optional<json::Value>& reader_items);
   void children_made(const json::Value& result, std::int64_t failed);
   void children_failed(const std::string& error, const std::string& cause);
+  void redrive();
   // Runs ready frames until all block, the execution ends or the budget is spent.
   void run();
 
@@ -71,11 +72,16 @@ class Step {
   void remove(FrameNo no);
   void abort_children(FrameNo parent, FrameNo except);
   void cancel_task(const Frame& frame);
+  void salvage(FrameNo no);
   std::int64_t emit(Frame& frame, EventType type, std::vector<Detail> details = {});
   std::int64_t emit_beside(std::int64_t previous, EventType type, std::vector<Detail> details = {});
   bool limit_reached(FrameNo no);
   void emit_evaluation_failed(Frame& frame, Failure& failure);
   void note_failure(const Failure& failure) const;
+
+  // redrive.cpp
+  void collect_unfinished(FrameNo no, std::vector<FrameNo>* out);
+  void rerun(FrameNo no, std::int64_t previous);
 
   // data_flow.cpp
   const json::Value* find_variable(const Frame& frame, std::string_view name) const;
@@ -165,6 +171,8 @@ class Step {
   const Context& context_;
   Advance& out_;
   std::deque<FrameNo> queue_;
+  // Children that a failure takes with it, until it is known whether anything catches the failure.
+  std::map<FrameNo, Frame> salvaged_;
   // The state entered last, and the event before its own: what an evaluation that fails at once follows.
   struct Entry {
     FrameNo frame = kNoFrame;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "base/text.h"
 #include "integrations/results.h"
 #include "json/text.h"
 
@@ -31,7 +32,11 @@ std::string_view status_name(store::ExecutionStatus status) {
 json::Value start_answer(const std::string& arn, Timestamp at, Timestamp now, const std::string& request_id) {
   json::ObjectBuilder object;
   object.append("ExecutionArn", arn);
-  const std::string body = "{\"executionArn\":\"" + arn + "\",\"startDate\":1.7953920E9}";
+  // The service writes seconds as 1.795392000123E9, without zeros at the end.
+  std::string digits = std::to_string(at.ms);
+  while (digits.size() > 2 && digits.back() == '0') digits.pop_back();
+  const std::string date = digits.substr(0, 1) + "." + digits.substr(1) + "E9";
+  const std::string body = "{\"executionArn\":\"" + arn + "\",\"startDate\":" + date + "}";
   append_sdk_metadata(object,
                       {{"x-amzn-RequestId", request_id},
                        {"connection", "keep-alive"},
@@ -181,6 +186,12 @@ void StatesIntegration::start(const runtime::TaskOrder& order, Report report) {
   if (trace.is_string()) request.trace_header = trace.to_std_string();
   request.name = attempt->is_named ? name.to_std_string() : derived_uuid(order.idempotency_key);
   attempt->child = states_task::execution_arn(request.state_machine_arn, request.name);
+  const auto machine =
+      runtime_->find_state_machine(runtime::split_qualified_arn(request.state_machine_arn).machine_arn);
+  if (machine && machine->type == "EXPRESS") {
+    request.express_id = derived_uuid("express " + order.idempotency_key);
+    attempt->child = replace_all(attempt->child, ":execution:", ":express:") + ":" + request.express_id;
+  }
   begin(std::move(attempt));
 }
 

@@ -41,44 +41,134 @@ Result<SplitImage> split_frame_image(std::string_view image) {
   return split;
 }
 
-Result<std::unique_ptr<LiveExecution>> load_live(
-    store::Store& store, store::ExecutionNo no,
-    const std::function<Result<std::shared_ptr<const asl::StateMachine>>(const std::string&)>& machine_of) {
+namespace {
+
+using MachineOf = std::function<Result<std::shared_ptr<const asl::StateMachine>>(const std::string&)>;
+
+// Everything of an execution but its frames.
+Result<std::unique_ptr<LiveExecution>> read_row(const store::ExecutionRow& row, const MachineOf& machine_of) {
+  auto live = std::make_unique<LiveExecution>();
+  live->no = row.no;
+  SORTIE_TRY(live->image, engine::decode_execution(row.image));
+  const Extra extra = decode_extra(live->image.extra);
+  live->actor = extra.actor;
+  engine::Execution& state = live->state;
+  SORTIE_TRY(state.machine, machine_of(live->image.definition_key));
+  state.arn = row.arn;
+  state.name = row.name;
+  state.state_machine_arn = row.state_machine_arn;
+  state.version_arn = extra.version_arn;
+  state.alias_arn = extra.alias_arn;
+  state.role_arn = live->image.role_arn;
+  state.started_at = row.started_at;
+  state.deadline = live->image.deadline;
+  state.redrive_count = live->image.redrive_count;
+  state.redriven_at = live->image.redriven_at;
+  SORTIE_TRY(state.input, json::parse(live->image.input_text));
+  return live;
+}
+
+Status read_frame(LiveExecution& live, std::string_view image, engine::PayloadSource& payloads,
+                  std::map<engine::FrameNo, engine::Frame>* frames) {
+  engine::Execution& state = live.state;
+  SORTIE_TRY(const SplitImage split, split_frame_image(image));
+  SORTIE_TRY(engine::DecodedFrame decoded, engine::decode_frame(split.engine_image, payloads));
+  const auto& flows = state.machine->flows;
+  if (decoded.frame.flow >= flows.size() || decoded.frame.state >= flows[decoded.frame.flow].states.size()) {
+    return Error{"StoreCorrupt", "a frame of " + state.arn + " names a state that its definition lacks", "",
+                 ""};
+  }
+  live.payloads.raise_next(split.next_payload);
+  state.last_event_id = std::max(state.last_event_id, decoded.last_event_id);
+  state.next_frame = std::max(state.next_frame, decoded.next_frame);
+  frames->emplace(decoded.frame.no, std::move(decoded.frame));
+  return {};
+}
+
+constexpr std::size_t kLengthBytes = 4;
+constexpr std::int64_t kRedrivableMs = 14LL * 24 * 3600 * 1000;  // AWS: 14 days after the end.
+constexpr std::int64_t kRedrivableEventsMax = 24'999;
+
+}  // namespace
+
+Result<std::unique_ptr<LiveExecution>> load_live(store::Store& store, store::ExecutionNo no,
+                                                 const MachineOf& machine_of) {
   SORTIE_TRY(const std::optional<store::ExecutionRow> row, store.find_execution(no));
   if (!row || row->status != store::ExecutionStatus::kRunning) {
     return Error{"ExecutionDoesNotExist", "execution " + std::to_string(no) + " is not running", "", ""};
   }
-  auto live = std::make_unique<LiveExecution>();
-  live->no = no;
+  SORTIE_TRY(std::unique_ptr<LiveExecution> live, read_row(*row, machine_of));
   live->started = true;
-  SORTIE_TRY(live->image, engine::decode_execution(row->image));
-  live->actor = decode_extra(live->image.extra).actor;
-  engine::Execution& state = live->state;
-  SORTIE_TRY(state.machine, machine_of(live->image.definition_key));
-  state.arn = row->arn;
-  state.name = row->name;
-  state.state_machine_arn = row->state_machine_arn;
-  state.role_arn = live->image.role_arn;
-  state.started_at = row->started_at;
-  state.deadline = live->image.deadline;
-  SORTIE_TRY(state.input, json::parse(live->image.input_text));
   StoredPayloads payloads(store, no, &live->payloads);
   SORTIE_TRY(const std::vector<store::FrameRow> frames, store.list_frames(no));
-  for (const store::FrameRow& frame_row : frames) {
-    SORTIE_TRY(const SplitImage split, split_frame_image(frame_row.image));
-    SORTIE_TRY(engine::DecodedFrame decoded, engine::decode_frame(split.engine_image, payloads));
-    const auto& flows = state.machine->flows;
-    if (decoded.frame.flow >= flows.size() ||
-        decoded.frame.state >= flows[decoded.frame.flow].states.size()) {
-      return Error{"StoreCorrupt", "a frame of " + row->arn + " names a state that its definition lacks", "",
-                   ""};
-    }
-    live->payloads.raise_next(split.next_payload);
-    state.last_event_id = std::max(state.last_event_id, decoded.last_event_id);
-    state.next_frame = std::max(state.next_frame, decoded.next_frame);
-    state.frames.emplace(decoded.frame.no, std::move(decoded.frame));
+  for (const store::FrameRow& frame : frames) {
+    SORTIE_TRY_STATUS(read_frame(*live, frame.image, payloads, &live->state.frames));
   }
-  if (state.frames.empty()) return Error{"StoreCorrupt", row->arn + " is running but has no frame", "", ""};
+  if (live->state.frames.empty()) {
+    return Error{"StoreCorrupt", row->arn + " is running but has no frame", "", ""};
+  }
+  return live;
+}
+
+std::string encode_left_behind(LiveExecution& live) {
+  std::vector<std::string> images;
+  std::size_t bytes = 0;
+  for (const auto& [no, frame] : live.state.left_behind) {
+    images.push_back(engine::encode_frame(live.state, frame, live.payloads));
+    bytes += images.back().size();
+    if (bytes > kLeftBehindBytesMax) return "";
+  }
+  std::string out;
+  for (std::string& image : images) {
+    const std::string whole = frame_image(live.payloads.next(), std::move(image));
+    for (std::size_t i = 0; i < kLengthBytes; ++i) out += static_cast<char>(whole.size() >> (8 * i) & 0xFF);
+    out += whole;
+  }
+  return out;
+}
+
+std::optional<std::string> redrive_obstacle(const store::ExecutionRow& row,
+                                            const engine::ExecutionImage& image, Timestamp now) {
+  if (row.status == store::ExecutionStatus::kRunning) return "Execution is RUNNING and cannot be redriven";
+  if (row.status == store::ExecutionStatus::kSucceeded) {
+    return "Execution is SUCCEEDED and cannot be redriven";
+  }
+  if (image.last_event_id >= kRedrivableEventsMax) return "Execution history event limit exceeded";
+  if (now.ms - row.stopped_at.ms > kRedrivableMs)
+    return "Execution exceeded the redrivable period of 14 days";
+  if (image.left_behind.empty()) return "Execution left too much behind to be redriven";
+  return std::nullopt;
+}
+
+Result<std::unique_ptr<LiveExecution>> load_left_behind(store::Store& store, const store::ExecutionRow& row,
+                                                        Timestamp now, const MachineOf& machine_of) {
+  SORTIE_TRY(std::unique_ptr<LiveExecution> live, read_row(row, machine_of));
+  if (const auto obstacle = redrive_obstacle(row, live->image, now)) {
+    return Error{"ExecutionNotRedrivable", *obstacle, "", ""};
+  }
+  StoredPayloads payloads(store, row.no, &live->payloads);
+  std::string_view rest = live->image.left_behind;
+  while (!rest.empty()) {
+    std::size_t length = 0;
+    for (std::size_t i = 0; i < kLengthBytes && i < rest.size(); ++i) {
+      length |= static_cast<std::size_t>(static_cast<unsigned char>(rest[i])) << (8 * i);
+    }
+    if (rest.size() < kLengthBytes || length > rest.size() - kLengthBytes) {
+      return Error{"StoreCorrupt", "what " + row.arn + " left behind cannot be read", "", ""};
+    }
+    SORTIE_TRY_STATUS(
+        read_frame(*live, rest.substr(kLengthBytes, length), payloads, &live->state.left_behind));
+    rest.remove_prefix(kLengthBytes + length);
+  }
+  engine::Execution& state = live->state;
+  state.last_event_id = live->image.last_event_id;
+  state.stopped_at = row.stopped_at;
+  state.error = live->image.error;
+  state.cause = live->image.cause;
+  state.outcome = row.status == store::ExecutionStatus::kFailed     ? engine::Outcome::kFailed
+                  : row.status == store::ExecutionStatus::kTimedOut ? engine::Outcome::kTimedOut
+                                                                    : engine::Outcome::kAborted;
+  live->image.left_behind.clear();
   return live;
 }
 
@@ -91,6 +181,7 @@ std::string encode_extra(const Extra& extra) {
   if (!extra.trace_header.empty()) out.append("trace", extra.trace_header);
   if (!extra.version_arn.empty()) out.append("version", extra.version_arn);
   if (!extra.alias_arn.empty()) out.append("alias", extra.alias_arn);
+  if (!extra.redrive_token.empty()) out.append("redrive_token", extra.redrive_token);
   return json::to_text(out.build());
 }
 
@@ -109,7 +200,27 @@ Extra decode_extra(const std::string& text) {
   extra.trace_header = member("trace");
   extra.version_arn = member("version");
   extra.alias_arn = member("alias");
+  extra.redrive_token = member("redrive_token");
   return extra;
+}
+
+ExecutionDescription describe_over(const LiveExecution& live) {
+  const engine::Execution& state = live.state;
+  ExecutionDescription out;
+  out.arn = state.arn;
+  out.name = state.name;
+  out.state_machine_arn = state.state_machine_arn;
+  out.role_arn = state.role_arn;
+  out.status = status_of(state.outcome);
+  out.started_at = state.started_at;
+  out.stopped_at = state.stopped_at;
+  out.input_text = live.image.input_text;
+  if (state.outcome == engine::Outcome::kSucceeded) out.output_text = json::to_text(state.output);
+  out.error = state.error;
+  out.cause = state.cause;
+  out.actor = live.actor;
+  out.no = live.no;
+  return out;
 }
 
 store::ExecutionStatus status_of(engine::Outcome outcome) {

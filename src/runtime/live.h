@@ -62,6 +62,9 @@ struct LiveExecution {
   PayloadTable payloads;
   std::deque<Mail> mailbox;
   bool started = false;  // Its row is in the store.
+  // A synchronous EXPRESS execution: nothing of it is ever written, and it dies with the process.
+  bool in_memory_only = false;
+  std::function<void(const LiveExecution&)> when_over;  // Of an execution in memory only.
   bool committing = false;
   std::uint64_t used = 0;  // For dropping the least recently used.
 };
@@ -100,9 +103,25 @@ struct Extra {
   Actor actor;
   std::string trace_header;
   std::string version_arn, alias_arn;
+  std::string redrive_token;  // The client token of the last redrive.
 };
 std::string encode_extra(const Extra& extra);
 Extra decode_extra(const std::string& text);
+
+// What is kept of an execution that did not succeed, for a redrive: its frames' images. "" where they are
+// more than kLeftBehindBytesMax.
+inline constexpr std::size_t kLeftBehindBytesMax = 4 * 1024 * 1024;
+std::string encode_left_behind(LiveExecution& live);
+// An execution that has ended, ready for engine::Redrive. Error "ExecutionNotRedrivable" with AWS's reason.
+Result<std::unique_ptr<LiveExecution>> load_left_behind(
+    store::Store& store, const store::ExecutionRow& row, Timestamp now,
+    const std::function<Result<std::shared_ptr<const asl::StateMachine>>(const std::string&)>& machine_of);
+// Why this execution cannot be redriven; nothing where it can.
+std::optional<std::string> redrive_obstacle(const store::ExecutionRow& row,
+                                            const engine::ExecutionImage& image, Timestamp now);
+
+// What an execution in memory only was, once it is over.
+ExecutionDescription describe_over(const LiveExecution& live);
 
 store::ExecutionStatus status_of(engine::Outcome outcome);
 

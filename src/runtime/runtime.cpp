@@ -17,6 +17,8 @@ Error no_such_execution(std::string_view arn) {
   return {"ExecutionDoesNotExist", "Execution Does Not Exist: '" + std::string(arn) + "'", "", ""};
 }
 
+constexpr std::int64_t kExpressMsMax = 5 * 60 * 1000;  // AWS's limit for EXPRESS executions.
+
 // Documents of kind "meta" that are made once per store.
 Result<std::string> make_once(store::Store& store, store::Epoch epoch, const std::string& key,
                               std::string value) {
@@ -174,6 +176,54 @@ class RuntimeImpl final : public Runtime {
     shard_->begin(std::move(made).value(), std::move(start));
   }
 
+  void start_sync_execution(StartRequest request, Callback<ExecutionDescription> done) override {
+    Result<std::unique_ptr<LiveExecution>> made = make_live(request);
+    if (!made) return loop_.post([done, error = made.error()] { done(error); });
+    LiveExecution& live = **made;
+    live.no = shard_->next_memory_no();
+    live.in_memory_only = true;
+    live.when_over = [done](const LiveExecution& over) { done(describe_over(over)); };
+    shard_->begin(std::move(made).value(), {engine::Start{}, {}, nullptr});
+  }
+
+  void redrive_execution(std::string_view arn, std::string client_token, const Actor& actor,
+                         Callback<Timestamp> done) override {
+    const std::string name(arn);
+    if (const store::ExecutionNo beginning = shard_->find_beginning(arn); beginning != 0) {
+      shard_->after_commit(beginning, [this, name, client_token, actor, done] {
+        redrive_execution(name, client_token, actor, done);
+      });
+      return;
+    }
+    const auto fail = [this, done](const Error& error) { loop_.post([done, error] { done(error); }); };
+    const Result<std::optional<store::ExecutionRow>> row = store_.find_execution(arn);
+    if (!row) return fail(unavailable(row.error()));
+    if (!*row) return fail(no_such_execution(arn));
+    if ((*row)->status == store::ExecutionStatus::kRunning && !client_token.empty()) {
+      const Result<engine::ExecutionImage> image = engine::decode_execution((*row)->image);
+      if (image && decode_extra(image->extra).redrive_token == client_token) {
+        return loop_.post([done, at = image->redriven_at] { done(at); });
+      }
+    }
+    auto live = load_left_behind(store_, **row, loop_.now(),
+                                 [this](const std::string& key) { return definitions_.machine(key); });
+    if (!live) return fail(live.error().code.starts_with("Store") ? unavailable(live.error()) : live.error());
+    if (draining_ || shard_->is_full()) {
+      return fail({"ThrottlingException", "too much work is waiting", "", "try again later"});
+    }
+    (*live)->state.region = options_.region;
+    Extra extra = decode_extra((*live)->image.extra);
+    extra.redrive_token = client_token;
+    (*live)->image.extra = encode_extra(extra);
+    Mail mail{engine::Redrive{}, {}, nullptr};
+    mail.with.log.push_back(audit(actor, "execution.redrive", name, ""));
+    mail.reply = [done, at = loop_.now()](const Status& status, bool) {
+      if (!status) return done(status.error());
+      done(at);
+    };
+    shard_->begin(*std::move(live), std::move(mail));
+  }
+
   void stop_execution(std::string_view arn, std::string error, std::string cause, const Actor&,
                       Callback<Timestamp> done) override {
     const Result<std::optional<store::ExecutionRow>> row = store_.find_execution(arn);
@@ -214,6 +264,9 @@ class RuntimeImpl final : public Runtime {
     out.trace_header = std::move(extra.trace_header);
     out.version_arn = std::move(extra.version_arn);
     out.alias_arn = std::move(extra.alias_arn);
+    out.redrive_count = image.redrive_count;
+    out.redriven_at = image.redriven_at;
+    out.redrive_obstacle = redrive_obstacle(*row, image, loop_.now());
     SORTIE_TRY(const std::optional<std::string> text,
                store_.find_document("definition", image.definition_key));
     if (text) out.definition = text->substr(text->find('\n') + 1);
@@ -228,7 +281,8 @@ class RuntimeImpl final : public Runtime {
       if (!whole) continue;  // Deleted since.
       SORTIE_TRY(const engine::ExecutionImage image, engine::decode_execution(whole->image));
       Extra extra = decode_extra(image.extra);
-      out.push_back({std::move(row), std::move(extra.version_arn), std::move(extra.alias_arn)});
+      out.push_back({std::move(row), std::move(extra.version_arn), std::move(extra.alias_arn),
+                     image.redrive_count, image.redriven_at});
     }
     return out;
   }
@@ -390,17 +444,24 @@ class RuntimeImpl final : public Runtime {
     state.machine = std::move(current.machine);
     state.name = request.name;
     state.state_machine_arn = target.machine_arn;
+    state.version_arn = target.version_arn;
+    state.alias_arn = target.alias_arn;
     state.arn = execution_arn(target.machine_arn, request.name);
     state.role_arn = current.record->role_arn;
     state.region = options_.region;
     state.started_at = loop_.now();
+    if (current.record->type == "EXPRESS") {
+      if (request.express_id.empty()) request.express_id = make_uuid(random_);
+      state.arn = replace_all(state.arn, ":execution:", ":express:") + ":" + request.express_id;
+      state.deadline = state.started_at.plus_ms(kExpressMsMax);
+    }
     state.input = std::move(input).value();
     if (json::to_text(state.input) != request.input_text) state.input_text = request.input_text;
     live->image.definition_key = current.definition_key;
     live->image.role_arn = state.role_arn;
     live->image.input_text = request.input_text;
     live->image.extra =
-        encode_extra({request.actor, request.trace_header, target.version_arn, target.alias_arn});
+        encode_extra({request.actor, request.trace_header, target.version_arn, target.alias_arn, ""});
     live->actor = request.actor;
     return live;
   }

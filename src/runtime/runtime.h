@@ -6,7 +6,8 @@
 // that was given it. Every reply that a caller gets is true and durable. Error codes are the wire names that
 // the AWS API uses: "ExecutionDoesNotExist", "ExecutionAlreadyExists", "StateMachineDoesNotExist",
 // "InvalidArn", "InvalidName", "InvalidToken", "TaskDoesNotExist", "TaskTimedOut", "InvalidOutput",
-// "InvalidExecutionInput", "ThrottlingException", and "ServiceUnavailable" where the store could not write.
+// "InvalidExecutionInput", "ExecutionNotRedrivable", "ThrottlingException", and "ServiceUnavailable" where
+// the store could not write.
 #include <functional>
 #include <memory>
 #include <optional>
@@ -119,6 +120,8 @@ struct StartRequest {
   std::string input_text;         // JSON; empty means {}.
   Actor actor;
   std::string trace_header;
+  // The last part of an EXPRESS execution's ARN, for a start that may be repeated; empty: a UUID is made.
+  std::string express_id;
   // Written in the same transaction as the start, e.g. the delivery that caused it.
   store::Batch with;
 };
@@ -141,6 +144,8 @@ struct ExecutionDescription {
   std::string version_arn, alias_arn;  // Through which it was started; "" if it was not.
   std::string definition;              // The definition it runs on.
   std::int64_t redrive_count = 0;
+  Timestamp redriven_at;
+  std::optional<std::string> redrive_obstacle;  // Why it cannot be redriven; nothing where it can.
   store::ExecutionNo no = 0;
 };
 
@@ -226,6 +231,12 @@ class Runtime {
   virtual std::vector<AliasRecord> list_aliases(std::string_view machine_arn) = 0;  // By name.
 
   virtual void start_execution(StartRequest request, Callback<StartReply> done) = 0;
+  // EXPRESS machines only: runs in memory, writes nothing, and answers when it is over.
+  virtual void start_sync_execution(StartRequest request, Callback<ExecutionDescription> done) = 0;
+  // An execution that ended without success goes on with what did not succeed. The same client token, while
+  // that redrive runs, answers the same. Error "ExecutionNotRedrivable".
+  virtual void redrive_execution(std::string_view arn, std::string client_token, const Actor& actor,
+                                 Callback<Timestamp> done) = 0;
   virtual void stop_execution(std::string_view arn, std::string error, std::string cause, const Actor& actor,
                               Callback<Timestamp> done) = 0;
   virtual Result<ExecutionDescription> describe_execution(std::string_view arn) = 0;

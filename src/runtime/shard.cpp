@@ -56,6 +56,8 @@ engine::Context Shard::context(const LiveExecution& live) const {
 void Shard::begin(std::unique_ptr<LiveExecution> live, Mail start) {
   LiveExecution& owned = *live;
   beginning_.emplace(owned.state.arn, owned.no);
+  // One that is redriven before recovery comes by has nothing to be recovered.
+  if (owned.no > recovered_ && owned.no <= recovery_end_) recovered_early_.insert(owned.no);
   live_.emplace(owned.no, std::move(live));
   owned.mailbox.push_back(std::move(start));
   ++mails_;
@@ -139,27 +141,33 @@ Shard::Decision Shard::decide(LiveExecution& live, store::Batch& batch) {
     decision.mails.emplace_back(std::move(mail), step.applied);
     if (events.size() >= engine::kEventsPerAdvance) break;
   }
+  note_timers(live, touched, gone, decision);
+  decision.last_event_id = live.state.last_event_id;
+  if (live.in_memory_only) return decision;
   if (!events.empty()) {
     batch.history.push_back({live.no, first_event, static_cast<std::int32_t>(events.size()),
                              engine::encode_events(events, live.payloads)});
   }
-  write_frames(live, touched, gone, batch, decision);
+  if (!decision.ended) write_frames(live, touched, gone, batch);  // Else all frames go with the execution.
   if (!live.started || decision.ended) write_row(live, batch);
   if (decision.ended) batch.ended.push_back(live.no);
   batch.payloads = live.payloads.take_fresh();
   for (store::PayloadRow& row : batch.payloads) row.execution = live.no;
-  decision.last_event_id = live.state.last_event_id;
   return decision;
 }
 
-void Shard::write_frames(LiveExecution& live, const std::set<engine::FrameNo>& touched,
-                         const std::set<engine::FrameNo>& gone, store::Batch& batch, Decision& decision) {
+void Shard::note_timers(const LiveExecution& live, const std::set<engine::FrameNo>& touched,
+                        const std::set<engine::FrameNo>& gone, Decision& decision) {
   for (const engine::FrameNo no : gone) decision.timers.emplace_back(store::FrameKey{live.no, no}, kNever);
-  if (decision.ended) {  // All frames go with the execution.
-    for (const auto& [no, frame] : live.state.frames)
-      decision.timers.emplace_back(store::FrameKey{live.no, no}, kNever);
-    return;
+  for (const engine::FrameNo no : touched) {
+    const auto found = live.state.frames.find(no);
+    if (found == live.state.frames.end()) continue;
+    decision.timers.emplace_back(store::FrameKey{live.no, no}, engine::wake_at(live.state, found->second));
   }
+}
+
+void Shard::write_frames(LiveExecution& live, const std::set<engine::FrameNo>& touched,
+                         const std::set<engine::FrameNo>& gone, store::Batch& batch) {
   std::vector<std::pair<const engine::Frame*, std::string>> images;
   for (const engine::FrameNo no : touched) {
     const auto found = live.state.frames.find(no);
@@ -168,9 +176,7 @@ void Shard::write_frames(LiveExecution& live, const std::set<engine::FrameNo>& t
   }
   for (auto& [frame, image] : images) {
     const Timestamp due = engine::wake_at(live.state, *frame);
-    const store::FrameKey key{live.no, frame->no};
-    decision.timers.emplace_back(key, due);
-    batch.frames.push_back({key, due, frame_image(live.payloads.next(), std::move(image))});
+    batch.frames.push_back({{live.no, frame->no}, due, frame_image(live.payloads.next(), std::move(image))});
   }
   for (const engine::FrameNo no : gone) batch.frames_gone.push_back({live.no, no});
 }
@@ -188,6 +194,9 @@ void Shard::write_row(LiveExecution& live, store::Batch& batch) {
   const engine::Execution& state = live.state;
   live.image.deadline = state.deadline;
   live.image.last_event_id = state.last_event_id;
+  live.image.redrive_count = state.redrive_count;
+  live.image.redriven_at = state.redriven_at;
+  live.image.left_behind = encode_left_behind(live);
   live.image.error = state.error;
   live.image.cause = state.cause;
   if (state.outcome == engine::Outcome::kSucceeded) {
@@ -273,6 +282,7 @@ void Shard::finish(LiveExecution& live) {
   const std::string arn = live.state.arn;
   std::deque<Mail> late = std::move(live.mailbox);
   mails_ -= late.size();
+  if (live.when_over) live.when_over(live);
   live_.erase(live.no);
   for (Mail& mail : late) {
     if (mail.reply) mail.reply(Status(), false);
@@ -357,7 +367,8 @@ void Shard::forget_idle() {
   if (live_.size() <= std::max(wiring_.options.open_in_memory_max, forget_above_)) return;
   std::vector<std::pair<std::uint64_t, store::ExecutionNo>> idle;
   for (const auto& [no, live] : live_) {
-    if (!live->committing && live->mailbox.empty() && live->started) idle.emplace_back(live->used, no);
+    if (!live->committing && live->mailbox.empty() && live->started && !live->in_memory_only)
+      idle.emplace_back(live->used, no);
   }
   const std::size_t surplus =
       std::min(idle.size(), live_.size() - wiring_.options.open_in_memory_max * 3 / 4);

@@ -51,6 +51,11 @@ class Shard {
   // "ExecutionDoesNotExist" when it is over.
   void post(store::ExecutionNo no, Mail mail);
   store::ExecutionNo next_no() { return ++last_no_; }
+  // For executions that are never written: apart from all others, and different after every restart, so
+  // that nothing that is named after them (idempotency keys, task tokens) ever comes twice.
+  store::ExecutionNo next_memory_no() {
+    return (std::uint64_t{1} << 62) | (epoch_ & 0xFF'FFFF) << 38 | ++last_memory_no_;
+  }
   // The number of an execution that has begun but may not be in the store yet; 0: none.
   store::ExecutionNo find_beginning(std::string_view arn) const;
   void after_commit(store::ExecutionNo no, std::function<void()> callback);
@@ -78,7 +83,9 @@ class Shard {
   void process(LiveExecution& live);
   Decision decide(LiveExecution& live, store::Batch& batch);
   void write_frames(LiveExecution& live, const std::set<engine::FrameNo>& touched,
-                    const std::set<engine::FrameNo>& gone, store::Batch& batch, Decision& decision);
+                    const std::set<engine::FrameNo>& gone, store::Batch& batch);
+  static void note_timers(const LiveExecution& live, const std::set<engine::FrameNo>& touched,
+                          const std::set<engine::FrameNo>& gone, Decision& decision);
   void rearm(const LiveExecution& live, engine::FrameNo no, Decision& decision) const;
   void write_row(LiveExecution& live, store::Batch& batch);
   void committed(store::ExecutionNo no, std::shared_ptr<Decision> decision, const Status& status);
@@ -97,7 +104,7 @@ class Shard {
 
   Wiring wiring_;
   store::Epoch epoch_ = 0;
-  store::ExecutionNo last_no_ = 0;
+  store::ExecutionNo last_no_ = 0, last_memory_no_ = 0;
   std::unordered_map<store::ExecutionNo, std::unique_ptr<LiveExecution>> live_;
   std::unordered_map<std::string, store::ExecutionNo> beginning_;
   std::unordered_map<store::ExecutionNo, std::vector<std::function<void()>>> after_commit_;

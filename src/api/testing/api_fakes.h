@@ -139,9 +139,10 @@ class MapRuntime final : public runtime::Runtime {
   std::vector<runtime::StartRequest> starts;
   std::vector<std::string> calls;  // "stop ARN ERROR CAUSE", "success TOKEN OUTPUT", ...
   std::vector<runtime::WaitingReason> reasons;
-  std::optional<Error> fail;      // What every change answers.
-  store::Store* rows = nullptr;   // What list_executions() lists.
-  store::Store* store = nullptr;  // Where what travels with an answer is written.
+  std::optional<runtime::ExecutionDescription> sync_end;  // How a synchronous execution ends.
+  std::optional<Error> fail;                              // What every change answers.
+  store::Store* rows = nullptr;                           // What list_executions() lists.
+  store::Store* store = nullptr;                          // Where what travels with an answer is written.
   std::set<std::string, std::less<>> tokens;
   std::function<void(runtime::ActivityTask)> poll;  // The activity poll under way.
   int polls_taken_back = 0;
@@ -226,6 +227,26 @@ class MapRuntime final : public runtime::Runtime {
       done(runtime::StartReply{
           replace_all(request.state_machine_arn, ":stateMachine:", ":execution:") + ":" + name, loop_.now(),
           false});
+    });
+  }
+  void start_sync_execution(runtime::StartRequest request,
+                            Callback<runtime::ExecutionDescription> done) override {
+    starts.push_back(request);
+    loop_.post([this, request, done] {
+      if (sync_end) return done(*sync_end);
+      done(Error{"ServiceUnavailable", "no end was prepared", "", ""});
+    });
+  }
+  void redrive_execution(std::string_view arn, std::string token, const Actor&,
+                         Callback<Timestamp> done) override {
+    calls.push_back("redrive " + std::string(arn) + " " + token);
+    loop_.post([this, arn = std::string(arn), done] {
+      const auto found = executions.find(arn);
+      if (found == executions.end()) return done(Error{"ExecutionDoesNotExist", "", "", ""});
+      if (found->second.redrive_obstacle) {
+        return done(Error{"ExecutionNotRedrivable", *found->second.redrive_obstacle, "", ""});
+      }
+      done(loop_.now());
     });
   }
   void stop_execution(std::string_view arn, std::string error, std::string cause, const Actor&,

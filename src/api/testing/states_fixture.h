@@ -67,6 +67,10 @@ struct StatesApiTest : ::testing::Test {
     description.stopped_at = loop.now();
     description.definition = kPassDefinition;
     if (status == store::ExecutionStatus::kSucceeded) description.output_text = "2";
+    if (status <= store::ExecutionStatus::kSucceeded) {
+      description.redrive_obstacle =
+          "Execution is " + std::string(status_name(status)) + " and cannot be redriven";
+    }
     if (status == store::ExecutionStatus::kFailed) description.error = "Boom";
     runtime.executions[description.arn] = description;
     return description.arn;

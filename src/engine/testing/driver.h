@@ -43,6 +43,9 @@ class Driver {
   void run() {
     if (execution.machine == nullptr) return;  // compile_error says why.
     send(Start{});
+    go_on();
+  }
+  void go_on() {
     for (int i = 0; i < 100'000 && execution.outcome == Outcome::kRunning; ++i) {
       if (!pending_.empty()) {
         const Stimulus next = pending_.front();

@@ -271,6 +271,12 @@ class FakeRuntime final : public runtime::Runtime {
       done(runtime::StartReply{arn, at, false});
     });
   }
+  void start_sync_execution(runtime::StartRequest, Callback<runtime::ExecutionDescription> done) override {
+    loop_.post([done] { done(Error{"ServiceUnavailable", "not in this fake", "", ""}); });
+  }
+  void redrive_execution(std::string_view, std::string, const Actor&, Callback<Timestamp> done) override {
+    loop_.post([done] { done(Error{"ExecutionNotRedrivable", "not in this fake", "", ""}); });
+  }
   void stop_execution(std::string_view arn, std::string, std::string, const Actor&,
                       Callback<Timestamp> done) override {
     stops.emplace_back(arn);

@@ -1,0 +1,231 @@
+// What the runtime does beyond moving one execution on: versions and aliases, redrive, EXPRESS machines.
+#include "runtime/runtime.h"
+
+#include <gtest/gtest.h>
+
+#include "base/hash.h"
+#include "base/text.h"
+#include "json/text.h"
+#include "store/memory/memory_store.h"
+#include "store/testing/manual_loop.h"
+
+namespace sortie::runtime {
+namespace {
+
+const std::string kMachine = "arn:aws:states:us-east-1:123456789012:stateMachine:m";
+const std::string kTask =
+    R"({"Type":"Task","Resource":"arn:aws:lambda:us-east-1:123456789012:function:f","End":true})";
+const std::string kTaskMachine = R"({"StartAt":"T","States":{"T":)" + kTask + "}}";
+
+struct RuntimeTest : ::testing::Test {
+  // Keeps what is dispatched; the test answers.
+  struct Desk final : TaskDispatcher {
+    std::vector<TaskOrder> orders;
+    void dispatch(TaskOrder order) override { orders.push_back(std::move(order)); }
+    void cancel(const AttemptKey&) override {}
+  };
+
+  ManualLoop loop;
+  SeededRandom random{3};
+  Desk desk;
+  std::unique_ptr<store::MemoryStore> store;
+  std::unique_ptr<Runtime> runtime;
+  Actor actor;
+
+  RuntimeTest() { restart(); }
+  void restart() {
+    const store::MemoryImage disk = store ? store->image() : store::MemoryImage();
+    runtime.reset();
+    store = std::make_unique<store::MemoryStore>(loop, disk);
+    desk.orders.clear();
+    runtime = Runtime::make(loop, random, *store, desk, {});
+    EXPECT_TRUE(runtime->recover().ok());
+    loop.run_until_idle();
+  }
+  StateMachineRecord record(const std::string& definition, const std::string& type = "STANDARD") {
+    StateMachineRecord out;
+    out.arn = kMachine;
+    out.name = "m";
+    out.definition = definition;
+    out.role_arn = "arn:aws:iam::123456789012:role/r";
+    out.type = type;
+    return out;
+  }
+  void put(const StateMachineRecord& machine) {
+    bool ok = false;
+    runtime->put_state_machine(machine, actor,
+                               [&](const Result<StateMachineRecord>& done) { ok = done.ok(); });
+    loop.run_until_idle();
+    ASSERT_TRUE(ok);
+  }
+  void publish(StateMachineRecord machine, int number) {
+    StateMachineRecord version = machine;
+    version.arn += ":" + std::to_string(number);
+    machine.last_version = number;
+    bool ok = false;
+    runtime->publish_version(machine, version, actor,
+                             [&](const Result<StateMachineRecord>& done) { ok = done.ok(); });
+    loop.run_until_idle();
+    ASSERT_TRUE(ok);
+  }
+  std::string start(const std::string& arn, const std::string& name = "") {
+    std::string started;
+    runtime->start_execution(
+        {.state_machine_arn = arn, .name = name, .input_text = R"({"a":1})"},
+        [&](const Result<StartReply>& done) { started = done ? done->execution_arn : done.error().code; });
+    loop.run_until_idle();
+    return started;
+  }
+  std::string redrive(const std::string& arn, const std::string& token = "") {
+    std::string answer;
+    runtime->redrive_execution(arn, token, actor, [&](const Result<Timestamp>& done) {
+      answer = done ? "redriven" : done.error().code + ": " + done.error().message;
+    });
+    loop.run_until_idle();
+    return answer;
+  }
+  void fail_last() {
+    runtime->task_failed(desk.orders.back().key, "Broken", "yet");
+    loop.run_until_idle();
+  }
+  void succeed_last() {
+    runtime->task_succeeded(desk.orders.back().key, json::Value("done"));
+    loop.run_until_idle();
+  }
+  std::string history(const std::string& arn) {
+    std::string types;
+    for (const engine::HistoryEvent& event : runtime->history(arn, 1, 100, false)->events) {
+      types += (types.empty() ? "" : " ") + std::string(engine::event_type_name(event.type));
+    }
+    return types;
+  }
+};
+
+TEST_F(RuntimeTest, AnAliasStartsItsVersionsByWeightAndTheExecutionRemembersBoth) {
+  const std::string pass = R"({"StartAt":"A","States":{"A":{"Type":"Pass","Result":N,"End":true}}})";
+  StateMachineRecord machine = record(replace_all(pass, "N", "1"));
+  put(machine);
+  publish(machine, 1);
+  machine.definition = replace_all(pass, "N", "2");
+  publish(machine, 2);
+  AliasRecord alias{kMachine + ":live", "live", "", {{kMachine + ":1", 25}, {kMachine + ":2", 75}}, {}, {}};
+  runtime->put_alias(alias, actor, [](const Result<Unit>&) {});
+  loop.run_until_idle();
+  restart();  // All of it is durable.
+  std::map<std::string, int> drawn;
+  for (int i = 0; i < 400; ++i) {
+    const ExecutionDescription described = *runtime->describe_execution(start(kMachine + ":live"));
+    EXPECT_EQ(described.state_machine_arn, kMachine);
+    EXPECT_EQ(described.alias_arn, kMachine + ":live");
+    EXPECT_EQ(*described.output_text, described.version_arn.substr(described.version_arn.size() - 1));
+    ++drawn[described.version_arn];
+  }
+  EXPECT_NEAR(drawn[kMachine + ":1"], 100, 40);
+  EXPECT_EQ(start(kMachine + ":gone"), "StateMachineDoesNotExist");
+  EXPECT_EQ(start(kMachine + ":9"), "StateMachineDoesNotExist");
+  const auto listed = *runtime->list_executions({.state_machine_arn = kMachine, .limit = 3});
+  ASSERT_EQ(listed.size(), 3u);
+  EXPECT_EQ(listed[0].alias_arn, kMachine + ":live");
+}
+
+TEST_F(RuntimeTest, WithAMachineGoItsVersionsAndAliases) {
+  const StateMachineRecord machine = record(kTaskMachine);
+  put(machine);
+  publish(machine, 1);
+  runtime->put_alias({kMachine + ":live", "live", "", {{kMachine + ":1", 100}}, {}, {}}, actor,
+                     [](const Result<Unit>&) {});
+  loop.run_until_idle();
+  const std::string running = start(kMachine + ":live");
+  runtime->delete_state_machine(kMachine, actor, [](const Result<Unit>&) {});
+  loop.run_until_idle();
+  restart();
+  EXPECT_TRUE(runtime->list_state_machines().empty());
+  EXPECT_TRUE(runtime->list_versions(kMachine).empty());
+  EXPECT_TRUE(runtime->list_aliases(kMachine).empty());
+  ASSERT_EQ(desk.orders.size(), 1u) << "what runs goes on";
+  succeed_last();
+  EXPECT_EQ(runtime->describe_execution(running)->status, store::ExecutionStatus::kSucceeded);
+}
+
+TEST_F(RuntimeTest, ARedriveGoesOnAfterARestartUnderTheDefinitionOfTheStart) {
+  put(record(kTaskMachine));
+  const std::string arn = start(kMachine, "e");
+  const std::string first_key = desk.orders.back().idempotency_key;
+  EXPECT_EQ(redrive(arn), "ExecutionNotRedrivable: Execution is RUNNING and cannot be redriven");
+  fail_last();
+  EXPECT_FALSE(runtime->describe_execution(arn)->redrive_obstacle);
+  put(record(R"({"StartAt":"T","States":{"T":{"Type":"Fail"}}})"));
+  restart();
+  EXPECT_EQ(redrive(arn, "token"), "redriven");
+  EXPECT_EQ(redrive(arn, "token"), "redriven") << "the same token asks for the same redrive";
+  EXPECT_EQ(redrive(arn, "other").substr(0, 22), "ExecutionNotRedrivable");
+  restart();
+  ASSERT_EQ(desk.orders.size(), 1u);
+  EXPECT_NE(desk.orders.back().idempotency_key, first_key);
+  succeed_last();
+  const ExecutionDescription ended = *runtime->describe_execution(arn);
+  EXPECT_EQ(ended.status, store::ExecutionStatus::kSucceeded);
+  EXPECT_EQ(ended.redrive_count, 1);
+  EXPECT_EQ(*ended.redrive_obstacle, "Execution is SUCCEEDED and cannot be redriven");
+  EXPECT_EQ(history(arn),
+            "ExecutionStarted TaskStateEntered LambdaFunctionScheduled LambdaFunctionStarted "
+            "LambdaFunctionFailed ExecutionFailed ExecutionRedriven LambdaFunctionScheduled "
+            "LambdaFunctionStarted LambdaFunctionSucceeded TaskStateExited ExecutionSucceeded");
+  EXPECT_TRUE(runtime->check()->empty());
+}
+
+TEST_F(RuntimeTest, ARedriveIsPossibleForFourteenDays) {
+  put(record(kTaskMachine));
+  const std::string arn = start(kMachine, "e");
+  runtime->stop_execution(arn, "", "", actor, [](const Result<Timestamp>&) {});
+  loop.run_until_idle();
+  loop.advance_to(loop.now().plus_ms(15LL * 24 * 3600 * 1000));
+  EXPECT_TRUE(redrive(arn).starts_with("ExecutionNotRedrivable: Execution exceeded the redrivable period"));
+  EXPECT_EQ(redrive(arn + "x").substr(0, 21), "ExecutionDoesNotExist");
+}
+
+TEST_F(RuntimeTest, ASynchronousExpressExecutionWritesNothingAndTellsItsEnd) {
+  put(record(kTaskMachine, "EXPRESS"));
+  const std::size_t documents = store->image().documents.size();
+  std::optional<ExecutionDescription> ended;
+  runtime->start_sync_execution({.state_machine_arn = kMachine, .name = "n", .input_text = "{}"},
+                                [&](const Result<ExecutionDescription>& done) { ended = *done; });
+  loop.run_until_idle();
+  ASSERT_EQ(desk.orders.size(), 1u);
+  EXPECT_FALSE(ended);
+  succeed_last();
+  ASSERT_TRUE(ended);
+  EXPECT_EQ(ended->status, store::ExecutionStatus::kSucceeded);
+  EXPECT_EQ(*ended->output_text, "\"done\"");
+  EXPECT_TRUE(ended->arn.starts_with("arn:aws:states:us-east-1:123456789012:express:m:n:")) << ended->arn;
+  const store::MemoryImage disk = store->image();
+  EXPECT_TRUE(disk.executions.empty());
+  EXPECT_TRUE(disk.frames.empty());
+  EXPECT_TRUE(disk.history.empty());
+  EXPECT_EQ(disk.documents.size(), documents);
+}
+
+TEST_F(RuntimeTest, AnExpressExecutionEndsAfterFiveMinutesAtLatest) {
+  put(record(kTaskMachine, "EXPRESS"));
+  std::optional<ExecutionDescription> ended;
+  runtime->start_sync_execution({.state_machine_arn = kMachine},
+                                [&](const Result<ExecutionDescription>& done) { ended = *done; });
+  loop.run_until_idle();
+  loop.advance_to(loop.now().plus_ms(5 * 60 * 1000 - 1));
+  EXPECT_FALSE(ended);
+  loop.advance_to(loop.now().plus_ms(1));
+  ASSERT_TRUE(ended);
+  EXPECT_EQ(ended->status, store::ExecutionStatus::kTimedOut);
+}
+
+TEST_F(RuntimeTest, AnAsynchronousExpressExecutionOutlivesTheProcessAndItsNameMayComeAgain) {
+  put(record(kTaskMachine, "EXPRESS"));
+  const std::string one = start(kMachine, "n"), two = start(kMachine, "n");
+  EXPECT_NE(one, two);
+  restart();
+  EXPECT_EQ(desk.orders.size(), 2u);
+  succeed_last();
+}
+
+}  // namespace
+}  // namespace sortie::runtime
