@@ -330,6 +330,16 @@ Result<json::Value> explain(const RestServices& services, const RestCall& call) 
       {{"arn", arn}, {"status", status_name(execution.status)}, {"waiting", waiting_json(reasons)}});
 }
 
+void redrive_execution(const RestServices& services, const RestCall& call) {
+  if (Status own = check_own(call); !own) return answer(call.responder, own.error());
+  const std::string& arn = call.parameter("arn");
+  services.runtime.redrive_execution(
+      arn, "", call.actor, [responder = call.responder, arn](const Result<Timestamp>& done) {
+        if (!done) return answer(responder, done.error());
+        answer(responder, json::Value::object({{"arn", arn}, {"redriven_at", time_json(*done)}}));
+      });
+}
+
 void stop_execution(const RestServices& services, const RestCall& call) {
   if (Status own = check_own(call); !own) return answer(call.responder, own.error());
   const Result<std::string> reason = body_text(call, "reason", false);
@@ -383,6 +393,8 @@ void add_execution_routes(RestDoor& door, const RestServices& services) {
            [services](const RestCall& call) { answer(call.responder, explain(services, call)); });
   door.add("POST", "/v1/executions/{arn}/stop",
            [services](const RestCall& call) { stop_execution(services, call); });
+  door.add("POST", "/v1/executions/{arn}/redrive",
+           [services](const RestCall& call) { redrive_execution(services, call); });
 }
 
 void add_stream_route(RestDoor& door, const RestServices& services) {

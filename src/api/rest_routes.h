@@ -13,6 +13,7 @@
 //        view=compact: arrays without payloads; ids=1,5,9: these events
 //   GET  /v1/executions/{arn}/definition, /explain                        what it runs on; {"status",
 //   "waiting": [...]} POST /v1/executions/{arn}/stop {reason}                               {"stopped_at"}
+//   POST /v1/executions/{arn}/redrive                                     {"arn", "redriven_at"}
 //   GET  /v1/stream                                                       server-sent events, see stream.h
 //   GET  /v1/playbooks, /v1/playbooks/{name}; POST /v1/playbooks/{name} {definition, role_arn}
 //   GET  /v1/functions, /v1/functions/{name}/logs?since=&request_id=; POST /v1/functions/{name}/invoke
