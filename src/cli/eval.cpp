@@ -8,6 +8,7 @@
 #include <iostream>
 
 #include "cli/commands.h"
+#include "cli/eval_report.h"
 #include "cli/exit_code.h"
 #include "expr/intrinsic/intrinsic.h"
 #include "expr/jsonata/jsonata.h"
@@ -32,16 +33,30 @@ struct EvalQuestion {
 // An answer without its id: {"result": ..} or {"match": ..}.
 using EvalAnswer = Result<json::Value>;
 
+// An error in the input has its place in the input, which must not be taken for one in the expression.
+Error about_input(Error error) {
+  error.message = "the input: " + error.message;
+  if (!error.place.empty()) error.place = "input, " + error.place;
+  error.hint = "the input has to be one JSON value";
+  return error;
+}
+
+Result<json::Value> parse_input(const EvalQuestion& q, std::string_view otherwise) {
+  auto value = json::parse(q.has_input ? std::string_view(q.input_text) : otherwise);
+  if (!value) return about_input(value.error());
+  return value;
+}
+
 EvalAnswer eval_jsonpath(const EvalQuestion& q) {
   SORTIE_TRY(const jsonpath::Path path, jsonpath::Path::compile(q.expression));
-  SORTIE_TRY(const json::Value input, json::parse(q.has_input ? q.input_text : "null"));
+  SORTIE_TRY(const json::Value input, parse_input(q, "null"));
   SORTIE_TRY(json::Value result, path.evaluate(input));
   return json::Value::object({{"result", std::move(result)}});
 }
 
 EvalAnswer eval_intrinsic(const EvalQuestion& q) {
   SORTIE_TRY(const intrinsic::Expression expression, intrinsic::Expression::compile(q.expression));
-  SORTIE_TRY(const json::Value input, json::parse(q.has_input ? q.input_text : "{}"));
+  SORTIE_TRY(const json::Value input, parse_input(q, "{}"));
   io::SystemRandom random;
   const std::function<const json::Value*(std::string_view)> variable = [&q](std::string_view name) {
     return q.bindings.find(name);
@@ -53,8 +68,9 @@ EvalAnswer eval_intrinsic(const EvalQuestion& q) {
 EvalAnswer eval_pattern(const EvalQuestion& q) {
   const auto mode = q.standard ? pattern::Mode::kStandard : pattern::Mode::kAws;
   SORTIE_TRY(const pattern::Pattern pattern, pattern::Pattern::compile(q.expression, mode));
-  SORTIE_TRY(const bool match, pattern.matches(q.input_text));
-  return json::Value::object({{"match", match}});
+  const Result<bool> match = pattern.matches(q.input_text);
+  if (!match) return about_input(match.error());
+  return json::Value::object({{"match", *match}});
 }
 
 std::int64_t steady_ms() {
@@ -69,7 +85,7 @@ EvalAnswer eval_jsonata(const EvalQuestion& q) {
   jsonata::Inputs inputs;
   json::Value document;
   if (q.has_input) {
-    SORTIE_TRY(document, json::parse(q.input_text));
+    SORTIE_TRY(document, parse_input(q, ""));
     inputs.input = &document;
   }
   for (const json::Member& binding : q.bindings.members()) {
@@ -182,16 +198,6 @@ int eval_lines(Evaluate evaluate) {
   return kOk;
 }
 
-// The expression with a caret under the place.
-void show_place(const std::string& expression, std::size_t offset) {
-  const std::size_t at = std::min(offset, expression.size());
-  const std::size_t begin = expression.rfind('\n', at == 0 ? 0 : at - 1);
-  const std::size_t line_begin = begin == std::string::npos ? 0 : begin + 1;
-  const std::size_t line_end = std::min(expression.find('\n', at), expression.size());
-  std::fprintf(stderr, "  %s\n  %s^\n", shown(expression.substr(line_begin, line_end - line_begin)).c_str(),
-               std::string(at - std::min(line_begin, at), ' ').c_str());
-}
-
 }  // namespace
 
 int eval(const Eval& what) {
@@ -212,12 +218,9 @@ int eval(const Eval& what) {
   }
   const EvalAnswer answer = evaluate(question);
   if (!answer) {
-    Error error = answer.error();
-    const auto offset = offset_of(error);
-    if (offset) error.place.clear();
-    const int code = report(error);
-    if (offset) show_place(what.expression, *offset);
-    return code;
+    const std::string text = describe_failure(what.language, what.expression, answer.error());
+    std::fputs(text.c_str(), stderr);
+    return exit_code_of(answer.error());
   }
   if (answer->has("undefined")) {
     std::fprintf(stderr, "nothing: the expression selects no value\n");

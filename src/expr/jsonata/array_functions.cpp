@@ -29,7 +29,8 @@ Val filter(Engine& engine, Arguments a) {
   const Items items(a[0]);
   Arr* out = engine.make_sequence();
   for (std::size_t i = 0; i < items.size; ++i) {
-    if (truthy(engine.apply_hof(a[1], items[i], index_of(i), a[0]))) out->push(engine.arena(), items[i]);
+    if (engine.truthy(engine.apply_hof(a[1], items[i], index_of(i), a[0])))
+      out->push(engine.arena(), items[i]);
   }
   return Val::of_array(out);
 }
@@ -40,7 +41,8 @@ Val single(Engine& engine, Arguments a) {
   Val result;
   bool found = false;
   for (std::size_t i = 0; i < items.size; ++i) {
-    if (argument(a, 1).defined() && !truthy(engine.apply_hof(a[1], items[i], index_of(i), a[0]))) continue;
+    if (argument(a, 1).defined() && !engine.truthy(engine.apply_hof(a[1], items[i], index_of(i), a[0])))
+      continue;
     if (found) throw Failure{.code = "D3138", .index = static_cast<int>(i)};
     result = items[i];
     found = true;
@@ -125,7 +127,7 @@ Val distinct(Engine& engine, Arguments a) {
       known = !numbers.insert(item.number).second;
     } else {
       engine.work(others.size() + 1);
-      known = std::any_of(others.begin(), others.end(), [&](Val other) { return deep_equal(item, other); });
+      known = std::any_of(others.begin(), others.end(), [&](Val other) { return engine.equal(item, other); });
       if (!known) others.push_back(item);
     }
     if (!known) out->push(engine.arena(), item);
@@ -147,7 +149,7 @@ void merge_sort(Engine& engine, std::vector<Val>& items, std::size_t from, std::
   std::size_t right = middle;
   while (left < middle && right < to) {
     const Val pair[] = {items[left], items[right]};
-    merged.push_back(truthy(engine.apply(comparator, pair)) ? items[right++] : items[left++]);
+    merged.push_back(engine.truthy(engine.apply(comparator, pair)) ? items[right++] : items[left++]);
   }
   while (left < middle) merged.push_back(items[left++]);
   while (right < to) merged.push_back(items[right++]);

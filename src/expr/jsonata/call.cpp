@@ -116,6 +116,7 @@ Val Engine::continue_calls(Val result) {
 Val Engine::apply_once(Val function, std::span<const Val> arguments, Val context) {
   if (!function.is_function()) throw Failure{.code = "T1006", .value = describe(function)};
   work(1);
+  check_stack();
   const Fn& fn = *function.function;
   const auto argument = [&](std::size_t index) {
     return index < arguments.size() ? arguments[index] : Val();

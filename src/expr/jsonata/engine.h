@@ -122,6 +122,21 @@ class Engine {
   // Within a region of which only `live` is still of use: gives the rest back, at once if nothing of `live`
   // lies in it, by copying (which changes `live`) when much has gathered, or not yet.
   void reclaim(const Region& region, std::span<Val> live);
+  // Throws when the stack is used up: for every recursion over values.
+  void check_stack() {
+    // The frame's own address: a local's may lie elsewhere (sanitizers move locals to a stack of their own).
+    const std::ptrdiff_t used = stack_base_ - static_cast<const char*>(__builtin_frame_address(0));
+    if (static_cast<std::size_t>(used < 0 ? -used : used) > inputs_.limits.stack_bytes_max)
+      nested_too_deeply();
+  }
+  // JSONata's truth; `undefined` is false here.
+  bool truthy(Val value) {
+    if (value.is_bool()) return value.boolean;
+    return value.defined() && boolean_of(value);
+  }
+  // $boolean without the undefined case.
+  bool boolean_of(Val value);
+  bool equal(Val a, Val b);
   // The match object that a regular expression gives to a program.
   Val match_value(const Regex& regex, Val text, std::size_t from);
   Val sort(Val array, Val comparator);
@@ -141,12 +156,6 @@ class Engine {
     if (result.array->size == 0) return {};
     if (result.array->size == 1 && !result.array->keep_singleton) return result.array->at(0);
     return result;
-  }
-  void check_stack() {
-    // The frame's own address: a local's may lie elsewhere (sanitizers move locals to a stack of their own).
-    const std::ptrdiff_t used = stack_base_ - static_cast<const char*>(__builtin_frame_address(0));
-    if (static_cast<std::size_t>(used < 0 ? -used : used) > inputs_.limits.stack_bytes_max)
-      nested_too_deeply();
   }
   [[noreturn]] static void nested_too_deeply();
   void check_time();
@@ -243,10 +252,6 @@ inline std::uint16_t type_bit(Tag tag) {
                                      letter_bit('o'), letter_bit('f'), letter_bit('m')};
   return kBits[static_cast<std::size_t>(tag)];
 }
-// JSONata's truth; `undefined` is false here.
-bool truthy(Val value);
-// $boolean without the undefined case.
-bool boolean_of(Val value);
 // Throws D1001 for Infinity and NaN... only for Infinity; NaN is no number.
 bool is_numeric(Val value);
 // $string of a defined value.

@@ -2,6 +2,7 @@
 // positions, and that every hostile expression ends in an error. Breadth comes from recorded answers.
 #include "expr/jsonata/jsonata.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "base/hash.h"
@@ -117,6 +118,73 @@ TEST(Jsonata, HostileExpressionsEndInAnError) {
   for (int i = 0; i < 50'000; ++i) chain += "+1";
   EXPECT_EQ(hostile(chain).substr(0, 5), "D1011");
   EXPECT_EQ(hostile("'\xff'").substr(0, 5), "S0204");
+}
+
+TEST(Jsonata, SequencesThatAPathTakesOverAreStillSequences) {
+  EXPECT_EQ(run("one^(<$)"), "5");
+  EXPECT_EQ(run("order.items^(price)[0].sku"), R"("b")");
+  EXPECT_EQ(run("($x := order.items; $x.sku)"), R"(["a","b"])");
+  EXPECT_EQ(run("nothing#$i{'a': 1}"), "{}");
+}
+
+TEST(Jsonata, LettersChangeCaseAsInUnicode) {
+  EXPECT_EQ(run("$uppercase('stra\u00DFe \uFB01')"), R"("STRASSE FI")");
+  EXPECT_EQ(run("$lowercase('\u039F\u03A3 \u03A3\u0391')"), "\"\u03BF\u03C2 \u03C3\u03B1\"");
+  EXPECT_EQ(run("$uppercase('\U00010428')"), "\"\U00010400\"");
+}
+
+TEST(Jsonata, RegularExpressionsSeeUnitsOfUtf16) {
+  EXPECT_EQ(run("$replace('a\U0001F600', /./, 'x')"), R"("xxx")");
+  EXPECT_EQ(run("$replace('a\U0001F600b', /[^b]+/, '<$0>')"), "\"<a\U0001F600>b\"");
+  EXPECT_EQ(run("$split('\U0001F600,\U0001F601', /,/)"), "[\"\U0001F600\",\"\U0001F601\"]");
+  EXPECT_EQ(run("$match('\U0001F600b', /b/).index"), "2");
+  EXPECT_EQ(run("$split('\U0001F600', '')"), "[\"\uFFFD\",\"\uFFFD\"]");
+}
+
+TEST(Jsonata, DatesAreReadInEveryFormOfIso8601) {
+  EXPECT_EQ(run("$toMillis('1970')"), "0");
+  EXPECT_EQ(run("$toMillis('1970-01-02T00:00:00.0009+01:00')"), "82800000");
+  EXPECT_EQ(run("$toMillis('1970-0100')"), "3600000");  // A month cannot be followed by digits: a zone.
+  EXPECT_EQ(run("$toMillis('1970-01-01T00:00')"), "D3110");
+  EXPECT_EQ(run("$fromMillis(-1)"), R"("1969-12-31T23:59:59.999Z")");
+}
+
+// Twelve megabytes would not hold what these loops allocate in all.
+TEST(Jsonata, MemoryThatIsNotNeededAnyMoreDoesNotCount) {
+  const Limits limits{.bytes_max = 12 << 20};
+  const auto small = [&](std::string_view text) { return run(text, Mode::kStandard, limits); };
+  EXPECT_EQ(small("($f := function($n){$n = 0 ? 'done' : $f($n - 1)}; $f(100000))"), R"("done")");
+  EXPECT_EQ(
+      small("($f := function($n, $v){$n = 0 ? $v.a : $f($n - 1, {'a': $n, 'b': [$v.a]})}; $f(50000, {}))"),
+      "1");
+  EXPECT_EQ(small("$sum($map([1..30000], function($x){$count($split($pad('', 50, 'ab'), 'a'))}))"), "780000");
+  EXPECT_EQ(small("$count($reduce([1..50000], function($a, $x){$append($a, $x)}, []))"), "50000");
+  EXPECT_EQ(small("$reduce([1..3000], function($a, $x){[$x, $a[[0..50]]]}, [])[0]"), "3000");
+  EXPECT_EQ(small("$count([1..50000][($s := $string($) & 'x'; $length($s) > 0)])"), "50000");
+}
+
+TEST(Jsonata, WhatClosuresAndOuterScopesHoldSurvivesTheEndOfACall) {
+  EXPECT_EQ(run("($g := function($x){($t := 'v' & $x; function(){$t})}; $h := $map([1..3], $g); $h[1]())"),
+            R"("v2")");
+  EXPECT_EQ(run("($a := 'none'; [1..3][($a := 'kept' & $string($); true)]; $a)"), R"("none")");
+  EXPECT_EQ(run("([1..3][$a := 'kept' & $string($)]; $a)"), R"("kept3")");
+  EXPECT_EQ(
+      run("($f := function($n, $g){$n = 0 ? $g(1) : $f($n - 1, function($x){$x + $n})}; $f(20000, $abs))"),
+      "2");
+}
+
+TEST(Jsonata, ValuesNestedDeeperThanTheStackAreAnError) {
+  const Limits limits{.stack_bytes_max = 512 << 10};
+  const std::string nest =
+      "($n := function($i, $v){$i = 0 ? $v : $n($i - 1, [[$v]])}; $v := $n(20000, [[1]]); ";
+  // An optimizing compiler makes a loop of the recursion in $boolean; then there is an answer.
+  EXPECT_THAT(run(nest + "$boolean($v))", Mode::kStandard, limits), testing::AnyOf("D1011", "true"));
+  for (const char* use : {"$v = $v", "$distinct([$v, $v])", "$v.*", "$keys($v)", "$spread($v)", "$v.a",
+                          "$string($v)", "$clone($v)", "$count($v.**)", "$v"})
+    EXPECT_EQ(run(nest + use + ")", Mode::kStandard, limits), "D1011") << use;
+  const std::string chain =
+      "($c := function($i, $f){$i = 0 ? $f(1) : $c($i - 1, $f ~> $abs)}; $c(20000, $abs))";
+  EXPECT_EQ(run(chain, Mode::kStandard, limits), "D1011");
 }
 
 }  // namespace

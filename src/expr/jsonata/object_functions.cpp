@@ -8,6 +8,7 @@ using Arguments = std::span<const Val>;
 
 void collect_keys(Engine& engine, Val value, Obj* out) {
   engine.work(1);
+  engine.check_stack();
   if (value.is_array()) {
     const Items items(value);
     for (std::size_t i = 0; i < items.size; ++i) collect_keys(engine, items[i], out);
@@ -37,6 +38,8 @@ Val spread(Engine& engine, Arguments a) {
   const Val value = argument(a, 0);
   if (value.is_array()) {
     const Items items(value);
+    engine.check_stack();
+    engine.work(items.size);
     Arr* out = engine.make_sequence();
     for (std::size_t i = 0; i < items.size; ++i) {
       const Val one = items[i];
@@ -82,7 +85,7 @@ Val each(Engine& engine, Arguments a) {
 Val sift(Engine& engine, Arguments a) {
   Obj* out = engine.make_object();
   for (const Entry& entry : ordered_entries(argument(a, 0))) {
-    if (truthy(engine.apply_hof(argument(a, 1), entry.value, Val::of_text(entry.key), a[0])))
+    if (engine.truthy(engine.apply_hof(argument(a, 1), entry.value, Val::of_text(entry.key), a[0])))
       out->set(engine.arena(), entry.key, entry.value);
   }
   return out->size == 0 ? Val() : Val::of_object(out);
@@ -90,12 +93,12 @@ Val sift(Engine& engine, Arguments a) {
 
 Val exists(Engine&, Arguments a) { return Val::of_bool(argument(a, 0).defined()); }
 
-Val boolean(Engine&, Arguments a) {
-  return argument(a, 0).undefined() ? Val() : Val::of_bool(boolean_of(a[0]));
+Val boolean(Engine& engine, Arguments a) {
+  return argument(a, 0).undefined() ? Val() : Val::of_bool(engine.boolean_of(a[0]));
 }
 
-Val negation(Engine&, Arguments a) {
-  return argument(a, 0).undefined() ? Val() : Val::of_bool(!boolean_of(a[0]));
+Val negation(Engine& engine, Arguments a) {
+  return argument(a, 0).undefined() ? Val() : Val::of_bool(!engine.boolean_of(a[0]));
 }
 
 Val type(Engine&, Arguments a) {
@@ -125,8 +128,8 @@ Val error(Engine&, Arguments a) {
                 .value = message.is_string() ? std::string(message.str()) : "$error() function evaluated"};
 }
 
-Val assertion(Engine&, Arguments a) {
-  if (truthy(argument(a, 0))) return {};
+Val assertion(Engine& engine, Arguments a) {
+  if (engine.truthy(argument(a, 0))) return {};
   const Val message = argument(a, 1);
   throw Failure{.code = "D3141",
                 .value = message.is_string() ? std::string(message.str()) : "$assert() statement failed"};

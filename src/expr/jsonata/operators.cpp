@@ -29,11 +29,13 @@ char letter_of(Val value) {
   }
 }
 
-bool boolean_of(Val value) {
+bool Engine::boolean_of(Val value) {
   switch (value.tag) {
     case Tag::kArray:
     case Tag::kJsonArray: {
       const Items items(value);
+      check_stack();
+      work(items.size);
       if (items.size == 1) return boolean_of(items[0]);
       for (std::size_t i = 0; i < items.size; ++i) {
         if (boolean_of(items[i])) return true;
@@ -54,11 +56,31 @@ bool boolean_of(Val value) {
   }
 }
 
-bool truthy(Val value) { return value.defined() && boolean_of(value); }
-
 bool is_numeric(Val value) {
   if (!value.is_number() || std::isnan(value.number)) return false;
   if (std::isinf(value.number)) throw Failure{.code = "D1001", .value = describe(value)};
+  return true;
+}
+
+bool Engine::equal(Val a, Val b) {
+  if (a.is_array() && b.is_array()) {
+    const Items x(a);
+    const Items y(b);
+    if (x.size != y.size) return false;
+    check_stack();
+    work(x.size + 1);
+    for (std::size_t i = 0; i < x.size; ++i) {
+      if (!equal(x[i], y[i])) return false;
+    }
+    return true;
+  }
+  if (!a.is_object() || !b.is_object()) return same_scalar(a, b);
+  if (member_count(a) != member_count(b)) return false;
+  check_stack();
+  work(member_count(a) + 1);
+  for (const Entry& entry : ordered_entries(a)) {
+    if (!equal(entry.value, member(b, entry.key))) return false;
+  }
   return true;
 }
 
@@ -80,8 +102,8 @@ Val Engine::append(Val a, Val b) {
   } else if (!a.is_array()) {
     head.push(arena_, a);
   }
-  work((head.size + more.size) / 16);
   out->items = arena_.append_room(head, more.size);
+  work((more.size + (out->items == head.items ? 0 : head.size)) / 16);
   for (std::size_t i = 0; i < more.size; ++i) out->items[head.size + i] = more[i];
   out->size = out->capacity = static_cast<std::uint32_t>(head.size + more.size);
   return Val::of_array(out);
@@ -150,7 +172,7 @@ bool joins(std::string_view text, Val next) {
 bool same_identity(Val a, Val b) {
   if (a.tag != b.tag) return false;
   if (a.is_array() || a.is_object() || a.is_function()) return a.array == b.array;
-  return deep_equal(a, b);
+  return same_scalar(a, b);
 }
 
 bool is_in(Val value, Val list) {
@@ -175,9 +197,9 @@ Val Engine::eval_binary(const Node& node, Val input, Frame* env) {
   try {
     switch (node.op) {
       case Op::kEqual:
-        return Val::of_bool(a.defined() && b.defined() && deep_equal(a, b));
+        return Val::of_bool(a.defined() && b.defined() && equal(a, b));
       case Op::kNotEqual:
-        return Val::of_bool(a.defined() && b.defined() && !deep_equal(a, b));
+        return Val::of_bool(a.defined() && b.defined() && !equal(a, b));
       case Op::kConcat: {
         if (a.undefined() && b.undefined()) return Val::of_text("");
         if (a.undefined() && b.is_string()) return b;

@@ -500,6 +500,7 @@ namespace wildcards {
 
 void flatten(Engine& engine, Val value, Arr* out) {
   engine.work(1);
+  engine.check_stack();
   if (!value.is_array()) {
     out->push(engine.arena(), value);
     return;

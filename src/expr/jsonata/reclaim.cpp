@@ -188,7 +188,8 @@ void Engine::reclaim(const Region& region, std::span<Val> live) {
   if (std::none_of(live.begin(), live.end(), lies_within)) return arena_.release(region.mark);
   if (arena_.bytes_since(region.mark) < reclaim_at_) return;
   reclaiming::Evacuation(*this, region.mark).run(live);
-  reclaim_at_ = std::max(kReclaimBytesMin, 2 * arena_.bytes_since(region.mark));
+  // An array that goes on growing takes twice its size at once: that alone must not bring the next round.
+  reclaim_at_ = kReclaimBytesMin + 4 * arena_.bytes_since(region.mark);
 }
 
 }  // namespace sortie::jsonata

@@ -10,19 +10,21 @@ namespace regex_natives {
 
 using Arguments = std::span<const Val>;
 
-Val checked(Val match) {
+Val checked(Engine& engine, Val match) {
   if (match.undefined()) return match;
-  if (!truthy(match) && !match.is_object()) return match;
+  if (!engine.truthy(match) && !match.is_object()) return match;
   if (!member(match, "start").is_number() && !member(match, "end").is_number() &&
       !member(match, "groups").is_array() && !member(match, "next").is_function())
     throw Failure{.code = "T1010"};
   return match;
 }
 
-Val first_match(Engine& engine, Val matcher, Val text) { return checked(engine.apply(matcher, {&text, 1})); }
+Val first_match(Engine& engine, Val matcher, Val text) {
+  return checked(engine, engine.apply(matcher, {&text, 1}));
+}
 Val next_match(Engine& engine, Val match) {
   const Val next = member(match, "next");
-  return checked(engine.apply(next, {}));
+  return checked(engine, engine.apply(next, {}));
 }
 
 std::size_t offset_of(Val text, Val match, std::string_view name) {
@@ -150,7 +152,7 @@ Val replace_text(Engine& engine, std::string_view text, std::string_view from, V
     out += with;
     at = found + from.size();
     engine.work(1);
-    engine.arena().check(static_cast<double>(out.size()));
+    engine.arena().check(2.0 * static_cast<double>(out.size()));
   }
   out += text.substr(at);
   return engine.make_text(out);
@@ -168,7 +170,7 @@ Val replace_matches(Engine& engine, Val text, const Regex& regex, std::string_vi
     groups.clear();
     for (const auto& group : walk.match.groups) groups.push_back(group.value_or(std::string_view()));
     substitute(out, replacement, walk.text().substr(walk.match.begin, at - walk.match.begin), groups);
-    engine.arena().check(static_cast<double>(out.size()));
+    engine.arena().check(2.0 * static_cast<double>(out.size()));
   }
   out += walk.text().substr(at);
   return engine.make_text(has_pairs(text.str()) ? join_pairs(out) : out);
@@ -204,7 +206,7 @@ Val replace(Engine& engine, Arguments a) {
       if (!made.is_string()) throw Failure{.code = "D3012", .value = describe(made)};
       append_joining(out, made.str());
     }
-    engine.arena().check(static_cast<double>(out.size()));
+    engine.arena().check(2.0 * static_cast<double>(out.size()));
     const Val matched = member(found, "match");
     const std::size_t units =
         utf16_length(text.str().substr(0, start)) + (matched.is_string() ? utf16_length(matched.str()) : 0);

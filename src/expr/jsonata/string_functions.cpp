@@ -13,7 +13,7 @@ using Arguments = std::span<const Val>;
 Val string(Engine& engine, Arguments a) {
   const Val value = argument(a, 0);
   if (value.undefined() || value.is_string()) return value;
-  return engine.make_text(string_of(engine, value, truthy(argument(a, 1))));
+  return engine.make_text(string_of(engine, value, engine.truthy(argument(a, 1))));
 }
 
 // The text between two code point numbers, as Array.prototype.slice counts them.
@@ -122,7 +122,7 @@ Val join(Engine& engine, Arguments a) {
   for (std::size_t i = 0; i < items.size; ++i) {
     if (i > 0) append_joining(out, separator);
     if (items[i].is_string()) append_joining(out, items[i].str());
-    engine.arena().check(static_cast<double>(out.size()));
+    engine.arena().check(2.0 * static_cast<double>(out.size()));  // It is copied in the end.
   }
   return engine.make_text(out);
 }

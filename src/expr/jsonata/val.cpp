@@ -294,24 +294,7 @@ std::vector<Entry> ordered_entries(Val object) {
   return entries;
 }
 
-bool deep_equal(Val a, Val b) {
-  if (a.is_array() && b.is_array()) {
-    const Items x(a);
-    const Items y(b);
-    if (x.size != y.size) return false;
-    for (std::size_t i = 0; i < x.size; ++i) {
-      if (!deep_equal(x[i], y[i])) return false;
-    }
-    return true;
-  }
-  if (a.is_object() && b.is_object()) {
-    if (member_count(a) != member_count(b)) return false;
-    for (const Entry& entry : ordered_entries(a)) {
-      const Val other = member(b, entry.key);
-      if (!deep_equal(entry.value, other)) return false;
-    }
-    return true;
-  }
+bool same_scalar(Val a, Val b) {
   if (a.tag != b.tag) return false;
   switch (a.tag) {
     case Tag::kBool:

@@ -334,6 +334,7 @@ std::size_t member_count(Val object);
 // In JavaScript's order: keys that are array indices first, ascending, then the others as they came.
 std::vector<Entry> ordered_entries(Val object);
 
-bool deep_equal(Val a, Val b);
+// For what is no array and no object; functions are equal to themselves only.
+bool same_scalar(Val a, Val b);
 
 }  // namespace sortie::jsonata
