@@ -50,48 +50,31 @@ std::size_t text_bytes(const json::Value& root) {
   return sum;
 }
 
-// Looks at this many values for one that is the input: the results of a few branches, not of a large Map.
-constexpr int kGivenPartsMax = 64;
-
-// Only arrays are looked into: Parallel makes them, everything else rebuilds what it touches.
-bool holds_input(const json::Value& value, const void* input, int& parts_left) {
-  if (value.identity() == input) return true;
-  if (!value.is_array()) return false;
-  for (const json::Value& item : value.items()) {
-    if (--parts_left < 0) return false;
-    if (holds_input(item, input, parts_left)) return true;
-  }
-  return false;
-}
-
-void append_as_given(const json::Value& value, const Execution& x, int& parts_left, std::string& out) {
-  if (value.identity() == x.input.identity()) {
-    out += x.input_text;
-    return;
-  }
-  int left = kGivenPartsMax;
-  if (parts_left <= 0 || !value.is_array() || !holds_input(value, x.input.identity(), left)) {
-    out += json::to_text(value);
-    return;
-  }
-  out += '[';
-  for (const json::Value& item : value.items()) {
-    if (&item != value.items().data()) out += ',';
-    append_as_given(item, x, --parts_left, out);
-  }
-  out += ']';
-}
-
 }  // namespace
 
 std::optional<std::string> text_as_given(const Execution& x, const json::Value& value) {
-  if (x.input_text.empty() || x.input.identity() == nullptr) return std::nullopt;
-  int left = kGivenPartsMax;
-  if (!holds_input(value, x.input.identity(), left)) return std::nullopt;
-  std::string out;
-  left = kGivenPartsMax;
-  append_as_given(value, x, left, out);
-  return out;
+  if (x.input_text.empty() || value.identity() == nullptr) return std::nullopt;
+  if (value.identity() == x.input.identity()) return x.input_text;
+  for (const auto& [result, text] : x.given_results) {
+    if (result.identity() == value.identity()) return text;
+  }
+  return std::nullopt;
+}
+
+void keep_given_text(Execution& x, const json::Value& result) {
+  constexpr std::size_t kGivenResultsMax = 8;
+  if (x.input_text.empty() || !result.is_array()) return;
+  bool is_given = false;
+  std::string text = "[";
+  for (const json::Value& item : result.items()) {
+    const std::optional<std::string> given = text_as_given(x, item);
+    is_given = is_given || given.has_value();
+    if (text.size() > 1) text += ',';
+    text += given ? *given : json::to_text(item);
+  }
+  if (!is_given || text.size() > kPayloadBytesMax) return;
+  if (x.given_results.size() == kGivenResultsMax) x.given_results.erase(x.given_results.begin());
+  x.given_results.emplace_back(result, text + "]");
 }
 
 json::Value context_object(const Execution& x, const Frame& frame, const std::string& task_token) {
@@ -340,6 +323,22 @@ Outcome_<json::Value> Step::assign(const Frame& frame, const std::optional<asl::
   return evaluate(frame, *tree, input, "Assign", data);
 }
 
+// One Assign, and all variables of a scope together, have limits of their own.
+std::optional<Failure> Step::check_variables(const Frame& frame, const json::Value& assigned) const {
+  if (!assigned.is_object()) return std::nullopt;
+  if (auto failure = check_size(frame, assigned, x_.state_of(frame).name)) return failure;
+  std::size_t bytes = text_bytes(assigned);
+  for (const json::Member& member : frame.variables.members()) {
+    if (!assigned.has(member.key.as_string())) bytes += text_bytes(member.value);
+  }
+  if (bytes <= kVariablesBytesMax) return std::nullopt;
+  Failure failure = runtime_failure(
+      frame, "The variables exceed the maximum size of " + std::to_string(kVariablesBytesMax) + " bytes.");
+  failure.error = "States.DataLimitExceeded";
+  failure.catchable = true;
+  return failure;
+}
+
 void Step::store_variables(Frame& frame, const json::Value& assigned) {
   json::ObjectBuilder all(frame.variables);
   for (const json::Member& member : assigned.members()) all.set(member.key.as_string(), member.value);
@@ -362,6 +361,9 @@ void Step::succeed(FrameNo no, json::Value output, const json::Value& assign_inp
   const asl::State& state = x_.state_of(done);
   Outcome_<json::Value> assigned = assign(done, exit.assign, assign_input, data);
   if (auto* failure = std::get_if<Failure>(&assigned)) return fail(no, std::move(*failure));
+  if (auto failure = check_variables(done, std::get<json::Value>(assigned))) {
+    return fail(no, std::move(*failure));
+  }
   Outcome_<json::Value> selected =
       exit.output ? evaluate(done, *exit.output, "Output", data) : select(done, state.output_path, output);
   if (auto* failure = std::get_if<Failure>(&selected)) return fail(no, std::move(*failure));

@@ -96,8 +96,8 @@ Advance advance(Execution& execution, const Stimulus& stimulus, const Context& c
 // The state and the attempt that a frame in a task waits for; nothing for any other frame.
 std::optional<AttemptId> waiting_attempt(const Frame& frame);
 
-// The text of a value that contains the execution's input as it was given: a Parallel's result shows an input
-// that was passed through with its own blanks. Nothing where the compact form is right.
+// The text of a value that is shown as it was given: the execution's input wherever it was passed on, and the
+// result of a Parallel that holds it. Nothing where the compact form is right.
 std::optional<std::string> text_as_given(const Execution& execution, const json::Value& value);
 
 // The context object ($$) as this frame sees it.

@@ -145,15 +145,53 @@ TEST(Engine, AMissingPathEndsTheExecutionAtOnceWhateverIsCaught) {
             "specified for the field 'x.$' could not be found in the input '{\"a\":1}'");
 }
 
-TEST(Engine, ATooLargeResultIsADataLimitThatStatesAllDoesNotCatch) {
-  const std::string big(300'000, 'x');
-  Driver driver(one_task(kLambda + R"(,"Catch":[{"ErrorEquals":["States.ALL"],"Next":"C"}],"End":true)"),
-                json::Value(1), [&big](const TaskCall& call) {
-                  return std::optional<Stimulus>(TaskSucceeded{call.attempt, json::Value(big)});
-                });
+TEST(Engine, StatesAllCatchesTheDataLimitOfATaskButNotThatOfAState) {
+  const World large = [](const TaskCall& call) {
+    return std::optional<Stimulus>(TaskSucceeded{call.attempt, json::Value(std::string(200'000, 'x'))});
+  };
+  const World too_large = [](const TaskCall& call) {
+    return std::optional<Stimulus>(TaskSucceeded{call.attempt, json::Value(std::string(300'000, 'x'))});
+  };
+  Driver task(one_task(kLambda + R"(,"Catch":[{"ErrorEquals":["States.ALL"],"Next":"C"}],"End":true)"),
+              json::Value(1), too_large);
+  task.run();
+  EXPECT_EQ(task.execution.output.get("Error"), json::Value("States.DataLimitExceeded"));
+  const std::string branch = R"({"StartAt":"N","States":{"N":{"Type":"Task","End":true,)" + kLambda + "}}}";
+  const std::string second = R"({"StartAt":"M","States":{"M":{"Type":"Task","End":true,)" + kLambda + "}}}";
+  Driver state(R"({"StartAt":"P","States":{"P":{"Type":"Parallel","Branches":[)" + branch + "," + second +
+                   R"(],"Catch":[{"ErrorEquals":["States.ALL"],"Next":"C"}],"End":true},
+                   "C":{"Type":"Pass","End":true}}})",
+               json::Value(1), large);
+  state.run();
+  EXPECT_EQ(state.compile_error, "");
+  EXPECT_EQ(state.execution.error, "States.DataLimitExceeded");
+}
+
+TEST(Engine, AnotherAttemptOfAParallelFollowsTheEventThatFailed) {
+  Driver driver(R"({"StartAt":"P","States":{"P":{"Type":"Parallel","End":true,
+      "Retry":[{"ErrorEquals":["States.ALL"],"MaxAttempts":1}],
+      "Branches":[{"StartAt":"T","States":{"T":{"Type":"Task","End":true,)" +
+                    kLambda + "}}}]}}}",
+                json::Value(1), always_fails);
   driver.run();
-  EXPECT_EQ(driver.execution.outcome, Outcome::kFailed);
+  EXPECT_EQ(driver.lines().substr(0, driver.lines().find("\n10 ")),
+            "1 0 ExecutionStarted\n2 0 ParallelStateEntered\n3 2 ParallelStateStarted\n4 3 TaskStateEntered\n"
+            "5 4 LambdaFunctionScheduled\n6 5 LambdaFunctionStarted\n7 6 LambdaFunctionFailed\n"
+            "8 7 TaskStateAborted\n9 7 ParallelStateStarted");
+}
+
+TEST(Engine, VariablesHaveASizeOfTheirOwn) {
+  std::string states;
+  for (int i = 0; i < 60; ++i) {
+    const std::string n = std::to_string(i);
+    states += R"("S)" + n + R"(":{"Type":"Pass","Assign":{"v)" + n + R"(.$":"$"},)" +
+              (i == 59 ? R"("End":true})" : R"("Next":"S)" + std::to_string(i + 1) + R"("},)");
+  }
+  Driver driver(R"({"StartAt":"S0","States":{)" + states + "}}", json::Value(std::string(250'000, 'x')),
+                echo);
+  driver.run();
   EXPECT_EQ(driver.execution.error, "States.DataLimitExceeded");
+  EXPECT_LT(driver.execution.last_event_id, 100) << "some forty values fit";
 }
 
 TEST(Engine, AnEndlessLoopEndsAtTheHistoryLimitInBoundedSteps) {
@@ -168,7 +206,9 @@ TEST(Engine, AnEndlessLoopEndsAtTheHistoryLimitInBoundedSteps) {
       *json::parse(R"({"x":1})"), echo);
   whole.run();
   EXPECT_EQ(whole.execution.outcome, Outcome::kFailed);
-  EXPECT_LE(whole.events.size(), static_cast<std::size_t>(kHistoryEventsMax));
+  EXPECT_EQ(whole.events.size(), static_cast<std::size_t>(kHistoryEventsMax));
+  EXPECT_EQ(whole.events.back().id, kHistoryEventsMax);
+  EXPECT_EQ(whole.execution.cause, "The execution reached the maximum number of history events (25000).");
 }
 
 TEST(Engine, StoppingCancelsWhatRunsAndNothingMovesAfterwards) {

@@ -24,7 +24,8 @@ using FrameNo = std::uint32_t;
 inline constexpr FrameNo kTopFrame = 0;
 inline constexpr FrameNo kNoFrame = UINT32_MAX;
 
-inline constexpr std::size_t kPayloadBytesMax = 262'144;   // States.DataLimitExceeded above.
+inline constexpr std::size_t kPayloadBytesMax = 262'144;             // States.DataLimitExceeded above.
+inline constexpr std::size_t kVariablesBytesMax = 10 * 1024 * 1024;  // Of one scope; likewise.
 inline constexpr std::int64_t kHistoryEventsMax = 25'000;  // The execution fails when it would write more.
 inline constexpr std::uint32_t kInlineMapConcurrencyMax = 40;
 inline constexpr std::int64_t kTimeoutSecondsMax = 99'999'999;
@@ -107,6 +108,9 @@ struct Execution {
   std::optional<std::string> error, cause;
   std::int64_t last_event_id = 0;
   FrameNo next_frame = 1;
+  // Results of Parallel states that hold the input as it was given, with their text; the latest few. Not
+  // stored: after a restart such a result shows its compact form.
+  std::vector<std::pair<json::Value, std::string>> given_results;
   json::Value last_variables;  // Of frame 0 when the execution ended; not stored.
   std::map<FrameNo, Frame> frames;
 

@@ -70,7 +70,8 @@ bool names(const std::vector<std::string>& error_equals, const Failure& failure)
   const std::string error = failure.error.value_or("");
   for (const std::string& name : error_equals) {
     if (name == error || (!failure.also.empty() && name == failure.also)) return true;
-    if (name == "States.ALL" && error != "States.DataLimitExceeded") return true;
+    // Recorded: what a task reports is caught, a state's own output that is too large is not.
+    if (name == "States.ALL" && (failure.from_task || error != "States.DataLimitExceeded")) return true;
     if (name == "States.TaskFailed" && failure.from_task && error != "States.Timeout") return true;
   }
   return false;
@@ -111,7 +112,7 @@ void Step::resume(const std::vector<FrameNo>& frames) {
 }
 
 void Step::run() {
-  while (!queue_.empty() && x_.outcome == Outcome::kRunning) {
+  while (!queue_.empty() && x_.outcome == Outcome::kRunning && !overflowed_) {
     const FrameNo no = queue_.front();
     if (out_.events.size() >= kEventsPerAdvance) break;
     queue_.pop_front();
@@ -120,6 +121,7 @@ void Step::run() {
     touch(found->second);
     enter(found->second);
   }
+  settle();
   if (x_.outcome == Outcome::kRunning) out_.ready.assign(queue_.begin(), queue_.end());
 }
 
@@ -168,6 +170,10 @@ std::int64_t Step::emit_beside(std::int64_t previous, EventType type, std::vecto
     if (!is_payload(detail.field)) continue;
     if (std::optional<std::string> text = text_as_given(x_, detail.value)) detail.text = std::move(*text);
   }
+  if (x_.last_event_id >= kHistoryEventsMax - 1 && x_.outcome == Outcome::kRunning) {
+    overflowed_ = true;  // The last one is kept free for how the execution ends.
+    return x_.last_event_id;
+  }
   out_.events.push_back({++x_.last_event_id, previous, context_.now, type, std::move(details)});
   return x_.last_event_id;
 }
@@ -193,14 +199,9 @@ void Step::emit_evaluation_failed(Frame& frame, Failure& failure) {
   emit(frame, EventType::kEvaluationFailed, std::move(details));
 }
 
-// The last event is kept free for the failure itself.
-bool Step::limit_reached(FrameNo no) {
-  if (x_.last_event_id < kHistoryEventsMax - 8) return false;
-  Failure failure{"States.Runtime", "The execution reached the maximum number of history events (25000)."};
-  x_.error = failure.error;
-  x_.cause = failure.cause;
-  end(Outcome::kFailed, EventType::kExecutionFailed, failure_details(failure), frame(no).previous_event);
-  return true;
+void Step::settle() {
+  if (!overflowed_ || x_.outcome != Outcome::kRunning) return;
+  end(Outcome::kFailed, EventType::kExecutionFailed, {}, x_.last_event_id);
 }
 
 void Step::make_ready(Frame& frame, asl::StateIndex state, json::Value input) {
@@ -213,7 +214,7 @@ void Step::make_ready(Frame& frame, asl::StateIndex state, json::Value input) {
 }
 
 void Step::enter(Frame& frame) {
-  if (limit_reached(frame.no)) return;
+  if (overflowed_) return;
   const asl::State& state = x_.state_of(frame);
   ++frame.entry;
   frame.attempt = 0;
@@ -230,7 +231,7 @@ void Step::enter(Frame& frame) {
 }
 
 void Step::execute(Frame& frame) {
-  if (limit_reached(frame.no)) return;
+  if (overflowed_) return;
   const asl::State& state = x_.state_of(frame);
   switch (state.type) {
     case asl::StateType::kTask:
@@ -276,14 +277,17 @@ void Step::finish_flow(FrameNo no, json::Value output) {
       frame(no).previous_event);
 }
 
-void Step::fail(FrameNo no, Failure failure) {
+void Step::fail(FrameNo no, Failure failure, std::optional<std::int64_t> resumed_after) {
   Frame& failed = frame(no);
   const asl::State& state = x_.state_of(failed);
   const bool is_join = state.type == asl::StateType::kMap || state.type == asl::StateType::kParallel;
   const bool never_joined = failure.evaluation && is_join && failed.previous_event == failed.entered_event;
   emit_evaluation_failed(failed, failure);
   note_failure(failure);
-  if (retry(failed, state, failure)) return salvaged_.clear();
+  if (retry(failed, state, failure)) {
+    if (resumed_after) failed.previous_event = *resumed_after;
+    return salvaged_.clear();
+  }
   if (never_joined || std::holds_alternative<Joining>(failed.phase)) {
     // A Parallel or Map whose children ran says that it failed before it is caught or passed on.
     emit(failed,
@@ -367,6 +371,7 @@ void Step::fail_flow(FrameNo no, Failure failure) {
 void Step::fail_parent(FrameNo child_no, const Failure& failure) {
   const FrameNo parent_no = frame(child_no).parent;
   Frame& child = frame(child_no);
+  const std::int64_t failed_event = child.previous_event;  // An abort of the branch is not on the way back.
   const asl::State& parent_state = x_.state_of(frame(parent_no));
   if (parent_state.type == asl::StateType::kMap) {
     emit_beside(child.previous_event, EventType::kMapIterationFailed,
@@ -377,7 +382,7 @@ void Step::fail_parent(FrameNo child_no, const Failure& failure) {
   frame(parent_no).previous_event = child.previous_event;
   abort_children(parent_no, child_no);
   salvage(child_no);
-  fail(parent_no, failure);
+  fail(parent_no, failure, failed_event);
 }
 
 void Step::abort_children(FrameNo parent_no, FrameNo except) {
@@ -393,8 +398,8 @@ void Step::abort_children(FrameNo parent_no, FrameNo except) {
     cancel_task(child);
     const bool running =
         !std::holds_alternative<Finished>(child.phase) && !std::holds_alternative<Ready>(child.phase);
-    if (running && x_.last_event_id < kHistoryEventsMax - 8) {
-      if (const auto aborted = aborted_type(x_.state_of(child).type)) emit(child, *aborted);
+    if (const auto aborted = aborted_type(x_.state_of(child).type); running && aborted) {
+      emit(child, *aborted);
     }
     salvage(no);
   }
@@ -415,6 +420,17 @@ void Step::remove(FrameNo no) {
 }
 
 void Step::end(Outcome outcome, EventType type, std::vector<Detail> details, std::int64_t previous) {
+  if (overflowed_ && outcome != Outcome::kAborted && outcome != Outcome::kTimedOut) {
+    // Whatever it came to: what led there could not be written.
+    const Failure full{"States.Runtime",
+                       "The execution reached the maximum number of history events (25000)."};
+    outcome = Outcome::kFailed;
+    type = EventType::kExecutionFailed;
+    x_.output = json::Value();
+    x_.error = full.error;
+    x_.cause = full.cause;
+    details = failure_details(full);
+  }
   x_.outcome = outcome;
   x_.stopped_at = context_.now;
   emit_beside(previous, type, std::move(details));

@@ -32,6 +32,9 @@ struct StatesData {
 template <typename T>
 using Outcome_ = std::variant<T, Failure>;
 
+// Remembers the text of a Parallel's result for text_as_given(), where it has one of its own.
+void keep_given_text(Execution& execution, const json::Value& result);
+
 class Step {
  public:
   Step(Execution& execution, const Context& context, Advance& out)
@@ -63,7 +66,8 @@ class Step {
   void execute(Frame& frame);
   void leave(FrameNo no, json::Value output, asl::StateIndex next, bool is_end, const json::Value& assigned);
   void finish_flow(FrameNo no, json::Value output);
-  void fail(FrameNo no, Failure failure);
+  // `resumed_after`: the event that another attempt follows, where that is not the frame's last one.
+  void fail(FrameNo no, Failure failure, std::optional<std::int64_t> resumed_after = std::nullopt);
   bool retry(Frame& frame, const asl::State& state, const Failure& failure);
   bool catch_failure(Frame& frame, const asl::State& state, const Failure& failure);
   void fail_flow(FrameNo no, Failure failure);
@@ -75,7 +79,6 @@ class Step {
   void salvage(FrameNo no);
   std::int64_t emit(Frame& frame, EventType type, std::vector<Detail> details = {});
   std::int64_t emit_beside(std::int64_t previous, EventType type, std::vector<Detail> details = {});
-  bool limit_reached(FrameNo no);
   void emit_evaluation_failed(Frame& frame, Failure& failure);
   void note_failure(const Failure& failure) const;
 
@@ -103,6 +106,7 @@ class Step {
   // Assign, computed all at once from the variables as they were; null when the state assigns nothing.
   Outcome_<json::Value> assign(const Frame& frame, const std::optional<asl::Template>& tree,
                                const json::Value& input, const StatesData& data) const;
+  std::optional<Failure> check_variables(const Frame& frame, const json::Value& assigned) const;
   void store_variables(Frame& frame, const json::Value& assigned);
   Failure runtime_failure(const Frame& frame, std::string text) const;
   // States.QueryEvaluationError; `location` names the field, where one is at fault.
@@ -170,6 +174,9 @@ class Step {
   Execution& x_;
   const Context& context_;
   Advance& out_;
+  void settle();  // Ends an execution that has no events left.
+
+  bool overflowed_ = false;  // An event was left out: the history is full.
   std::deque<FrameNo> queue_;
   // Children that a failure takes with it, until it is known whether anything catches the failure.
   std::map<FrameNo, Frame> salvaged_;

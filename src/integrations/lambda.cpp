@@ -67,11 +67,12 @@ Problem api_problem(const functions::InvokeResult& result, const std::string& fa
           service_cause(message, "AWSLambda", result.status_code, result.error_code, id)};
 }
 
-Problem function_problem(const functions::InvokeResult& result) {
+// Recorded: lambda:invoke reads the error and writes it again, a bare function ARN passes on what was sent.
+Problem function_problem(const functions::InvokeResult& result, bool is_bare) {
   const Result<json::Value> payload = json::parse(result.payload);
   if (payload.ok() && payload->get("errorType").is_string() &&
       !payload->get("errorType").as_string().empty()) {
-    return {payload->get("errorType").to_std_string(), result.payload};
+    return {payload->get("errorType").to_std_string(), is_bare ? result.payload : json::to_text(*payload)};
   }
   return {
       "Lambda.Unknown",
@@ -137,7 +138,7 @@ void LambdaIntegration::start(const runtime::TaskOrder& order, Report report) {
       return report.failed(problem.error, problem.cause);
     }
     if (!result.function_error.empty()) {
-      const lambda_task::Problem problem = lambda_task::function_problem(result);
+      const lambda_task::Problem problem = lambda_task::function_problem(result, is_bare);
       return report.failed(problem.error, problem.cause);
     }
     report.answered(is_bare ? lambda_task::returned(result)

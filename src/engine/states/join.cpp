@@ -91,7 +91,7 @@ void Step::start_children(FrameNo parent_no, std::int64_t previous) {
     auto& join = std::get<Joining>(parent.phase);
     const std::uint32_t running = join.started - join.succeeded;
     if (join.started == join.total || running >= join.concurrency) return;
-    if (limit_reached(parent_no)) return;
+    if (overflowed_) return;
     const asl::State& state = x_.state_of(parent);
     Frame child;
     child.no = join.first_child + join.started;
@@ -159,6 +159,7 @@ void Step::join_finished(FrameNo parent_no, std::int64_t last_event) {
   }
   const asl::State& state = x_.state_of(parent);
   const json::Value result = json::Value::array(std::move(outputs));
+  if (state.type == asl::StateType::kParallel) keep_given_text(x_, result);
   parent.previous_event = last_event;
   parent.phase = Ready{};
   emit_beside(last_event, state.type == asl::StateType::kMap ? EventType::kMapStateSucceeded
