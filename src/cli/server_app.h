@@ -11,6 +11,7 @@
 
 #include "api/console_assets.h"
 #include "api/rest.h"
+#include "api/execution_log.h"
 #include "api/states_api.h"
 #include "api/stream.h"
 #include "cli/adapters.h"
@@ -139,6 +140,7 @@ class ServerApp {
   api::ConsoleAssets console_;
   std::unique_ptr<api::Server> api_;
   std::unique_ptr<api::StatesApi> states_api_;
+  std::unique_ptr<api::ExecutionLog> execution_log_;
   std::unique_ptr<EventsService> events_service_;
   std::unique_ptr<LambdaApi> lambda_api_;
   std::unique_ptr<api::RestDoor> rest_;

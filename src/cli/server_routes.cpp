@@ -105,6 +105,15 @@ void ServerApp::make_routes() {
   api_ = std::make_unique<api::Server>(loop_, random_, *keys_, std::move(options));
   states_api_ =
       std::make_unique<api::StatesApi>(states_services(), api::StatesOptions{config_.region, config_.strict});
+  api::ExecutionLog::Wiring logs{loop_,
+                                 random_,
+                                 [this](integrations::SdkCall call, integrations::SdkPool::Done done) {
+                                   pool_->call(std::move(call), std::move(done));
+                                 },
+                                 config_.region,
+                                 config_.endpoint_url,
+                                 {}};
+  execution_log_ = std::make_unique<api::ExecutionLog>(std::move(logs), *runtime_);
   events_service_ = std::make_unique<EventsService>(*bus_);
   lambda_api_ = std::make_unique<LambdaApi>(*functions_, config_.region);
   api_->add_service("AWSStepFunctions", "states", *states_api_);

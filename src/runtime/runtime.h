@@ -173,6 +173,14 @@ struct WaitingReason {
       sentence;  // "WaitForApproval has waited since .. for a task token (sqs:sendMessage), until ..".
 };
 
+// History events of one commit, for a machine whose loggingConfiguration asks for logs.
+struct LoggedEvents {
+  std::string state_machine_arn;
+  json::Value logging_configuration;
+  std::int64_t redrive_count = 0;
+  std::vector<engine::HistoryEvent> events;
+};
+
 // Something changed about an execution; for live views. Sent after the commit.
 struct ExecutionChange {
   std::string execution_arn;
@@ -180,6 +188,7 @@ struct ExecutionChange {
   std::int64_t last_event_id = 0;
   bool began = false;  // This commit started it.
   Timestamp started_at, stopped_at;
+  std::shared_ptr<const LoggedEvents> logged;  // Null: nothing of this execution is to be logged.
 };
 
 struct ActivityTask {

@@ -143,10 +143,14 @@ Shard::Decision Shard::decide(LiveExecution& live, store::Batch& batch) {
   }
   note_timers(live, touched, gone, decision);
   decision.last_event_id = live.state.last_event_id;
-  if (live.in_memory_only) return decision;
+  if (live.in_memory_only) {
+    decision.logged = logged_events(live, std::move(events));
+    return decision;
+  }
   if (!events.empty()) {
     batch.history.push_back({live.no, first_event, static_cast<std::int32_t>(events.size()),
                              engine::encode_events(events, live.payloads)});
+    decision.logged = logged_events(live, std::move(events));
   }
   if (!decision.ended) write_frames(live, touched, gone, batch);  // Else all frames go with the execution.
   if (!live.started || decision.ended) write_row(live, batch);
@@ -154,6 +158,18 @@ Shard::Decision Shard::decide(LiveExecution& live, store::Batch& batch) {
   batch.payloads = live.payloads.take_fresh();
   for (store::PayloadRow& row : batch.payloads) row.execution = live.no;
   return decision;
+}
+
+// What leaves for the logs does so after the commit, like everything else.
+std::shared_ptr<const LoggedEvents> Shard::logged_events(const LiveExecution& live,
+                                                         std::vector<engine::HistoryEvent> events) const {
+  const StateMachineRecord* record = wiring_.definitions.find(live.state.state_machine_arn);
+  if (events.empty() || record == nullptr || !record->logging_configuration.is_object()) return nullptr;
+  const json::Value& level = record->logging_configuration.get("level");
+  if (!level.is_string() || level.as_string() == "OFF") return nullptr;
+  return std::make_shared<const LoggedEvents>(LoggedEvents{live.state.state_machine_arn,
+                                                           record->logging_configuration,
+                                                           live.state.redrive_count, std::move(events)});
 }
 
 void Shard::note_timers(const LiveExecution& live, const std::set<engine::FrameNo>& touched,
@@ -263,7 +279,8 @@ void Shard::release(LiveExecution& live, Decision& decision) {
     ++mails_;
   }
   const ExecutionChange change{live.state.arn, status_of(live.state.outcome), decision.last_event_id,
-                               decision.began, live.state.started_at,         live.state.stopped_at};
+                               decision.began, live.state.started_at,         live.state.stopped_at,
+                               decision.logged};
   const bool over = decision.ended;
   for (auto& [mail, applied] : decision.mails) {
     if (mail.reply) mail.reply(Status(), applied);

@@ -73,6 +73,7 @@ class Shard {
     std::vector<std::pair<Mail, bool>> mails;  // With whether each was applied.
     std::vector<engine::FrameNo> ready;
     std::vector<std::pair<store::FrameKey, Timestamp>> timers;  // kNever: disarmed.
+    std::shared_ptr<const LoggedEvents> logged;
     std::int64_t last_event_id = 0;
     bool began = false;
     bool ended = false;
@@ -84,6 +85,8 @@ class Shard {
   Decision decide(LiveExecution& live, store::Batch& batch);
   void write_frames(LiveExecution& live, const std::set<engine::FrameNo>& touched,
                     const std::set<engine::FrameNo>& gone, store::Batch& batch);
+  std::shared_ptr<const LoggedEvents> logged_events(const LiveExecution& live,
+                                                    std::vector<engine::HistoryEvent> events) const;
   static void note_timers(const LiveExecution& live, const std::set<engine::FrameNo>& touched,
                           const std::set<engine::FrameNo>& gone, Decision& decision);
   void rearm(const LiveExecution& live, engine::FrameNo no, Decision& decision) const;
