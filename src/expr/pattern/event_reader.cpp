@@ -1,7 +1,7 @@
 #include "expr/pattern/event_reader.h"
 
 #ifdef __SSE2__
-#include <emmintrin.h>
+#include <immintrin.h>
 #endif
 
 #include <bit>
@@ -81,8 +81,11 @@ inline std::uint64_t parity_below(std::uint64_t bits) {
   return bits;
 }
 
-// `at` stands behind an opening bracket; moves it behind the bracket that closes it.
-bool skip_container(const char*& at, const char* end) {
+// `at` stands behind an opening bracket; moves it behind the bracket that closes it. `classify_block` gives
+// the Block of 64 bytes.
+template <typename Classify>
+[[gnu::always_inline]] inline bool skip_blocks(const char*& at, const char* end,
+                                               const Classify& classify_block) {
   std::uint64_t depth = 1;
   std::uint64_t in_string = 0;  // All ones, or none.
   bool escape = false;
@@ -95,7 +98,7 @@ bool skip_container(const char*& at, const char* end) {
       std::memcpy(tail, at, left);
       from = tail;
     }
-    Block block = classify(from);
+    Block block = classify_block(from);
     if (block.backslashes != 0 || escape) block.quotes &= ~escaped_bytes(block.backslashes, escape);
     const std::uint64_t strings = parity_below(block.quotes) ^ in_string;
     in_string = static_cast<std::uint64_t>(static_cast<std::int64_t>(strings) >> 63);
@@ -118,6 +121,51 @@ bool skip_container(const char*& at, const char* end) {
   }
   return false;
 }
+
+bool skip_container(const char*& at, const char* end) {
+  return skip_blocks(at, end, [](const char* from) { return classify(from); });
+}
+
+#if defined(__x86_64__) && defined(__GNUC__)
+
+// The same for processors that have more than every x86-64 has; which one it is, is asked when it runs.
+#define SORTIE_AVX2 [[gnu::target("avx2,bmi,popcnt")]]
+
+SORTIE_AVX2 inline std::uint64_t wide_bits(__m256i low, __m256i high, char wanted) {
+  const __m256i all = _mm256_set1_epi8(wanted);
+  const auto lower = static_cast<std::uint32_t>(_mm256_movemask_epi8(_mm256_cmpeq_epi8(low, all)));
+  const auto upper = static_cast<std::uint32_t>(_mm256_movemask_epi8(_mm256_cmpeq_epi8(high, all)));
+  return lower | static_cast<std::uint64_t>(upper) << 32;
+}
+
+struct WideBlocks {
+  SORTIE_AVX2 Block operator()(const char* from) const {
+    const __m256i low = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from));
+    const __m256i high = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from + 32));
+    const __m256i bit = _mm256_set1_epi8(0x20);
+    const __m256i low_braces = _mm256_or_si256(low, bit);
+    const __m256i high_braces = _mm256_or_si256(high, bit);
+    return Block{wide_bits(low, high, '"'), wide_bits(low, high, '\\'),
+                 wide_bits(low_braces, high_braces, '{'), wide_bits(low_braces, high_braces, '}')};
+  }
+};
+
+SORTIE_AVX2 bool skip_container_avx2(const char*& at, const char* end) {
+  return skip_blocks(at, end, WideBlocks());
+}
+
+bool has_avx2() {
+  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi") && __builtin_cpu_supports("popcnt");
+}
+
+#undef SORTIE_AVX2
+
+#else
+
+bool skip_container_avx2(const char*& at, const char* end) { return skip_container(at, end); }
+bool has_avx2() { return false; }
+
+#endif
 
 // A string or name as it stands in the text, between its quotes.
 struct RawText {
@@ -227,9 +275,26 @@ char* unescape(std::string_view raw, char* out) {
   return out;
 }
 
-bool is_blank(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
+inline bool is_blank(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
 
-bool ends_scalar(char c) { return c == ',' || c == '}' || c == ']' || is_blank(c); }
+inline bool ends_scalar(char c) { return c == ',' || c == '}' || c == ']' || is_blank(c); }
+
+// The end of the number or literal that begins at `at`.
+inline const char* end_of_bare(const char* at, const char* end) {
+#ifdef __SSE2__
+  for (; end - at >= 16; at += 16) {
+    const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(at));
+    const __m128i blanks = _mm_cmpeq_epi8(_mm_min_epu8(bytes, _mm_set1_epi8(' ')), bytes);
+    const __m128i closing = _mm_cmpeq_epi8(_mm_or_si128(bytes, _mm_set1_epi8(0x20)), _mm_set1_epi8('}'));
+    const __m128i commas = _mm_cmpeq_epi8(bytes, _mm_set1_epi8(','));
+    const auto stop =
+        static_cast<std::uint32_t>(_mm_movemask_epi8(_mm_or_si128(_mm_or_si128(blanks, closing), commas)));
+    if (stop != 0) return at + std::countr_zero(stop);
+  }
+#endif
+  while (at < end && !ends_scalar(*at)) ++at;
+  return at;
+}
 
 char lower_ascii(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; }
 
@@ -244,15 +309,16 @@ class EventReader {
 
   bool run() {
     skip_blanks();
-    if (at_ >= end_ || *at_++ != '{' || !read_object(kRootPath, 0, 1)) return false;
+    if (at_ >= end_ || *at_++ != '{' || !read_object(kRootPath, index_.root_names, 0, 1)) return false;
     skip_blanks();
     return at_ == end_;
   }
 
  private:
   void skip_blanks() {
-    while (at_ < end_ && is_blank(*at_)) ++at_;
+    while (at_ < end_ && static_cast<unsigned char>(*at_) <= ' ' && is_blank(*at_)) ++at_;
   }
+  bool skip() { return wide_ ? skip_container_avx2(at_, end_) : skip_container(at_, end_); }
   bool take(char c) {
     skip_blanks();
     if (at_ >= end_ || *at_ != c) return false;
@@ -261,7 +327,8 @@ class EventReader {
   }
 
   // Each reader begins behind the bracket that opens what it reads, and ends behind the one that closes it.
-  bool read_object(std::uint32_t path, std::uint32_t scope, std::size_t depth) {
+  // `names` is the NameMask of what rules know below `path`.
+  bool read_object(std::uint32_t path, NameMask names, std::uint32_t scope, std::size_t depth) {
     if (depth > kEventDepthMax) return false;
     if (take('}')) return true;
     do {
@@ -269,7 +336,7 @@ class EventReader {
       if (!take('"') || !read_raw(at_, end_, name)) return false;
       const PathNode* node = nullptr;
       if (!name.escaped && !name.dotted) {
-        node = index_.find_path(path, name.text);
+        if ((names & name_mask(name.text)) != 0) node = index_.find_path(path, name.text);
       } else if (!find_odd_name(path, name, node)) {
         return false;
       }
@@ -341,11 +408,11 @@ class EventReader {
       }
       case '{':
         ++at_;
-        if (node == nullptr || node->children == 0) return skip_container(at_, end_);
-        return read_object(node->id, scope, depth + 1);
+        if (node == nullptr || node->children == 0) return skip();
+        return read_object(node->id, node->names, scope, depth + 1);
       case '[':
         ++at_;
-        return node == nullptr ? skip_container(at_, end_) : read_array(*node, scope, depth + 1);
+        return node == nullptr ? skip() : read_array(*node, scope, depth + 1);
       default:
         return read_bare(node, scope);
     }
@@ -354,7 +421,7 @@ class EventReader {
   // A number or literal.
   bool read_bare(const PathNode* node, std::uint32_t scope) {
     const char* const begin = at_;
-    while (at_ < end_ && !ends_scalar(*at_)) ++at_;
+    at_ = end_of_bare(at_, end_);
     const std::string_view text(begin, static_cast<std::size_t>(at_ - begin));
     if (text.empty()) return false;
     if (node == nullptr || node->conditions == 0) return true;
@@ -482,6 +549,7 @@ class EventReader {
 
   const char* at_;
   const char* end_;
+  const bool wide_ = has_avx2();
   std::size_t size_;
   const RuleIndex& index_;
   MatchState& state_;

@@ -78,12 +78,41 @@ struct Probe {
   std::uint32_t atoms = 0;
 };
 
+// A set of segments, roughly: one bit for each, by its length and ends. What is removed stays in it.
+using NameMask = std::uint64_t;
+inline NameMask name_mask(std::string_view segment) {
+  if (segment.empty()) return 1;
+  const unsigned ends =
+      static_cast<unsigned char>(segment.front()) * 7u + static_cast<unsigned char>(segment.back()) * 3u;
+  return NameMask{1} << ((ends + segment.size() * 11) & 63);
+}
+
+// Inline, because most are short and different.
+inline bool same_text(std::string_view a, std::string_view b) {
+  if (a.size() != b.size()) return false;
+  const std::size_t size = a.size();
+  if (size > 16) return std::memcmp(a.data(), b.data(), size) == 0;
+  if (size >= 8) {
+    return load_word(a.data()) == load_word(b.data()) &&
+           load_word(a.data() + size - 8) == load_word(b.data() + size - 8);
+  }
+  if (size >= 4) {
+    return load_half(a.data()) == load_half(b.data()) &&
+           load_half(a.data() + size - 4) == load_half(b.data() + size - 4);
+  }
+  for (std::size_t i = 0; i < size; ++i) {
+    if (a[i] != b[i]) return false;
+  }
+  return true;
+}
+
 struct PathNode : Counted {
   std::uint32_t id = 0;
   std::uint32_t parent = 0;
   std::uint32_t depth = 0;  // Segments.
   std::uint32_t children = 0;
   std::uint32_t conditions = 0;
+  NameMask names = 0;  // Of the children.
   std::string segment;
   Ref<const PathPlace> place;  // Where there are conditions.
   std::vector<Probe> probes;
@@ -168,19 +197,20 @@ struct RuleIndex {
   NumberPool candidate_numbers;
   NumberPool rule_numbers;
   std::size_t bytes = 0;
+  NameMask root_names = 0;
 
   const PathNode* find_path(std::uint32_t parent, std::string_view segment) const {
     for (std::uint64_t key = path_key(parent, segment);; key += kNextKey) {
       const Ref<PathNode>* node = paths.find(key);
       if (node == nullptr) return nullptr;
-      if ((*node)->parent == parent && (*node)->segment == segment) return node->get();
+      if ((*node)->parent == parent && same_text((*node)->segment, segment)) return node->get();
     }
   }
   // The key that the node has, or would have.
   std::uint64_t path_place(std::uint32_t parent, std::string_view segment) const {
     for (std::uint64_t key = path_key(parent, segment);; key += kNextKey) {
       const Ref<PathNode>* node = paths.find(key);
-      if (node == nullptr || ((*node)->parent == parent && (*node)->segment == segment)) return key;
+      if (node == nullptr || ((*node)->parent == parent && same_text((*node)->segment, segment))) return key;
     }
   }
   const Atom* find_atom(const Probe& probe, std::uint32_t path, std::string_view operand) const {
@@ -189,7 +219,7 @@ struct RuleIndex {
       if (slot == nullptr) return nullptr;
       const Atom& atom = *slot->atom;
       if (atom.place->id == path && atom.kind == probe.kind && atom.length == probe.length &&
-          atom.operand == operand) {
+          same_text(atom.operand, operand)) {
         return &atom;
       }
     }

@@ -271,7 +271,13 @@ class RuleEditor {
         chain.push_back(node->id);
         index_.paths.edit(key) = std::move(node);
         index_.bytes += kPathBytes + 2 * segment.size();
-        if (parent != kRootPath) ++index_.paths.edit(parent_key).own().children;
+        if (parent == kRootPath) {
+          index_.root_names |= name_mask(segment);
+        } else {
+          PathNode& above = index_.paths.edit(parent_key).own();
+          ++above.children;
+          above.names |= name_mask(segment);
+        }
       } else {
         chain.push_back((*known)->id);
       }

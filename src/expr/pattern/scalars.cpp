@@ -22,14 +22,11 @@ bool is_decimal(char c) { return c >= '0' && c <= '9'; }
 // A decimal number as its significant digits (no zeros at either end) and the exponent of the last of them.
 struct Decimal {
   bool negative = false;
-  std::array<char, kDigitsMax> digits{};
-  std::size_t count = 0;  // kDigitsMax + 1: more than that.
+  std::uint64_t digits = 0;
+  std::size_t count = 0;  // Of digits; beyond kDigitsMax `digits` says nothing.
   std::int64_t exponent = 0;
 
-  bool operator==(const Decimal& other) const {
-    return negative == other.negative && count == other.count && exponent == other.exponent &&
-           std::equal(digits.begin(), digits.begin() + count, other.digits.begin());
-  }
+  bool operator==(const Decimal&) const = default;
 };
 
 std::int64_t parse_exponent(std::string_view text) {
@@ -49,24 +46,20 @@ Decimal parse_decimal(std::string_view text) {
   }
   std::int64_t places = 0;  // Digits after the point.
   std::size_t zeros = 0;    // That have been read since the last digit that is none.
-  bool fraction = false;
+  std::int64_t after_point = 0;
   for (; i < text.size() && (is_decimal(text[i]) || text[i] == '.'); ++i) {
     if (text[i] == '.') {
-      fraction = true;
+      after_point = 1;
       continue;
     }
-    if (fraction) ++places;
+    places += after_point;
     if (text[i] == '0') {
-      if (decimal.count > 0) ++zeros;
+      zeros += decimal.count > 0 ? 1 : 0;
       continue;
     }
-    for (; zeros > 0 && decimal.count <= kDigitsMax; --zeros) {
-      if (decimal.count < kDigitsMax) decimal.digits[decimal.count] = '0';
-      ++decimal.count;
-    }
-    zeros = 0;
-    if (decimal.count < kDigitsMax) decimal.digits[decimal.count] = text[i];
-    if (decimal.count <= kDigitsMax) ++decimal.count;
+    decimal.count += zeros + 1;
+    for (; zeros > 0; --zeros) decimal.digits *= 10;
+    decimal.digits = decimal.digits * 10 + static_cast<std::uint64_t>(text[i] - '0');
   }
   if (decimal.count == 0) return Decimal{};
   decimal.exponent = static_cast<std::int64_t>(zeros) - places;
