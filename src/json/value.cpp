@@ -50,14 +50,28 @@ struct Value::ObjectBlock : Block {
 
   const Value* find(std::string_view key) const {
     if (slots.empty()) {
+      if (key.size() <= kInlineTextMax) return find_short(key);
       for (const Member& member : members) {
-        if (member.key.as_string() == key) return &member.value;
+        if (member.key.tag() == Tag::kString && member.key.as_string() == key) return &member.value;
       }
       return nullptr;
     }
     std::size_t slot = hash_of(key) & (slots.size() - 1);
     for (; slots[slot] != kNoSlot; slot = (slot + 1) & (slots.size() - 1)) {
       if (members[slots[slot]].key.as_string() == key) return &members[slots[slot]].value;
+    }
+    return nullptr;
+  }
+
+  // Short texts are their 16 bytes, so two words are compared for each member.
+  const Value* find_short(std::string_view key) const {
+    const Value wanted(key);
+    std::uint64_t words[2];
+    std::memcpy(words, wanted.bytes_, sizeof words);
+    for (const Member& member : members) {
+      std::uint64_t others[2];
+      std::memcpy(others, member.key.bytes_, sizeof others);
+      if (others[0] == words[0] && others[1] == words[1]) return &member.value;
     }
     return nullptr;
   }
@@ -119,6 +133,8 @@ Value::Value(double value) noexcept {
 
 Value::Value(std::string_view text) {
   if (text.size() <= kInlineTextMax) {
+    // What is not used is zero, so that equal texts are equal bytes.
+    std::memset(bytes_, 0, sizeof bytes_);
     if (!text.empty()) std::memcpy(bytes_, text.data(), text.size());
     bytes_[14] = static_cast<char>(text.size());
     set_tag(Tag::kInlineString);

@@ -33,7 +33,7 @@ std::string bytes_of(double number) {
 }
 
 std::vector<AtomSpec> wildcard_atoms(const Wildcard& wildcard) {
-  const std::vector<std::string> runs = wildcard.runs();
+  const std::vector<std::string>& runs = wildcard.runs();
   if (runs.size() == 1) return {spec(AtomKind::kText, runs[0], true)};
   std::vector<AtomSpec> atoms;
   if (!runs.front().empty()) {

@@ -20,6 +20,7 @@ Result<Wildcard> Wildcard::compile(std::string_view text) {
       }
       wildcard.literals_ += c;
       wildcard.stars_.push_back(true);
+      wildcard.runs_.emplace_back();
       continue;
     }
     if (c == '\\') {
@@ -30,43 +31,24 @@ Result<Wildcard> Wildcard::compile(std::string_view text) {
     }
     wildcard.literals_ += text[i];
     wildcard.stars_.push_back(false);
+    wildcard.runs_.back() += text[i];
   }
   return wildcard;
 }
 
 bool Wildcard::matches(std::string_view value) const {
-  std::size_t p = 0;
-  std::size_t v = 0;
-  std::size_t star = std::string::npos;  // The last star passed, and where in the value it may end next.
-  std::size_t star_value = 0;
-  while (v < value.size()) {
-    if (p < literals_.size() && stars_[p]) {
-      star = p++;
-      star_value = v;
-    } else if (p < literals_.size() && literals_[p] == value[v]) {
-      ++p;
-      ++v;
-    } else if (star != std::string::npos) {
-      p = star + 1;
-      v = ++star_value;
-    } else {
-      return false;
-    }
+  if (runs_.size() == 1) return value == runs_[0];
+  if (!value.starts_with(runs_.front())) return false;
+  value.remove_prefix(runs_.front().size());
+  if (!value.ends_with(runs_.back())) return false;
+  value.remove_suffix(runs_.back().size());
+  // The earliest place for each run leaves the most for those behind it.
+  for (std::size_t i = 1; i + 1 < runs_.size(); ++i) {
+    const std::size_t at = value.find(runs_[i]);
+    if (at == std::string_view::npos) return false;
+    value.remove_prefix(at + runs_[i].size());
   }
-  while (p < literals_.size() && stars_[p]) ++p;
-  return p == literals_.size();
-}
-
-std::vector<std::string> Wildcard::runs() const {
-  std::vector<std::string> runs(1);
-  for (std::size_t i = 0; i < literals_.size(); ++i) {
-    if (stars_[i]) {
-      runs.emplace_back();
-    } else {
-      runs.back() += literals_[i];
-    }
-  }
-  return runs;
+  return true;
 }
 
 std::size_t Wildcard::complexity(std::size_t bound) const {
