@@ -124,15 +124,13 @@ Status check_event(std::string_view event_text) {
   const auto refuse = [](std::string message) { return Error{"InvalidEvent", std::move(message)}; };
   if (!is_valid_utf8(event_text)) return refuse("The event is no valid UTF-8");
   TokenReader reader(event_text);
-  for (std::size_t read = 0;; ++read) {
-    const auto token = reader.next();
-    if (!token) return refuse(token.error().message);
-    if (*token == Token::kEnd && read > 0) return {};
-    if (read == 0 && *token != Token::kStartObject) return refuse("Event must be a JSON object");
-    if (read > 0 && reader.depth() == 0 && *token != Token::kEndObject) {
-      return refuse("Unexpected text after the end of the event");
-    }
-  }
+  auto token = reader.next();
+  if (token && *token != Token::kStartObject) return refuse("Event must be a JSON object");
+  while (token && reader.depth() > 0) token = reader.next();
+  if (token) token = reader.next();
+  if (!token) return refuse(token.error().message);
+  if (*token != Token::kEnd) return refuse("Unexpected text after the end of the event");
+  return {};
 }
 
 }  // namespace sortie::pattern

@@ -103,7 +103,10 @@ TEST(Pattern, HostileTextsAreRefusedAndNeverCrash) {
   EXPECT_EQ(check_event(deep).error().code, "InvalidEvent");
   EXPECT_EQ(check_event(R"({"a":)" + std::string(100'000, '[')).error().code, "InvalidEvent");
   EXPECT_EQ(check_event("{\"a\":\"\xff\"}").error().code, "InvalidEvent");
-  EXPECT_EQ(check_event("").error().code, "InvalidEvent");
+  for (const char* text : {"", " ", "1", "[]", "{", "{} {}", "{}{}", "{} 1", "{} x", "{}]"}) {
+    EXPECT_EQ(check_event(text).error().code, "InvalidEvent") << text;
+  }
+  EXPECT_TRUE(check_event(" {\"a\":[{}]} ").ok());
   EXPECT_NE(reason("{\"a\":[\"\xff\"]}"), "valid");
   EXPECT_NE(reason(""), "valid");
   EXPECT_NE(reason(R"({"a":["x"]} trailing)"), "valid");
