@@ -3,8 +3,7 @@
 // Runtime, and renders the answer in wire form. Every answer that says something was done is given after it
 // became durable.
 //
-// What is not built yet (map runs) answers "UnsupportedOperationException" and does nothing. A caller sees
-// its own account only.
+// A caller sees its own account only.
 //
 // Activities are documents of kind "activity" (key: the ARN); the Runtime only knows their ARNs.
 // Source: Step Functions API Reference, botocore's model, and the answers recorded from AWS.
@@ -114,6 +113,12 @@ class StatesApi final : public AwsService {
   void describe_execution(const AwsCall& call, AwsReply reply);
   void list_executions(const AwsCall& call, AwsReply reply);
   void get_execution_history(const AwsCall& call, AwsReply reply);
+
+  // states_map_runs.cpp
+  void list_map_runs(const AwsCall& call, AwsReply reply);
+  void describe_map_run(const AwsCall& call, AwsReply reply);
+  void update_map_run(const AwsCall& call, AwsReply reply);
+  Result<runtime::MapRunDescription> find_map_run(const AwsCall& call, std::string_view arn);
 
   // states_tasks.cpp
   void send_task_success(const AwsCall& call, AwsReply reply);

@@ -49,6 +49,7 @@ json::Value describe_json(const runtime::ExecutionDescription& execution, bool w
     out.append("outputDetails", included);
   }
   if (!execution.trace_header.empty()) out.append("traceHeader", execution.trace_header);
+  if (!execution.map_run_arn.empty()) out.append("mapRunArn", execution.map_run_arn);
   if (execution.error) out.append("error", *execution.error);
   if (execution.cause) out.append("cause", *execution.cause);
   if (!execution.version_arn.empty()) out.append("stateMachineVersionArn", execution.version_arn);
@@ -65,6 +66,7 @@ json::Value execution_item(const runtime::ExecutionSummary& summary) {
       .append("name", row.name);
   out.append("status", status_name(row.status)).append("startDate", epoch_seconds(row.started_at));
   if (row.status != store::ExecutionStatus::kRunning) out.append("stopDate", epoch_seconds(row.stopped_at));
+  if (!summary.map_run_arn.empty()) out.append("mapRunArn", summary.map_run_arn);
   if (!summary.version_arn.empty()) out.append("stateMachineVersionArn", summary.version_arn);
   if (!summary.alias_arn.empty()) out.append("stateMachineAliasArn", summary.alias_arn);
   out.append("redriveCount", summary.redrive_count);
@@ -199,14 +201,18 @@ void StatesApi::list_executions(const AwsCall& call, AwsReply reply) {
     return reply(
         Error{"ValidationException", "Must specify exactly one of stateMachineArn and mapRunArn", "", ""});
   }
-  if (by_map_run) return reply(not_supported_yet("ListExecutions of a map run"));
-  const std::string arn = text_of(in, "stateMachineArn");
-  const Result<runtime::StateMachineRecord> machine = find_startable(call, arn);
-  if (!machine) return reply(machine.error());
-  if (machine->type != "STANDARD") return reply(type_not_supported());
+  const std::string arn = text_of(in, by_map_run ? "mapRunArn" : "stateMachineArn");
+  if (by_map_run) {  // Children are listed under their map run.
+    if (const auto run = find_map_run(call, arn); !run) return reply(run.error());
+  } else {
+    const Result<runtime::StateMachineRecord> machine = find_startable(call, arn);
+    if (!machine) return reply(machine.error());
+    if (machine->type != "STANDARD") return reply(type_not_supported());
+  }
   const std::string filter = text_of(in, "statusFilter"), redrive = text_of(in, "redriveFilter");
   const std::string listing = "ListExecutions " + arn + " " + filter + " " + redrive;
-  const runtime::QualifiedArn qualified = runtime::split_qualified_arn(arn);
+  const runtime::QualifiedArn qualified =
+      by_map_run ? runtime::QualifiedArn{arn, ""} : runtime::split_qualified_arn(arn);
   store::ExecutionQuery query{.state_machine_arn = qualified.machine_arn, .status = parse_status(filter)};
   if (in.get("nextToken").is_string()) {
     const Result<std::uint64_t> cursor = read_page_number(listing, text_of(in, "nextToken"));

@@ -74,6 +74,9 @@ std::optional<Template> compile_assign(Diagnostics& diagnostics, const Fields& f
                                        StatesMembers available = 0);
 NumberField compile_number(const StateBuild& in, std::string_view name, std::string_view path_name);
 
+// ItemReader, ItemBatcher, ResultWriter and Label of a Map; an inline Map (`map` is empty) may have none.
+void compile_distributed(StateBuild& in, std::optional<DistributedMap>& map);
+
 // Retry and Catch of Task, Parallel and Map.
 void compile_retry(StateBuild& in);
 void compile_catch(StateBuild& in);

@@ -180,9 +180,47 @@ struct Parallel {
   std::vector<FlowIndex> branches;
 };
 
+enum class ItemFormat : std::uint8_t { kJson, kJsonLines, kCsv, kManifest };
+
+// Where a distributed Map reads its items: one S3 object, or the listing of a bucket.
+struct ItemReader {
+  bool lists_objects = false;          // s3:listObjectsV2, else s3:getObject.
+  std::optional<Template> parameters;  // Parameters or Arguments: Bucket, Key, Prefix, ...
+  ItemFormat format = ItemFormat::kJson;
+  bool csv_first_row = true;             // CSVHeaderLocation: FIRST_ROW, else GIVEN.
+  std::vector<std::string> csv_headers;  // GIVEN
+  char csv_delimiter = ',';
+  std::string items_pointer;  // RFC 6901: where in a JSON document the items are.
+  NumberField max_items;
+};
+
+struct ItemBatcher {
+  NumberField max_items;        // Unset: as many as the bytes allow.
+  NumberField max_input_bytes;  // Unset: 262,144.
+  std::optional<Template> batch_input;
+};
+
+enum class ResultTransformation : std::uint8_t { kNone, kCompact, kFlatten };
+
+struct ResultWriter {
+  bool to_s3 = false;                  // Without a Resource the results stay in the output.
+  std::optional<Template> parameters;  // Bucket, Prefix.
+  ResultTransformation transformation = ResultTransformation::kNone;
+  bool json_lines = false;  // OutputType: JSONL.
+};
+
+// What a Map in DISTRIBUTED mode has on top.
+struct DistributedMap {
+  bool express = false;  // ExecutionType of the children.
+  std::string label;     // Empty: one is made from the state's place.
+  std::optional<ItemReader> reader;
+  std::optional<ItemBatcher> batcher;
+  std::optional<ResultWriter> writer;
+};
+
 struct Map {
   FlowIndex processor = 0;
-  bool distributed = false;  // Refused by compile() for now: "not supported yet".
+  std::optional<DistributedMap> distributed;  // Absent: INLINE.
   SelectPath items_path;
   std::optional<JsonataTemplate> items;   // JSONata; absent: the state's input.
   std::optional<Template> item_selector;  // Also the older Parameters of Map.

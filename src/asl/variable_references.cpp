@@ -67,6 +67,19 @@ struct BodyReader {
     add_number(map.max_concurrency, names);
     add_number(map.tolerated_failure_count, names);
     add_number(map.tolerated_failure_percentage, names);
+    if (map.distributed) add_distributed(*map.distributed);
+  }
+  void add_distributed(const DistributedMap& map) const {
+    if (map.reader) {
+      add(map.reader->parameters, names);
+      add_number(map.reader->max_items, names);
+    }
+    if (map.batcher) {
+      add_number(map.batcher->max_items, names);
+      add_number(map.batcher->max_input_bytes, names);
+      add(map.batcher->batch_input, names);
+    }
+    if (map.writer) add(map.writer->parameters, names);
   }
   void operator()(const Pass&) const {}
   void operator()(const Succeed&) const {}

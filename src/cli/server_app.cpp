@@ -142,6 +142,7 @@ void ServerApp::make_integrations() {
   integrations::AwsOptions aws;
   aws.region = config_.region;
   aws.endpoint_url = config_.endpoint_url;
+  s3_objects_ = std::make_unique<integrations::S3Objects>(loop_, *pool_, aws);
   aws_ = std::make_unique<integrations::AwsIntegration>(loop_, *pool_, std::move(aws), approvals_.get());
   states_integration_ = std::make_unique<integrations::StatesIntegration>(loop_, *store_);
   bus_sink_ = std::make_unique<BusSink>(loop_);
@@ -156,6 +157,7 @@ void ServerApp::make_integrations() {
   options.region = config_.region;
   options.strict = config_.strict;
   options.epoch = epoch_;
+  options.objects = s3_objects_.get();
   runtime_ = runtime::Runtime::make(loop_, random_, *store_, *dispatcher_, options);
   dispatcher_->attach(*runtime_);
   states_integration_->attach(*runtime_, [this](store::Batch batch) {

@@ -25,6 +25,7 @@
 #include "integrations/dispatcher.h"
 #include "integrations/lambda.h"
 #include "integrations/role_credentials.h"
+#include "integrations/s3_objects.h"
 #include "integrations/states.h"
 #include "io/http_server.h"
 #include "response/approvals.h"
@@ -128,6 +129,7 @@ class ServerApp {
   std::unique_ptr<runtime::Runtime> runtime_;
   std::unique_ptr<integrations::LambdaIntegration> lambda_integration_;
   std::unique_ptr<integrations::AwsIntegration> aws_;
+  std::unique_ptr<integrations::S3Objects> s3_objects_;
   std::unique_ptr<integrations::StatesIntegration> states_integration_;
   std::unique_ptr<BusSink> bus_sink_;
   std::unique_ptr<integrations::EventsIntegration> events_integration_;

@@ -8,7 +8,7 @@ namespace sortie::engine {
 namespace {
 
 constexpr std::uint8_t kFormatVersion = 1;
-constexpr std::size_t kReadyPhase = 0, kTaskPhase = 3;  // Positions in Phase.
+constexpr std::size_t kReadyPhase = 0, kTaskPhase = 3, kMapRunPhase = 6;  // Positions in Phase.
 
 // Stands for a value that the same image holds already, followed by its place among the inline values.
 constexpr std::uint8_t kSameValue = 5;
@@ -213,6 +213,12 @@ void write_phase(Writer& out, const Phase& phase, PayloadSink& payloads) {
     out.number(join->concurrency);
   } else if (const auto* finished = std::get_if<Finished>(&phase)) {
     out.value(finished->output, payloads);
+  } else if (const auto* run = std::get_if<InMapRun>(&phase)) {
+    out.text(run->run);
+    for (const json::Value* value :
+         {&run->input, &run->items, &run->reader, &run->writer, &run->batch_input, &run->limits}) {
+      out.value(*value, payloads);
+    }
   }
 }
 
@@ -249,6 +255,15 @@ Phase read_phase(Reader& in) {
     }
     case 5:
       return Finished{in.value()};
+    case kMapRunPhase: {
+      InMapRun run;
+      run.run = in.text();
+      for (json::Value* value :
+           {&run.input, &run.items, &run.reader, &run.writer, &run.batch_input, &run.limits}) {
+        *value = in.value();
+      }
+      return run;
+    }
     default:
       return Ready{};
   }
@@ -327,6 +342,7 @@ Result<FrameGlance> glance_at_frame(std::string_view image) {
   FrameGlance glance;
   glance.ready = phase == kReadyPhase;
   glance.in_task = phase == kTaskPhase;
+  glance.in_map_run = phase == kMapRunPhase;
   if (glance.in_task) glance.submitted = (in.byte() & 1) != 0;
   if (!in.ok()) return in.error("frame");
   return glance;

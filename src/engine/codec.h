@@ -51,6 +51,7 @@ struct FrameGlance {
   bool ready = false;    // Continue at once.
   bool in_task = false;  // An attempt to dispatch again, unless submitted.
   bool submitted = false;
+  bool in_map_run = false;  // A map run works for it.
 };
 Result<FrameGlance> glance_at_frame(std::string_view image);
 

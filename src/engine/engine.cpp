@@ -47,6 +47,7 @@ Advance advance(Execution& execution, const Stimulus& stimulus, const Context& c
                  [&](const TaskFailed& report) { step.task_failed(report); },
                  [&](const TaskHeartbeat& report) { step.heartbeat(report); },
                  [&](const ActivityTaken& report) { step.activity_taken(report); },
+                 [&](const MapRunEnded& report) { step.map_run_ended(report); },
                  [&](const Stop& request) { step.stop(request); }, [&](const Redrive&) { step.redrive(); }},
       stimulus);
   step.run();

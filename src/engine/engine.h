@@ -51,6 +51,13 @@ struct ActivityTaken {
   AttemptId attempt;
   std::string worker_name;
 };
+struct MapRunEnded {
+  AttemptId attempt;
+  json::Value output;                // Of a run that succeeded.
+  std::optional<std::string> error;  // Set: it failed.
+  std::string cause;
+  bool catchable = true;
+};
 struct Stop {
   std::string error, cause;
 };
@@ -58,7 +65,7 @@ struct Stop {
 // nothing is left behind.
 struct Redrive {};
 using Stimulus = std::variant<Start, Continue, TimerFired, TaskSubmitted, TaskSucceeded, TaskFailed,
-                              TaskHeartbeat, ActivityTaken, Stop, Redrive>;
+                              TaskHeartbeat, ActivityTaken, MapRunEnded, Stop, Redrive>;
 
 // --- Commands ---
 struct InvokeTask {
@@ -67,7 +74,13 @@ struct InvokeTask {
 struct CancelTask {
   AttemptId attempt;
 };
-using Command = std::variant<InvokeTask, CancelTask>;
+struct StartMapRun {
+  AttemptId attempt;
+};
+struct StopMapRun {  // Nobody waits for it any more.
+  AttemptId attempt;
+};
+using Command = std::variant<InvokeTask, CancelTask, StartMapRun, StopMapRun>;
 
 struct Context {
   Timestamp now;

@@ -61,11 +61,22 @@ struct Joining {      // In a Parallel or Map, waiting for children.
   std::uint32_t succeeded = 0;
   std::uint32_t concurrency = 0;
 };
+// In a distributed Map: a map run outside this execution works through the items and reports once. All that
+// does not change while it runs is here, so the run itself keeps only how far it is.
+struct InMapRun {
+  std::string run;          // The last part of the map run's ARN, a UUID.
+  json::Value input;        // The Map's effective input, for ItemSelector.
+  json::Value items;        // Null: an ItemReader reads them.
+  json::Value reader;       // What the ItemReader's Parameters made; null: there is none.
+  json::Value writer;       // The same of the ResultWriter.
+  json::Value batch_input;  // Of the ItemBatcher; null: none.
+  json::Value limits;       // MapRunLimits as an object.
+};
 struct Finished {  // A child that waits to be collected.
   json::Value output;
 };
 
-using Phase = std::variant<Ready, Sleeping, BackingOff, InTask, Joining, Finished>;
+using Phase = std::variant<Ready, Sleeping, BackingOff, InTask, Joining, Finished, InMapRun>;
 
 struct MapItem {
   std::uint32_t index = 0;
@@ -96,6 +107,8 @@ enum class Outcome : std::uint8_t { kRunning, kSucceeded, kFailed, kTimedOut, kA
 
 struct Execution {
   std::shared_ptr<const asl::StateMachine> machine;
+  asl::FlowIndex root_flow = 0;      // A child of a map run executes the Map's processor.
+  std::optional<MapItem> root_item;  // The item it was started for; needed at its start only.
   std::string arn, name, state_machine_arn, role_arn, region;
   Timestamp started_at;
   json::Value input;

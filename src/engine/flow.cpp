@@ -87,13 +87,16 @@ std::vector<Detail> failure_details(const Failure& failure) {
 }  // namespace
 
 void Step::start() {
-  // The shell may have set a limit of its own (an EXPRESS machine's five minutes).
-  if (x_.machine->timeout_seconds) {
+  // The shell may have set a limit of its own (an EXPRESS machine's five minutes); the machine's own does not
+  // bind the children of a map run.
+  if (x_.machine->timeout_seconds && x_.root_flow == 0) {
     x_.deadline = std::min(x_.deadline, x_.started_at.plus_ms(*x_.machine->timeout_seconds * 1000));
   }
   Frame top;
   top.state_input = x_.input;
-  top.state = x_.machine->flows[0].start;
+  top.flow = x_.root_flow;
+  top.map_item = x_.root_item;
+  top.state = x_.machine->flows[x_.root_flow].start;
   top.waiting_since = context_.now;
   std::vector<Detail> details{{Field::kInput, x_.input}, {Field::kRoleArn, x_.role_arn}};
   if (!x_.alias_arn.empty()) details.push_back({Field::kStateMachineAliasArn, x_.alias_arn});
@@ -288,10 +291,13 @@ void Step::fail(FrameNo no, Failure failure, std::optional<std::int64_t> resumed
     if (resumed_after) failed.previous_event = *resumed_after;
     return salvaged_.clear();
   }
-  if (never_joined || std::holds_alternative<Joining>(failed.phase)) {
+  if (never_joined || std::holds_alternative<Joining>(failed.phase) ||
+      std::holds_alternative<InMapRun>(failed.phase)) {
     // A Parallel or Map whose children ran says that it failed before it is caught or passed on.
     emit(failed,
          state.type == asl::StateType::kMap ? EventType::kMapStateFailed : EventType::kParallelStateFailed);
+    // Its run is over; a redrive starts another.
+    if (std::holds_alternative<InMapRun>(failed.phase)) failed.phase = BackingOff{context_.now};
   }
   if (catch_failure(failed, state, failure)) return salvaged_.clear();
   fail_flow(no, failure);
@@ -398,6 +404,7 @@ void Step::abort_children(FrameNo parent_no, FrameNo except) {
     cancel_task(child);
     const bool running =
         !std::holds_alternative<Finished>(child.phase) && !std::holds_alternative<Ready>(child.phase);
+    if (std::holds_alternative<InMapRun>(child.phase)) emit(child, EventType::kMapRunAborted);
     if (const auto aborted = aborted_type(x_.state_of(child).type); running && aborted) {
       emit(child, *aborted);
     }
@@ -406,6 +413,9 @@ void Step::abort_children(FrameNo parent_no, FrameNo except) {
 }
 
 void Step::cancel_task(const Frame& frame) {
+  if (std::holds_alternative<InMapRun>(frame.phase)) {
+    out_.commands.push_back(StopMapRun{{frame.no, frame.entry, frame.attempt}});
+  }
   if (const auto attempt = waiting_attempt(frame)) out_.commands.push_back(CancelTask{*attempt});
 }
 
@@ -433,10 +443,14 @@ void Step::end(Outcome outcome, EventType type, std::vector<Detail> details, std
   }
   x_.outcome = outcome;
   x_.stopped_at = context_.now;
+  for (auto& [no, frame] : x_.frames) {
+    if (std::holds_alternative<InMapRun>(frame.phase)) emit(frame, EventType::kMapRunAborted);
+  }
   emit_beside(previous, type, std::move(details));
   // Commands that this very advance asked for must not leave any more.
-  std::erase_if(out_.commands,
-                [](const Command& command) { return std::holds_alternative<InvokeTask>(command); });
+  std::erase_if(out_.commands, [](const Command& command) {
+    return std::holds_alternative<InvokeTask>(command) || std::holds_alternative<StartMapRun>(command);
+  });
   if (const auto top = x_.frames.find(kTopFrame); top != x_.frames.end()) {
     x_.last_variables = top->second.variables;
   }

@@ -48,12 +48,16 @@ class Step {
   void task_failed(const TaskFailed& report);
   void heartbeat(const TaskHeartbeat& report);
   void activity_taken(const ActivityTaken& report);
+  void map_run_ended(const MapRunEnded& report);
   void stop(const Stop& request);
   // A state by itself (state_trial.h): enter it, then tell what the children of a Parallel or Map have made.
   void enter_alone(std::uint32_t retry_count, const std::optional<json::Value>& reader_items);
   void children_made(const json::Value& result, std::int64_t failed);
   void children_failed(const std::string& error, const std::string& cause);
   void redrive();
+  // What an item of a Map becomes: ItemSelector's value, or the item as it is.
+  Outcome_<json::Value> item_input(const Frame& parent, const asl::Map& map, const json::Value& input,
+                                   MapItem item) const;
   // Runs ready frames until all block, the execution ends or the budget is spent.
   void run();
 
@@ -166,8 +170,9 @@ class Step {
   void start_children(FrameNo parent_no, std::int64_t previous);
   Outcome_<json::Value> map_items(const Frame& frame, const asl::State& state,
                                   const json::Value& input) const;
-  Outcome_<json::Value> item_input(const Frame& parent, const asl::Map& map, const Joining& join,
-                                   std::uint32_t index) const;
+  void run_distributed_map(Frame& frame, const asl::State& state);
+  std::optional<Failure> read_map_limits(const Frame& frame, const asl::Map& map, InMapRun& run) const;
+  std::optional<Failure> read_map_parameters(const Frame& frame, const asl::Map& map, InMapRun& run) const;
   void child_finished(FrameNo child_no, json::Value output);
   void join_finished(FrameNo parent_no, std::int64_t last_event);
 

@@ -17,7 +17,7 @@ std::string frame_of(SdkPool::CallNo number, const SdkCall& call) {
   frame.append("role_session_name", or_null(call.role_session_name));
   frame.append("endpoint_url", or_null(call.endpoint_url));
   frame.append("timeout_s", static_cast<double>(std::max<std::int64_t>(call.timeout_ms, 1)) / 1000.0);
-  frame.append("style", call.is_optimized ? "optimized" : "aws-sdk");
+  frame.append("style", call.is_object_call ? "objects" : (call.is_optimized ? "optimized" : "aws-sdk"));
   if (!call.check.empty()) frame.append("check", call.check);
   return json::to_text(frame.build());
 }

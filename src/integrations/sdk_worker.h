@@ -43,9 +43,10 @@ struct WorkerEvents {
 using WorkerFactory = std::function<Result<std::unique_ptr<WorkerLink>>(WorkerEvents)>;
 
 struct SdkCall {
-  std::string service;        // As the ARN names it: "dynamodb", "s3", "sqs"
-  std::string action;         // "putItem"
-  bool is_optimized = false;  // An optimised integration's result and error shapes, else aws-sdk's.
+  std::string service;          // As the ARN names it: "dynamodb", "s3", "sqs"
+  std::string action;           // "putItem"
+  bool is_optimized = false;    // An optimised integration's result and error shapes, else aws-sdk's.
+  bool is_object_call = false;  // One of sdk_worker/objects.py.
   json::Value parameters;
   std::string region;
   json::Value credentials;  // {access_key_id, secret_access_key, session_token}; null: the SDK's usual chain.

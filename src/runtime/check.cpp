@@ -5,6 +5,7 @@
 
 #include "runtime/definitions.h"
 #include "runtime/live.h"
+#include "runtime/map_runs.h"
 
 namespace sortie::runtime {
 namespace {
@@ -60,6 +61,10 @@ Result<std::vector<std::string>> check_store(store::Store& store) {
     SORTIE_TRY(const std::vector<store::FrameRow> page, store.scan_frames(after, kFramesPage));
     for (const store::FrameRow& row : page) {
       const Result<SplitImage> split = split_frame_image(row.image);
+      if (split && is_map_run_image(*split)) {  // It is its own reason: recovery goes on with it.
+        seen.insert(row.key.execution);
+        continue;
+      }
       const auto glance =
           split ? engine::glance_at_frame(split->engine_image) : Result<engine::FrameGlance>(split.error());
       if (!glance) findings.push_back(name_of(row.key) + ": " + glance.error().message);

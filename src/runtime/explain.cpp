@@ -57,6 +57,9 @@ std::vector<WaitingReason> explain_frames(const engine::Execution& execution, Ti
       reason.kind = "children";
       reason.sentence = "it waits for its branches: " + std::to_string(join->succeeded) + " of " +
                         std::to_string(join->total) + " are done";
+    } else if (const auto* run = std::get_if<engine::InMapRun>(&frame.phase)) {
+      reason.kind = "children";
+      reason.sentence = "it waits for its map run " + run->run;
     } else {
       reason.kind = "ready";
       reason.sentence = "it is about to run";

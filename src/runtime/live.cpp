@@ -1,5 +1,6 @@
 #include "runtime/live.h"
 
+#include "engine/map_run.h"
 #include "json/text.h"
 
 namespace sortie::runtime {
@@ -57,6 +58,15 @@ Result<std::unique_ptr<LiveExecution>> read_row(const store::ExecutionRow& row, 
   state.arn = row.arn;
   state.name = row.name;
   state.state_machine_arn = row.state_machine_arn;
+  if (extra.map_child) {
+    live->map_child = extra.map_child;
+    live->listed_under = row.state_machine_arn;
+    state.state_machine_arn = engine::map_child_machine_arn(live->listed_under);
+    state.root_flow = extra.map_child->flow;
+    if (state.root_flow >= state.machine->flows.size()) {
+      return Error{"StoreCorrupt", row.arn + " runs a part of its definition that is not there", "", ""};
+    }
+  }
   state.version_arn = extra.version_arn;
   state.alias_arn = extra.alias_arn;
   state.role_arn = live->image.role_arn;
@@ -133,6 +143,9 @@ std::optional<std::string> redrive_obstacle(const store::ExecutionRow& row,
   if (row.status == store::ExecutionStatus::kSucceeded) {
     return "Execution is SUCCEEDED and cannot be redriven";
   }
+  if (row.state_machine_arn.find(":mapRun:") != std::string::npos) {
+    return "Execution was started by a Map Run and is redriven with it only";
+  }
   if (image.last_event_id >= kRedrivableEventsMax) return "Execution history event limit exceeded";
   if (now.ms - row.stopped_at.ms > kRedrivableMs)
     return "Execution exceeded the redrivable period of 14 days";
@@ -182,6 +195,12 @@ std::string encode_extra(const Extra& extra) {
   if (!extra.version_arn.empty()) out.append("version", extra.version_arn);
   if (!extra.alias_arn.empty()) out.append("alias", extra.alias_arn);
   if (!extra.redrive_token.empty()) out.append("redrive_token", extra.redrive_token);
+  if (extra.map_child) {
+    const auto number = [](std::uint64_t value) { return json::Value(static_cast<std::int64_t>(value)); };
+    const MapChild& child = *extra.map_child;
+    out.append("map", json::Value::array({number(child.run), number(child.number), number(child.items),
+                                          number(child.flow)}));
+  }
   return json::to_text(out.build());
 }
 
@@ -201,6 +220,14 @@ Extra decode_extra(const std::string& text) {
   extra.version_arn = member("version");
   extra.alias_arn = member("alias");
   extra.redrive_token = member("redrive_token");
+  const json::Value& map = value->get("map");
+  std::uint64_t numbers[4] = {};
+  for (std::size_t i = 0; i < 4; ++i) {
+    if (!map[i].is_integer()) return extra;
+    numbers[i] = static_cast<std::uint64_t>(map[i].as_integer());
+  }
+  extra.map_child = MapChild{numbers[0], numbers[1], static_cast<std::uint32_t>(numbers[2]),
+                             static_cast<asl::FlowIndex>(numbers[3])};
   return extra;
 }
 

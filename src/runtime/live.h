@@ -4,6 +4,7 @@
 // everything.
 #include <deque>
 #include <functional>
+#include <optional>
 #include <unordered_map>
 
 #include "engine/codec.h"
@@ -54,11 +55,21 @@ class PayloadTable final : public engine::PayloadSink {
   std::uint32_t next_ = 1;
 };
 
+// What makes an execution the child of a map run.
+struct MapChild {
+  store::ExecutionNo run = 0;  // The map run.
+  std::uint64_t number = 0;    // Which of its children.
+  std::uint32_t items = 1;     // How many items it works on.
+  asl::FlowIndex flow = 0;     // The Map's processor, which it executes.
+};
+
 struct LiveExecution {
   store::ExecutionNo no = 0;
   engine::Execution state;
   engine::ExecutionImage image;  // What its row says, apart from the outcome.
   Actor actor;
+  std::optional<MapChild> map_child;
+  std::string listed_under;  // A child is listed under its map run's ARN, not under a state machine's.
   PayloadTable payloads;
   std::deque<Mail> mailbox;
   bool started = false;  // Its row is in the store.
@@ -104,6 +115,7 @@ struct Extra {
   std::string trace_header;
   std::string version_arn, alias_arn;
   std::string redrive_token;  // The client token of the last redrive.
+  std::optional<MapChild> map_child;
 };
 std::string encode_extra(const Extra& extra);
 Extra decode_extra(const std::string& text);

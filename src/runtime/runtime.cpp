@@ -7,6 +7,7 @@
 #include "base/text.h"
 #include "json/text.h"
 #include "runtime/check.h"
+#include "runtime/describe.h"
 #include "runtime/explain.h"
 #include "runtime/shard.h"
 
@@ -245,44 +246,17 @@ class RuntimeImpl final : public Runtime {
   Result<ExecutionDescription> describe_execution(std::string_view arn) override {
     SORTIE_TRY(const std::optional<store::ExecutionRow> row, store_.find_execution(arn));
     if (!row) return no_such_execution(arn);
-    SORTIE_TRY(engine::ExecutionImage image, engine::decode_execution(row->image));
-    ExecutionDescription out;
-    out.arn = row->arn;
-    out.name = row->name;
-    out.no = row->no;
-    out.state_machine_arn = row->state_machine_arn;
-    out.role_arn = image.role_arn;
-    out.status = row->status;
-    out.started_at = row->started_at;
-    out.stopped_at = row->stopped_at;
-    out.input_text = image.input_text;
-    out.output_text = image.output_text;
-    out.error = image.error;
-    out.cause = image.cause;
-    Extra extra = decode_extra(image.extra);
-    out.actor = std::move(extra.actor);
-    out.trace_header = std::move(extra.trace_header);
-    out.version_arn = std::move(extra.version_arn);
-    out.alias_arn = std::move(extra.alias_arn);
-    out.redrive_count = image.redrive_count;
-    out.redriven_at = image.redriven_at;
-    out.redrive_obstacle = redrive_obstacle(*row, image, loop_.now());
-    SORTIE_TRY(const std::optional<std::string> text,
-               store_.find_document("definition", image.definition_key));
-    if (text) out.definition = text->substr(text->find('\n') + 1);
-    return out;
+    return describe_row(store_, *row, loop_.now());
   }
 
   Result<std::vector<ExecutionSummary>> list_executions(const store::ExecutionQuery& query) override {
-    SORTIE_TRY(std::vector<store::ExecutionRow> rows, store_.list_executions(query));
+    SORTIE_TRY(const std::vector<store::ExecutionRow> rows, store_.list_executions(query));
     std::vector<ExecutionSummary> out;
-    for (store::ExecutionRow& row : rows) {
+    for (const store::ExecutionRow& row : rows) {
       SORTIE_TRY(const std::optional<store::ExecutionRow> whole, store_.find_execution(row.no));
       if (!whole) continue;  // Deleted since.
-      SORTIE_TRY(const engine::ExecutionImage image, engine::decode_execution(whole->image));
-      Extra extra = decode_extra(image.extra);
-      out.push_back({std::move(row), std::move(extra.version_arn), std::move(extra.alias_arn),
-                     image.redrive_count, image.redriven_at});
+      SORTIE_TRY(ExecutionSummary summary, summarize_row(*whole));
+      out.push_back(std::move(summary));
     }
     return out;
   }
@@ -332,6 +306,18 @@ class RuntimeImpl final : public Runtime {
       if (now && now->status != store::ExecutionStatus::kRunning) tell_waiters(arn);
     });
     return waiter;
+  }
+
+  Result<MapRunDescription> describe_map_run(std::string_view arn) override {
+    return shard_->map_runs().describe(arn);
+  }
+  Result<std::vector<MapRunDescription>> list_map_runs(std::string_view execution_arn,
+                                                       store::ExecutionNo before,
+                                                       std::size_t limit) override {
+    return shard_->map_runs().list(execution_arn, before, limit);
+  }
+  void update_map_run(std::string_view arn, MapRunChange change, Callback<Unit> done) override {
+    shard_->map_runs().update(arn, change, or_nothing(std::move(done)));
   }
 
   void task_submitted(const AttemptKey& key, json::Value output) override {

@@ -146,6 +146,7 @@ struct ExecutionDescription {
   std::int64_t redrive_count = 0;
   Timestamp redriven_at;
   std::optional<std::string> redrive_obstacle;  // Why it cannot be redriven; nothing where it can.
+  std::string map_run_arn;                      // Of a map run's child.
   store::ExecutionNo no = 0;
 };
 
@@ -153,8 +154,29 @@ struct ExecutionDescription {
 struct ExecutionSummary {
   store::ExecutionRow row;
   std::string version_arn, alias_arn;
+  std::string map_run_arn;  // Of a map run's child.
   std::int64_t redrive_count = 0;
   Timestamp redriven_at;
+};
+
+// A distributed Map at work (runtime/map_runs.h). Counts of items and of the executions they went to.
+struct MapRunCounts {
+  std::int64_t pending = 0, running = 0, succeeded = 0, failed = 0, timed_out = 0, aborted = 0, total = 0;
+  std::int64_t results_written = 0;
+};
+struct MapRunDescription {
+  std::string arn, execution_arn;
+  std::string state_machine_arn;  // Of its children: MACHINE/LABEL.
+  store::ExecutionStatus status = store::ExecutionStatus::kRunning;
+  Timestamp started_at, stopped_at;
+  std::int64_t max_concurrency = 0, tolerated_failure_count = 0;
+  double tolerated_failure_percentage = 0;
+  MapRunCounts items, executions;
+  store::ExecutionNo no = 0;
+};
+struct MapRunChange {  // What is absent stays as it is.
+  std::optional<std::int64_t> max_concurrency, tolerated_failure_count;
+  std::optional<double> tolerated_failure_percentage;
 };
 
 struct HistoryPage {
@@ -196,8 +218,11 @@ struct ActivityTask {
   std::string input_text;
 };
 
+class ObjectStore;  // object_store.h
+
 struct Options {
-  store::Epoch epoch = 0;  // Of shard 0, from whoever acquired it; 0: recover() acquires it.
+  ObjectStore* objects = nullptr;  // S3 for distributed Maps; without one, those that need it fail.
+  store::Epoch epoch = 0;          // Of shard 0, from whoever acquired it; 0: recover() acquires it.
   std::string account = "123456789012";
   std::string region = "us-east-1";
   bool strict = false;                      // compatibility: strict
@@ -257,6 +282,14 @@ class Runtime {
   // Called once when the execution has ended (at once if it has); the handle cancels.
   virtual std::shared_ptr<void> when_ended(std::string_view arn,
                                            std::function<void(ExecutionDescription)> done) = 0;
+
+  // Map runs. Errors: "ResourceNotFound".
+  virtual Result<MapRunDescription> describe_map_run(std::string_view arn) = 0;
+  // Of one execution, newest first, those with a number below `before`.
+  virtual Result<std::vector<MapRunDescription>> list_map_runs(std::string_view execution_arn,
+                                                               store::ExecutionNo before,
+                                                               std::size_t limit) = 0;
+  virtual void update_map_run(std::string_view arn, MapRunChange change, Callback<Unit> done) = 0;
 
   // Reports of the dispatcher. A report for an attempt that nobody waits for is ignored.
   virtual void task_submitted(const AttemptKey& key, json::Value output) = 0;

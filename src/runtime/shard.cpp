@@ -35,17 +35,19 @@ AttemptKey key_of(store::ExecutionNo no, const engine::AttemptId& attempt) {
 
 Shard::Shard(Wiring wiring)
     : wiring_(std::move(wiring)),
-      activities_(wiring_.loop, [this](const AttemptKey& key, const std::string& worker,
-                                       std::function<void(Activities::Taken)> taken) {
-        Mail mail;
-        mail.stimulus = engine::ActivityTaken{{key.frame, key.entry, key.attempt}, worker};
-        mail.reply = [taken = std::move(taken)](const Status& status, bool applied) {
-          taken(!status   ? Activities::Taken::kTryAgain
-                : applied ? Activities::Taken::kYes
-                          : Activities::Taken::kGone);
-        };
-        post(key.execution, std::move(mail));
-      }) {}
+      activities_(wiring_.loop,
+                  [this](const AttemptKey& key, const std::string& worker,
+                         std::function<void(Activities::Taken)> taken) {
+                    Mail mail;
+                    mail.stimulus = engine::ActivityTaken{{key.frame, key.entry, key.attempt}, worker};
+                    mail.reply = [taken = std::move(taken)](const Status& status, bool applied) {
+                      taken(!status   ? Activities::Taken::kTryAgain
+                            : applied ? Activities::Taken::kYes
+                                      : Activities::Taken::kGone);
+                    };
+                    post(key.execution, std::move(mail));
+                  }),
+      map_runs_(*this) {}
 
 engine::Context Shard::context(const LiveExecution& live) const {
   return {wiring_.loop.now(), &wiring_.random, [this, no = live.no](const engine::AttemptId& attempt) {
@@ -219,9 +221,9 @@ void Shard::write_row(LiveExecution& live, store::Batch& batch) {
     std::optional<std::string> as_given = engine::text_as_given(state, state.output);
     live.image.output_text = as_given ? std::move(*as_given) : json::to_text(state.output);
   }
-  batch.executions.push_back({live.no, state.arn, state.state_machine_arn, state.name,
-                              status_of(state.outcome), state.started_at, state.stopped_at,
-                              engine::encode_execution(live.image)});
+  const std::string& list = live.listed_under.empty() ? state.state_machine_arn : live.listed_under;
+  batch.executions.push_back({live.no, state.arn, list, state.name, status_of(state.outcome),
+                              state.started_at, state.stopped_at, engine::encode_execution(live.image)});
 }
 
 void Shard::process(LiveExecution& live) {
@@ -266,6 +268,10 @@ void Shard::release(LiveExecution& live, Decision& decision) {
   for (const engine::Command& command : decision.commands) {
     if (const auto* invoke = std::get_if<engine::InvokeTask>(&command)) {
       dispatch(live, invoke->attempt);
+    } else if (const auto* run = std::get_if<engine::StartMapRun>(&command)) {
+      map_runs_.start(live, run->attempt);
+    } else if (const auto* stop = std::get_if<engine::StopMapRun>(&command)) {
+      map_runs_.stop(no, stop->attempt);
     } else {
       const AttemptKey key = key_of(no, std::get<engine::CancelTask>(command).attempt);
       activities_.withdraw(key);
@@ -297,6 +303,8 @@ void Shard::release(LiveExecution& live, Decision& decision) {
 void Shard::finish(LiveExecution& live) {
   ++figures_.ended;
   const std::string arn = live.state.arn;
+  const std::optional<MapChild> map_child = live.map_child;
+  const store::ExecutionStatus status = status_of(live.state.outcome);
   std::deque<Mail> late = std::move(live.mailbox);
   mails_ -= late.size();
   if (live.when_over) live.when_over(live);
@@ -305,6 +313,17 @@ void Shard::finish(LiveExecution& live) {
     if (mail.reply) mail.reply(Status(), false);
   }
   wiring_.ended(arn);
+  if (map_child) map_runs_.child_ended(*map_child, status);
+}
+
+void Shard::append(store::Batch batch, store::Store::Done done) {
+  batch.epoch = epoch_;
+  ++committing_;
+  wiring_.store.append(std::move(batch), [this, done = std::move(done)](const Status& status) {
+    --committing_;
+    done(status);
+    if (drained_ && committing_ == 0) std::exchange(drained_, nullptr)();
+  });
 }
 
 void Shard::commit_failed(LiveExecution& live, Decision& decision, const Error& error) {
@@ -464,10 +483,11 @@ void Shard::recover_slice() {
 }
 
 void Shard::recover_frames(store::ExecutionNo no, const std::vector<store::FrameRow>& rows) {
-  std::vector<engine::FrameNo> ready;
+  std::vector<engine::FrameNo> ready, in_map_run;
   std::vector<store::FrameKey> in_task;
   for (const store::FrameRow& row : rows) {
     const Result<SplitImage> split = split_frame_image(row.image);
+    if (split && is_map_run_image(*split)) return map_runs_.recover(no);
     const Result<engine::FrameGlance> glance =
         split ? engine::glance_at_frame(split->engine_image) : Result<engine::FrameGlance>(split.error());
     if (!glance) {
@@ -475,11 +495,12 @@ void Shard::recover_frames(store::ExecutionNo no, const std::vector<store::Frame
       continue;
     }
     timers_.set(row.key, row.wake_at);
+    if (glance->in_map_run) in_map_run.push_back(row.key.frame);
     if (glance->ready) ready.push_back(row.key.frame);
     if (glance->in_task && !glance->submitted) in_task.push_back(row.key);
   }
   if (!ready.empty()) post(no, {engine::Continue{std::move(ready)}, {}, nullptr});
-  if (in_task.empty()) return;
+  if (in_task.empty() && in_map_run.empty()) return;
   Error error;
   LiveExecution* live = find_or_load(no, &error);
   if (live == nullptr) {
@@ -493,6 +514,7 @@ void Shard::recover_frames(store::ExecutionNo no, const std::vector<store::Frame
     const bool taken = attempt && std::get<engine::InTask>(found->second.phase).started;
     if (attempt && !taken) dispatch(*live, *attempt);
   }
+  for (const engine::FrameNo frame : in_map_run) map_runs_.recover_parent(*live, frame);
 }
 
 // Something reaches an execution before the walk does.
@@ -509,6 +531,7 @@ void Shard::recover_early(store::ExecutionNo no) {
 
 void Shard::drain(std::function<void()> done) {
   draining_ = true;
+  map_runs_.drain();
   if (committing_ == 0) return wiring_.loop.post(std::move(done));
   drained_ = std::move(done);
 }

@@ -22,6 +22,7 @@
 #include "runtime/activities.h"
 #include "runtime/definitions.h"
 #include "runtime/live.h"
+#include "runtime/map_runs.h"
 #include "runtime/task_token.h"
 #include "runtime/timers.h"
 
@@ -63,10 +64,12 @@ class Shard {
   void drain(std::function<void()> done);
   std::shared_ptr<void> poll_activity(std::string_view activity_arn, std::string worker, std::int64_t wait_ms,
                                       std::function<void(ActivityTask)> done);
+  MapRuns& map_runs() { return map_runs_; }
   Runtime::Figures figures() const;
   store::Epoch epoch() const { return epoch_; }
 
  private:
+  friend class MapRuns;  // Whose runs are executions of this shard, too.
   // What one commit carries, kept until the store has answered.
   struct Decision {
     std::vector<engine::Command> commands;
@@ -97,6 +100,8 @@ class Shard {
   void dispatch(LiveExecution& live, const engine::AttemptId& attempt);
   void finish(LiveExecution& live);
   void run_after_commit(store::ExecutionNo no);
+  // Writes for somebody who has a commit of their own; drain() waits for it.
+  void append(store::Batch batch, store::Store::Done done);
   void forget_idle();
   void arm();
   void fire_due_timers();
@@ -119,6 +124,7 @@ class Shard {
   std::unordered_set<store::ExecutionNo> recovered_early_;
   Timestamp armed_for_ = kNever;
   Activities activities_;
+  MapRuns map_runs_;
   std::function<void()> drained_;
   std::size_t committing_ = 0;
   std::size_t mails_ = 0;

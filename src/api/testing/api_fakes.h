@@ -295,6 +295,15 @@ class MapRuntime final : public runtime::Runtime {
     waiter = std::move(done);
     return std::shared_ptr<void>(nullptr, [this](void*) { waiter = nullptr; });
   }
+  Result<runtime::MapRunDescription> describe_map_run(std::string_view arn) override {
+    return Error{"ResourceNotFound", "Resource not found: '" + std::string(arn) + "'", "", ""};
+  }
+  Result<std::vector<runtime::MapRunDescription>> list_map_runs(std::string_view, store::ExecutionNo,
+                                                                std::size_t) override {
+    return std::vector<runtime::MapRunDescription>();
+  }
+  void update_map_run(std::string_view, runtime::MapRunChange, Callback<Unit>) override {}
+
   void task_submitted(const runtime::AttemptKey&, json::Value) override {}
   void task_succeeded(const runtime::AttemptKey&, json::Value) override {}
   void task_failed(const runtime::AttemptKey&, std::string, std::string) override {}

@@ -32,18 +32,11 @@ constexpr FieldSpec kProcessorConfigFields[] = {
     {.name = "ExecutionType", .kind = FieldKind::kString},
 };
 
-// What only a distributed Map has. Named so that a person knows which one to take out for now.
-constexpr std::string_view kDistributedFields[] = {"ItemReader", "ItemBatcher", "ResultWriter", "Label"};
-
-void report_distributed(StateBuild& in, const Where& where, std::string_view field) {
-  in.diagnostics().unsupported(where, "The state '" + in.state.name + "' asks for a distributed Map (" +
-                                          std::string(field) + "), which is not supported yet");
-}
-
 // Whether ProcessorConfig asks for a distributed Map.
-bool read_processor_config(StateBuild& in, const json::Value& processor, const Where& where) {
+std::optional<DistributedMap> read_processor_config(StateBuild& in, const json::Value& processor,
+                                                    const Where& where) {
   const json::Value* config = processor.find("ProcessorConfig");
-  if (config == nullptr) return false;
+  if (config == nullptr) return std::nullopt;
   const Where place = where.member("ProcessorConfig");
   const Fields fields(in.diagnostics(), *config, place, {kProcessorConfigFields});
   const std::string mode = fields.text("Mode").value_or("INLINE");
@@ -54,13 +47,14 @@ bool read_processor_config(StateBuild& in, const json::Value& processor, const W
   if (execution_type && *execution_type != "STANDARD" && *execution_type != "EXPRESS") {
     in.diagnostics().schema(fields.at("ExecutionType"), "Value must be one of: [STANDARD, EXPRESS]");
   }
-  if (mode != "DISTRIBUTED") return false;
+  if (mode != "DISTRIBUTED") return std::nullopt;
   if (!execution_type) in.diagnostics().schema(place, "These fields are required: [ExecutionType]");
   if (in.build.options.type == MachineType::kExpress) {
     in.diagnostics().schema(place, "Express state machine does not support Map state in DISTRIBUTED mode");
   }
-  report_distributed(in, fields.at("Mode"), "ProcessorConfig.Mode DISTRIBUTED");
-  return true;
+  DistributedMap map;
+  map.express = execution_type == "EXPRESS";
+  return map;
 }
 
 void compile_processor(StateBuild& in, Map& map) {
@@ -95,15 +89,7 @@ void compile_map(StateBuild& in) {
   map.tolerated_failure_count = compile_number(in, "ToleratedFailureCount", "ToleratedFailureCountPath");
   map.tolerated_failure_percentage =
       compile_number(in, "ToleratedFailurePercentage", "ToleratedFailurePercentagePath");
-  for (const std::string_view field : kDistributedFields) {
-    if (!in.fields.is_written(field)) continue;
-    if (map.distributed) {
-      report_distributed(in, in.fields.at(field), field);
-    } else {
-      in.diagnostics().schema(in.fields.at(field),
-                              "Field is only supported by a Map state in DISTRIBUTED mode");
-    }
-  }
+  compile_distributed(in, map.distributed);
   in.state.body = std::move(map);
 }
 

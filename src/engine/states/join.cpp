@@ -49,6 +49,7 @@ Outcome_<json::Value> Step::map_items(const Frame& frame, const asl::State& stat
 void Step::run_map(Frame& frame, const asl::State& state) {
   const FrameNo no = frame.no;
   const auto& body = std::get<asl::Map>(state.body);
+  if (body.distributed) return run_distributed_map(frame, state);
   Outcome_<json::Value> selected = select(frame, state.input_path, frame.state_input);
   if (auto* failure = std::get_if<Failure>(&selected)) return fail(no, std::move(*failure));
   Joining join;
@@ -75,13 +76,12 @@ void Step::run_map(Frame& frame, const asl::State& state) {
   start_children(no, started);
 }
 
-Outcome_<json::Value> Step::item_input(const Frame& parent, const asl::Map& map, const Joining& join,
-                                       std::uint32_t index) const {
-  const json::Value& item = join.items[index];
-  if (!map.item_selector) return item;
+Outcome_<json::Value> Step::item_input(const Frame& parent, const asl::Map& map, const json::Value& input,
+                                       MapItem item) const {
+  if (!map.item_selector) return std::move(item.value);
   Frame seen = parent;  // As the parent sees the world, with this item in $$.Map.Item.
-  seen.map_item = MapItem{index, item};
-  return evaluate(seen, *map.item_selector, join.input, "ItemSelector");
+  seen.map_item = std::move(item);
+  return evaluate(seen, *map.item_selector, input, "ItemSelector");
 }
 
 // Starts as many children as the concurrency allows; `previous` is the event they follow.
@@ -107,7 +107,7 @@ void Step::start_children(FrameNo parent_no, std::int64_t previous) {
       child.previous_event =
           emit_beside(previous, EventType::kMapIterationStarted,
                       {{Field::kName, state.name}, {Field::kIndex, static_cast<std::int64_t>(child.slot)}});
-      Outcome_<json::Value> input = item_input(parent, *map, join, child.slot);
+      Outcome_<json::Value> input = item_input(parent, *map, join.input, *child.map_item);
       if (auto* failure = std::get_if<Failure>(&input)) {
         const FrameNo no = child.no;
         x_.frames.emplace(no, std::move(child));

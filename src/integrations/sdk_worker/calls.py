@@ -14,6 +14,7 @@ import os
 import re
 import threading
 import uuid
+import zlib
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
@@ -22,6 +23,7 @@ import botocore.config
 import botocore.credentials
 import botocore.exceptions
 import botocore.session
+import objects
 import shapes
 
 CLIENTS_MAX = 128
@@ -225,8 +227,8 @@ class Request:
         session_name = re.sub(r"[^\w+=,.@-]", "-", text("role_session_name", "sortie") or "sortie")
         self.role_session_name = session_name[:64].ljust(2, "-")
         self.style = text("style", "aws-sdk")
-        if self.style not in ("aws-sdk", "optimized"):
-            raise ValueError('"style" must be aws-sdk or optimized')
+        if self.style not in ("aws-sdk", "optimized", "objects"):
+            raise ValueError('"style" must be aws-sdk, optimized or objects')
         timeout = frame.get("timeout_s", 60)
         if isinstance(timeout, bool) or not isinstance(timeout, (int, float)) or not timeout > 0:
             raise ValueError('"timeout_s" must be a positive number')
@@ -244,6 +246,8 @@ class Caller:
 
     def call(self, request: Request) -> dict:
         """The task's result, or CallFailed with the error name and cause of Step Functions."""
+        if request.style == "objects":
+            return self._call_objects(request)
         try:
             service = self.catalogue.service(request.service, request.style)
             model = self.catalogue.model(service)
@@ -277,6 +281,26 @@ class Caller:
         if wrong:
             raise CallFailed("ValidationException", wrong)
         return {}
+
+    def send_raw(self, service: str, operation: str, arguments: dict, request: Request) -> dict:
+        return self.clients.get(service, request)._make_api_call(operation, arguments)
+
+    def _call_objects(self, request: Request) -> dict:
+        model = self.catalogue.model("s3")
+        request.style = "aws-sdk"  # Names of errors, and of parameters.
+        words = Words(request, model)
+        try:
+            return objects.call(self, request)
+        except botocore.exceptions.ClientError as error:
+            raise words.service_error(error, self.catalogue.operation(model, "getObject")) from None
+        except botocore.exceptions.BotoCoreError as error:
+            raise words.client_error(error) from None
+        except shapes.MissingMember as error:
+            raise words.missing(error.path) from None
+        except shapes.BadParameter as error:
+            raise CallFailed("States.Runtime", ", ".join(error.messages)) from None
+        except zlib.error as error:
+            raise CallFailed("States.Runtime", f"The object cannot be decompressed: {error}") from None
 
     def _send(self, service: str, operation: Any, arguments: dict, request: Request, words: Words) -> dict:
         if service == "sqs":

@@ -307,6 +307,15 @@ class FakeRuntime final : public runtime::Runtime {
     return handle([this, id, arn = std::string(arn)] { waiters_[arn].erase(id); });
   }
 
+  Result<runtime::MapRunDescription> describe_map_run(std::string_view arn) override {
+    return Error{"ResourceNotFound", "Resource not found: '" + std::string(arn) + "'", "", ""};
+  }
+  Result<std::vector<runtime::MapRunDescription>> list_map_runs(std::string_view, store::ExecutionNo,
+                                                                std::size_t) override {
+    return std::vector<runtime::MapRunDescription>();
+  }
+  void update_map_run(std::string_view, runtime::MapRunChange, Callback<Unit>) override {}
+
   void task_submitted(const runtime::AttemptKey& key, json::Value output) override {
     answers.push_back({"submitted", key, std::move(output), {}, {}});
   }

@@ -1,0 +1,448 @@
+#include "runtime/item_source.h"
+
+#include <algorithm>
+#include <optional>
+
+#include "base/text.h"
+#include "json/text.h"
+
+namespace sortie::runtime {
+namespace item_source {
+
+constexpr std::size_t kArraySlice = 1'000;
+constexpr std::uint64_t kPieceBytes = 1024 * 1024;
+constexpr std::uint64_t kPieceBytesMax = 4 * 1024 * 1024;
+constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
+
+std::uint64_t whole(const json::Value& value) {
+  return value.is_integer() && value.as_integer() > 0 ? static_cast<std::uint64_t>(value.as_integer()) : 0;
+}
+
+json::Value integer(std::uint64_t value) { return static_cast<std::int64_t>(value); }
+
+std::string text_of(const json::Value& value) { return value.is_string() ? value.to_std_string() : ""; }
+
+ItemSlice slice_of(const json::Value& items, const json::Value& position) {
+  const std::uint64_t from = std::min<std::uint64_t>(whole(position), items.size());
+  const std::uint64_t to = std::min<std::uint64_t>(from + kArraySlice, items.size());
+  ItemSlice slice;
+  for (std::uint64_t i = from; i < to; ++i) slice.items.push_back(items[i]);
+  slice.next = integer(to);
+  slice.at_end = to == items.size();
+  return slice;
+}
+
+class ArraySource final : public ItemSource {
+ public:
+  ArraySource(Loop& loop, json::Value items) : loop_(loop), items_(std::move(items)) {}
+  void read(json::Value position, std::function<void(Result<ItemSlice>)> done) override {
+    loop_.post([items = items_, position = std::move(position), done = std::move(done)] {
+      done(slice_of(items, position));
+    });
+  }
+
+ private:
+  Loop& loop_;
+  json::Value items_;
+};
+
+// Follows an RFC 6901 pointer; nullptr where it leads nowhere.
+const json::Value* follow(const json::Value& root, std::string_view pointer) {
+  const json::Value* at = &root;
+  while (!pointer.empty() && at != nullptr) {
+    const std::size_t end = std::min(pointer.find('/', 1), pointer.size());
+    const std::string step = replace_all(replace_all(pointer.substr(1, end - 1), "~1", "/"), "~0", "~");
+    pointer.remove_prefix(end);
+    if (at->is_array()) {
+      const bool digits = !step.empty() && step.size() < 10 &&
+                          std::all_of(step.begin(), step.end(), [](char c) { return c >= '0' && c <= '9'; });
+      const std::size_t index = digits ? std::stoul(step) : at->size();
+      at = index < at->size() ? &at->items()[index] : nullptr;
+    } else {
+      at = at->find(step);
+    }
+  }
+  return at;
+}
+
+// Shared by the sources that read objects: the callback is dropped with the source.
+class ObjectSource : public ItemSource {
+ public:
+  ObjectSource(Loop& loop, ObjectStore* objects, ObjectCaller caller, json::Value parameters)
+      : loop_(loop), objects_(objects), caller_(std::move(caller)), parameters_(std::move(parameters)) {}
+
+ protected:
+  using Done = std::function<void(Result<ItemSlice>)>;
+
+  bool is_connected(const Done& done) {
+    if (objects_ != nullptr) return true;
+    loop_.post([done] { done(item_reader_failed("This server has no connection to S3.")); });
+    return false;
+  }
+  void fetch(ReadObject request, const std::function<void(Result<ObjectPiece>)>& done) {
+    request.caller = caller_;
+    objects_->read(std::move(request), [alive = std::weak_ptr<int>(alive_), done](Result<ObjectPiece> piece) {
+      if (!alive.expired()) done(std::move(piece));
+    });
+  }
+  // The whole object, however many pieces it takes.
+  void fetch_all(const json::Value& parameters, std::shared_ptr<std::string> text, std::string etag,
+                 const std::function<void(Result<std::string>)>& done) {
+    ReadObject request{.parameters = parameters, .offset = text->size(), .bytes = kPieceBytesMax};
+    request.etag = std::move(etag);
+    fetch(std::move(request), [this, parameters, text, done](Result<ObjectPiece> piece) {
+      if (!piece) return done(item_reader_failed(piece.error().message));
+      text->append(piece->bytes);
+      if (text->size() > json::kTextBytesMax) {
+        return done(item_reader_failed("The JSON document is larger than " +
+                                       std::to_string(json::kTextBytesMax) +
+                                       " bytes; use JSON Lines, which is read in pieces."));
+      }
+      if (piece->at_end) return done(std::move(*text));
+      fetch_all(parameters, text, piece->etag, done);
+    });
+  }
+
+  Loop& loop_;
+  ObjectStore* objects_;
+  ObjectCaller caller_;
+  json::Value parameters_;
+  std::shared_ptr<int> alive_ = std::make_shared<int>(0);
+};
+
+class DocumentSource final : public ObjectSource {
+ public:
+  DocumentSource(Loop& loop, ObjectStore* objects, ObjectCaller caller, json::Value parameters,
+                 std::string pointer)
+      : ObjectSource(loop, objects, std::move(caller), std::move(parameters)), pointer_(std::move(pointer)) {}
+
+  void read(json::Value position, Done done) override {
+    if (!is_connected(done)) return;
+    if (items_) {
+      return loop_.post([items = *items_, position = std::move(position), done = std::move(done)] {
+        done(slice_of(items, position));
+      });
+    }
+    fetch_all(parameters_, std::make_shared<std::string>(), "",
+              [this, position = std::move(position), done](Result<std::string> text) {
+                if (!text) return done(text.error());
+                std::string_view json_text = *text;
+                if (json_text.starts_with(kByteOrderMark)) json_text.remove_prefix(kByteOrderMark.size());
+                const Result<json::Value> document = json::parse(json_text);
+                if (!document) {
+                  return done(item_reader_failed("The object is not JSON: " + document.error().message +
+                                                 " at " + document.error().place));
+                }
+                const json::Value* items = follow(*document, pointer_);
+                if (items == nullptr || !items->is_array()) {
+                  return done(item_reader_failed("Attempting to map over non-iterable node."));
+                }
+                items_ = *items;
+                done(slice_of(*items_, position));
+              });
+  }
+
+ private:
+  std::string pointer_;
+  std::optional<json::Value> items_;
+};
+
+// Records that follow one another in one object: position {"at", "etag", "headers"}.
+class RecordSource final : public ObjectSource {
+ public:
+  RecordSource(Loop& loop, ObjectStore* objects, ObjectCaller caller, json::Value parameters,
+               std::optional<CsvReader> csv, bool gunzip)
+      : ObjectSource(loop, objects, std::move(caller), std::move(parameters)),
+        csv_(std::move(csv)),
+        gunzip_(gunzip) {}
+
+  void read(json::Value position, Done done) override {
+    if (!is_connected(done)) return;
+    std::optional<CsvReader> csv = csv_;
+    if (csv && position.get("headers").is_array()) {
+      csv->headers.clear();
+      for (const json::Value& header : position.get("headers").items())
+        csv->headers.push_back(text_of(header));
+      csv->wants_headers = false;
+    }
+    if (csv && !csv->wants_headers) {
+      if (Status status = csv->check_headers(); !status) {
+        return loop_.post([done, error = status.error()] { done(error); });
+      }
+    }
+    read_piece(whole(position.get("at")), text_of(position.get("etag")), kPieceBytes, std::move(csv),
+               std::move(done));
+  }
+
+ private:
+  void read_piece(std::uint64_t offset, std::string etag, std::uint64_t bytes, std::optional<CsvReader> csv,
+                  Done done) {
+    ReadObject request{.parameters = parameters_,
+                       .offset = offset,
+                       .bytes = bytes,
+                       .etag = std::move(etag),
+                       .gunzip = gunzip_};
+    fetch(std::move(request), [this, offset, bytes, csv = std::move(csv),
+                               done = std::move(done)](Result<ObjectPiece> piece) mutable {
+      if (!piece) return done(item_reader_failed(piece.error().message));
+      std::string_view text = piece->bytes;
+      std::size_t skipped = 0;
+      if (offset == 0 && text.starts_with(kByteOrderMark)) skipped = kByteOrderMark.size();
+      text.remove_prefix(skipped);
+      ItemSlice slice;
+      Result<std::size_t> used = csv ? csv->read(text, piece->at_end, slice.items)
+                                     : read_json_lines(text, piece->at_end, slice.items);
+      if (!used) return done(used.error());
+      if (*used == 0 && !piece->at_end) {  // Not even one record: try again with more.
+        if (bytes >= kPieceBytesMax) {
+          return done(item_reader_failed("A record at byte " + std::to_string(offset) + " is longer than " +
+                                         std::to_string(kPieceBytesMax) + " bytes."));
+        }
+        return read_piece(offset, piece->etag, std::min(bytes * 2, kPieceBytesMax), std::move(csv),
+                          std::move(done));
+      }
+      slice.at_end = piece->at_end;
+      json::ObjectBuilder next;
+      next.append("at", integer(offset + skipped + *used)).append("etag", piece->etag);
+      if (csv && csv_->wants_headers) {
+        std::vector<json::Value> headers(csv->headers.begin(), csv->headers.end());
+        next.append("headers", json::Value::array(std::move(headers)));
+      }
+      slice.next = next.build();
+      done(std::move(slice));
+    });
+  }
+
+  std::optional<CsvReader> csv_;  // Absent: JSON Lines.
+  bool gunzip_;
+};
+
+// Position {"after": KEY}.
+class ListingSource final : public ObjectSource {
+ public:
+  using ObjectSource::ObjectSource;
+  void read(json::Value position, Done done) override {
+    if (!is_connected(done)) return;
+    objects_->list({caller_, parameters_, text_of(position.get("after"))}, [done = std::move(done),
+                                                                            alive =
+                                                                                std::weak_ptr<int>(alive_)](
+                                                                               Result<ObjectPage> page) {
+      if (alive.expired()) return;
+      if (!page) return done(item_reader_failed(page.error().message));
+      ItemSlice slice{std::move(page->items), json::Value::object({{"after", page->last_key}}), page->at_end};
+      done(std::move(slice));
+    });
+  }
+};
+
+// An S3 inventory: a manifest that names gzipped CSV files without header rows. Position {"file", "in"}.
+class ManifestSource final : public ObjectSource {
+ public:
+  using ObjectSource::ObjectSource;
+  void read(json::Value position, Done done) override {
+    if (!is_connected(done)) return;
+    if (manifest_) return read_file(position, std::move(done));
+    fetch_all(
+        parameters_, std::make_shared<std::string>(), "",
+        [this, position = std::move(position), done = std::move(done)](Result<std::string> text) mutable {
+          if (!text) return done(text.error());
+          const Result<json::Value> manifest = json::parse(*text);
+          if (!manifest || !manifest->get("files").is_array()) {
+            return done(item_reader_failed("The object is not an S3 inventory manifest."));
+          }
+          if (text_of(manifest->get("fileFormat")) != "CSV") {
+            return done(item_reader_failed("Only S3 inventory reports in CSV format are supported."));
+          }
+          manifest_ = *manifest;
+          read_file(position, std::move(done));
+        });
+  }
+
+ private:
+  void read_file(const json::Value& position, Done done) {
+    const std::uint64_t file = whole(position.get("file"));
+    const json::Value& files = manifest_->get("files");
+    if (file >= files.size()) {
+      return loop_.post([done, position] { done(ItemSlice{{}, position, true}); });
+    }
+    CsvReader csv;
+    const std::string schema = text_of(manifest_->get("fileSchema"));
+    for (const std::string_view column : split(schema, ',')) csv.headers.emplace_back(trim(column));
+    const std::string bucket = text_of(manifest_->get("destinationBucket"));
+    const std::string key = text_of(files[file].get("key"));
+    const json::Value where =
+        json::Value::object({{"Bucket", bucket.substr(bucket.rfind(':') + 1)}, {"Key", key}});
+    current_ =
+        std::make_unique<RecordSource>(loop_, objects_, caller_, where, std::move(csv), key.ends_with(".gz"));
+    current_->read(position.get("in"),
+                   [this, file, count = files.size(), done = std::move(done)](Result<ItemSlice> slice) {
+                     if (!slice) return done(slice.error());
+                     const bool next_file = slice->at_end;
+                     slice->at_end = next_file && file + 1 == count;
+                     slice->next = json::Value::object({{"file", integer(next_file ? file + 1 : file)},
+                                                        {"in", next_file ? json::Value() : slice->next}});
+                     done(std::move(slice));
+                   });
+  }
+
+  std::optional<json::Value> manifest_;
+  std::unique_ptr<RecordSource> current_;
+};
+
+// java.lang.String.hashCode, spread as java.util.HashMap does.
+std::uint32_t java_hash(std::string_view text) {
+  std::uint32_t hash = 0;
+  const auto add = [&hash](std::uint32_t unit) { hash = hash * 31 + unit; };
+  for (std::size_t i = 0; i < text.size();) {
+    const auto lead = static_cast<unsigned char>(text[i]);
+    const int more = lead < 0x80 ? 0 : (lead < 0xE0 ? 1 : (lead < 0xF0 ? 2 : 3));
+    std::uint32_t point = more == 0 ? lead : lead & (0x3Fu >> more);
+    for (int k = 1; k <= more && i + static_cast<std::size_t>(k) < text.size(); ++k) {
+      point = point << 6 | (static_cast<unsigned char>(text[i + static_cast<std::size_t>(k)]) & 0x3Fu);
+    }
+    i += static_cast<std::size_t>(more) + 1;
+    if (point < 0x10000) {
+      add(point);
+    } else {
+      add(0xD7C0 + (point >> 10));
+      add(0xDC00 + (point & 0x3FF));
+    }
+  }
+  return hash ^ hash >> 16;
+}
+
+// Step Functions gives a row's fields in the order of a HashMap (recorded), not of the columns.
+std::vector<std::size_t> field_order(const std::vector<std::string>& headers) {
+  std::size_t buckets = 16;
+  while (headers.size() * 4 > buckets * 3) buckets *= 2;
+  std::vector<std::size_t> order(headers.size());
+  for (std::size_t i = 0; i < order.size(); ++i) order[i] = i;
+  std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
+    return (java_hash(headers[a]) & (buckets - 1)) < (java_hash(headers[b]) & (buckets - 1));
+  });
+  return order;
+}
+
+// One row of fields from the start of `text`; the bytes it took with its line end, or 0 when it is not whole.
+std::size_t read_row(std::string_view text, char delimiter, bool is_last, std::vector<std::string>& fields) {
+  fields.clear();
+  std::string field;
+  bool quoted = false, any = false;
+  std::size_t i = 0;
+  for (; i < text.size(); ++i) {
+    const char c = text[i];
+    if (quoted) {
+      if (c != '"') {
+        field += c;
+      } else if (i + 1 < text.size() && text[i + 1] == '"') {
+        field += '"';
+        ++i;
+      } else if (i + 1 == text.size() && !is_last) {
+        return 0;  // What follows decides whether the quote ends here.
+      } else {
+        quoted = false;
+      }
+      continue;
+    }
+    if (c == '"' && field.empty()) {
+      quoted = any = true;
+    } else if (c == delimiter) {
+      fields.push_back(std::exchange(field, {}));
+      any = true;
+    } else if (c == '\n' || (c == '\r' && i + 1 < text.size() && text[i + 1] == '\n')) {
+      if (any || !field.empty()) fields.push_back(std::move(field));
+      return c == '\r' ? i + 2 : i + 1;
+    } else {
+      field += c;
+    }
+  }
+  if (!is_last || text.empty()) return 0;
+  if (any || !field.empty()) fields.push_back(std::move(field));
+  return text.size();
+}
+
+}  // namespace item_source
+
+Error item_reader_failed(std::string cause) { return {"States.ItemReaderFailed", std::move(cause), "", ""}; }
+
+Result<std::size_t> read_json_lines(std::string_view text, bool is_last, std::vector<json::Value>& items) {
+  std::size_t at = 0;
+  while (at < text.size()) {
+    std::size_t end = text.find('\n', at);
+    if (end == std::string_view::npos) {
+      if (!is_last) break;
+      end = text.size();
+    }
+    const std::string_view line = trim(text.substr(at, end - at));
+    at = std::min(end + 1, text.size());
+    if (line.empty()) continue;
+    Result<json::Value> item = json::parse(line);
+    if (!item) {
+      return item_reader_failed("A line is not JSON: " + item.error().message + ": " +
+                                std::string(truncate_utf8(line, 200)));
+    }
+    items.push_back(std::move(item).value());
+  }
+  return at;
+}
+
+Status CsvReader::check_headers() const {
+  std::vector<std::string> sorted = headers;
+  std::sort(sorted.begin(), sorted.end());
+  if (std::adjacent_find(sorted.begin(), sorted.end()) == sorted.end()) return {};
+  return item_reader_failed("CSV headers cannot contain duplicates.");
+}
+
+Result<std::size_t> CsvReader::read(std::string_view text, bool is_last, std::vector<json::Value>& items) {
+  std::size_t at = 0;
+  std::vector<std::string> fields;
+  std::vector<std::size_t> order = item_source::field_order(headers);
+  while (at < text.size()) {
+    const std::size_t used = item_source::read_row(text.substr(at), delimiter, is_last, fields);
+    if (used == 0) break;
+    at += used;
+    if (fields.empty()) continue;
+    if (wants_headers) {
+      headers = fields;
+      wants_headers = false;
+      SORTIE_TRY_STATUS(check_headers());
+      order = item_source::field_order(headers);
+      continue;
+    }
+    json::ObjectBuilder item;
+    for (const std::size_t i : order) {
+      item.append(headers[i], i < fields.size() ? json::Value(to_valid_utf8(fields[i])) : json::Value(""));
+    }
+    items.push_back(item.build());
+  }
+  return at;
+}
+
+std::unique_ptr<ItemSource> make_array_source(Loop& loop, json::Value items) {
+  return std::make_unique<item_source::ArraySource>(loop, std::move(items));
+}
+
+std::unique_ptr<ItemSource> make_object_source(Loop& loop, ObjectStore* objects, ObjectCaller caller,
+                                               const asl::ItemReader& reader, json::Value parameters) {
+  using namespace item_source;
+  if (reader.lists_objects) {
+    return std::make_unique<ListingSource>(loop, objects, std::move(caller), std::move(parameters));
+  }
+  switch (reader.format) {
+    case asl::ItemFormat::kJson:
+      return std::make_unique<DocumentSource>(loop, objects, std::move(caller), std::move(parameters),
+                                              reader.items_pointer);
+    case asl::ItemFormat::kManifest:
+      return std::make_unique<ManifestSource>(loop, objects, std::move(caller), std::move(parameters));
+    case asl::ItemFormat::kJsonLines:
+      return std::make_unique<RecordSource>(loop, objects, std::move(caller), std::move(parameters),
+                                            std::nullopt, false);
+    case asl::ItemFormat::kCsv:
+      break;
+  }
+  CsvReader csv{reader.csv_delimiter, reader.csv_headers, reader.csv_first_row};
+  return std::make_unique<RecordSource>(loop, objects, std::move(caller), std::move(parameters),
+                                        std::move(csv), false);
+}
+
+}  // namespace sortie::runtime
