@@ -92,7 +92,8 @@ void StreamHub::open(std::shared_ptr<io::Responder> responder, std::string_view 
   head.headers.set("Content-Type", "text/event-stream");
   head.headers.set("Cache-Control", "no-store");
   head.headers.set("X-Accel-Buffering", "no");
-  head.body = "retry: 1000\n\n" + ping_text() + replay_from(last_event_id);
+  head.body = "retry: 1000\n\n" + replay_from(last_event_id) + "id: " + epoch_ + "-" +
+              std::to_string(last_number_) + "\n" + ping_text();
   responder->begin_stream(std::move(head));
   readers_.push_back({responder, std::move(is_allowed)});
   responder->on_close(

@@ -8,7 +8,8 @@
 //
 // Changes of one execution within kStreamTickMs are told as one: the stream says *that* something changed and
 // how far the history is, the REST API says what. An event `ping` {"at"} at the start and every kStreamPingMs
-// keeps proxies awake and tells a page how far behind it is; it has no id.
+// keeps proxies awake and tells a page how far behind it is. The first one carries the id of what was told
+// last, so that a reader of a quiet stream, too, can say where it was.
 #include <cstdint>
 #include <deque>
 #include <functional>

@@ -57,7 +57,7 @@ TEST_F(StreamTest, AReturningReaderGetsExactlyWhatItMissed) {
   EXPECT_EQ(again->stream.find("\"n\":1}"), std::string::npos);
   EXPECT_NE(again->stream.find("\"n\":2}"), std::string::npos);
   EXPECT_NE(again->stream.find("\"n\":3}"), std::string::npos);
-  EXPECT_EQ(open(last_id(*again))->stream.find("id:"), std::string::npos) << "nothing was missed";
+  EXPECT_EQ(open(last_id(*again))->stream.find("\"n\":"), std::string::npos) << "nothing was missed";
 }
 
 TEST_F(StreamTest, WhereMemoryDoesNotReachTheReaderIsToldToLoadAgain) {

@@ -102,7 +102,7 @@ function Nav() {
 function Top({ help }: { help: () => void }) {
   const who = session.value;
   return (
-    <div class="top">
+    <header class="top">
       <Live />
       <span class="grow" />
       <button type="button" class="ghost" onClick={help} aria-label="help and keys">?</button>
@@ -115,7 +115,7 @@ function Top({ help }: { help: () => void }) {
           <button type="button" class="ghost" onClick={() => void logOut()}>Log out</button>
         </>
       )}
-    </div>
+    </header>
   );
 }
 
@@ -215,16 +215,16 @@ function Body() {
     return () => void (gone = true);
   }, [found]);
   if (path === '/' || path === '/login') return <Home />;
-  if (!found) return <main><h1>Nothing is here</h1><p><a href="/">Home</a></p></main>;
+  if (!found) return <main id="main"><h1>Nothing is here</h1><p><a href="/">Home</a></p></main>;
   if (failed.value) {
     return (
-      <main>
+      <main id="main">
         <h1>This page could not be loaded</h1>
         <p>The server may have been updated. <button type="button" onClick={() => location.reload()}>Load again</button></p>
       </main>
     );
   }
-  if (!page.value || page.value.load !== found) return <main aria-busy="true" />;
+  if (!page.value || page.value.load !== found) return <main id="main" aria-busy="true" />;
   const id = decoded(found[0].exec(path)?.[1] ?? '');
   const { Page } = page.value;
   return <Page key={`${found[1]} ${id}`} id={id} />;

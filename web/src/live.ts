@@ -104,7 +104,10 @@ channel?.addEventListener('message', (message: MessageEvent) => {
   }
   const { state, event, at, lastId: id } = message.data;
   if (id) lastId = id;
-  if (state) liveState.value = state;
+  if (state) {
+    liveState.value = state;
+    lastHeard.value = Date.now();
+  }
   if (event) deliver(event, at);
 });
 

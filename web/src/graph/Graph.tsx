@@ -95,9 +95,8 @@ function State({ state, props }: { state: PlacedState; props: Props }) {
       class={`state ${kind} ${state.container ? 'container' : ''} ${props.selected === state.name ? 'chosen' : ''}`}
       transform={`translate(${state.x},${state.y})`}
       role="button"
-      tabIndex={0}
+      tabindex={0}
       aria-pressed={props.selected === state.name}
-      aria-label={describe(state, told, mark)}
       data-state={state.name}
       onClick={pick}
       onKeyDown={(event: KeyboardEvent) => {
@@ -107,13 +106,14 @@ function State({ state, props }: { state: PlacedState; props: Props }) {
         }
       }}
     >
+      <title>{describe(state, told, mark)}</title>
       <rect width={state.w} height={state.h} rx="8" />
       {state.start && <circle class="startdot" cx={state.w / 2} cy="-7" r="4" />}
       <Icon x={9} y={11} name={told ? statusIcon(told.status) : state.missing ? 'missing' : typeIcon(state.type)} />
-      <text class="name" x="30" y="22">
+      <text class="name" x="30" y="22" aria-hidden="true">
         {visible(shorten(state.name, Math.max(8, chars)))}
       </text>
-      <text class="sub" x={state.container ? state.w - 12 : 30} y={state.container ? 22 : 40} text-anchor={state.container ? 'end' : 'start'}>
+      <text class="sub" aria-hidden="true" x={state.container ? state.w - 12 : 30} y={state.container ? 22 : 40} text-anchor={state.container ? 'end' : 'start'}>
         {shorten(line, Math.max(8, chars + 4))}
       </text>
       {mark && (

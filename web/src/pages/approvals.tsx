@@ -24,7 +24,7 @@ export function Approvals() {
   const shown = tab === 'mine' ? all.filter((a) => a.you.may_decide) : tab === 'decided' ? all.filter((a) => a.status !== 'PENDING') : all;
   const sorted = open ? [...shown].sort((a, b) => Date.parse(a.expires_at) - Date.parse(b.expires_at)) : shown;
   return (
-    <main tabIndex={-1}>
+    <main id="main" tabIndex={-1}>
       <h1>Approvals</h1>
       <Tabs label="which approvals" current={tab} pick={(id) => setQuery({ tab: id === 'mine' ? null : id }, false)} items={[['mine', 'Waiting on me'], ['all', 'All open'], ['decided', 'Decided']]} />
       <Failure error={data.error} />
@@ -233,7 +233,7 @@ export function ApprovalPage({ id }: { id: string }) {
   const approval = newer.value ?? data.value;
   if (!approval) {
     return (
-      <main tabIndex={-1}>
+      <main id="main" tabIndex={-1}>
         <h1>Approval</h1>
         <Failure error={data.error} />
         {!data.error && <p class="dim" aria-busy="true">loading…</p>}
@@ -246,7 +246,7 @@ export function ApprovalPage({ id }: { id: string }) {
   const part = Math.max(0, Math.min(1, left / Math.max(1, Date.parse(approval.expires_at) - asked)));
   const details = Object.keys(approval.details).length > 0;
   return (
-    <main class="narrow" tabIndex={-1}>
+    <main id="main" class="narrow" tabIndex={-1}>
       <p class="crumb"><a href="/approvals">Approvals</a> · <a href={`/x/${encodeURI(approval.execution_arn)}?state=${encodeURIComponent(approval.state)}`}>{visible(lastPart(approval.state_machine_arn))} › {visible(approval.state)}</a></p>
       <h1>{visible(approval.title || approval.state)}</h1>
       {approval.status === 'PENDING' ? (

@@ -68,7 +68,7 @@ export function Events() {
   }, 1000);
   const all = rows.value;
   return (
-    <main class="tall" tabIndex={-1}>
+    <main id="main" class="tall" tabIndex={-1}>
       <div class="bar">
         <h1>Events</h1>
         <form role="search" onSubmit={(event) => (event.preventDefault(), setQuery({ q: typed.value.trim() }, false))}>
@@ -138,7 +138,7 @@ export function EventPage({ id }: { id: string }) {
   };
   const outcomeOf = (delivery: string) => found?.outcomes.find((o) => o['deliveryId'] === delivery || o['delivery'] === delivery);
   return (
-    <main tabIndex={-1}>
+    <main id="main" tabIndex={-1}>
       <p class="crumb"><a href="/events">Events</a></p>
       <h1>{found ? visible(found.detail_type) : 'Event'}</h1>
       <Failure error={data.error} />

@@ -3,7 +3,7 @@ import { signal, useSignal } from '@preact/signals';
 import { useEffect, useMemo, useRef } from 'preact/hooks';
 import { executionPath, get, post } from '../api';
 import type { Approval, Execution, HistoryEvent, Json } from '../api';
-import { clock, count, duration, lastPart, plural, quoted, timeOfDay, visible } from '../format';
+import { clock, count, duration, lastPart, plural, quoted, shorten, timeOfDay, visible } from '../format';
 import { GraphView } from '../graph/Graph';
 import { findState } from '../graph/model';
 import { go, place, setQuery } from '../router';
@@ -229,6 +229,15 @@ function StepPane({ arn, picked, history, definition, approvals, close }: { arn:
 
 // -------------------------------------------------------------------------------------------------------------- views
 
+interface ViewProps {
+  history: History;
+  picked: Picked | null;
+  pick: (entry: Entry) => void;
+  waiting: ReadonlySet<string>; // States that ask people.
+}
+
+const shownStatus = (entry: Entry, waiting: ReadonlySet<string>) => (entry.endMs === 0 && waiting.has(entry.state) ? 'waiting' : entry.status);
+
 function matchesFilter(entry: Entry, filter: string): boolean {
   const text = filter.toLowerCase();
   return entry.state.toLowerCase().includes(text) || entry.status.includes(text) || entry.error.toLowerCase().includes(text) || `item ${entry.item}` === text;
@@ -241,7 +250,7 @@ function useEntries(history: History): { entries: Entry[]; filter: string } {
   return { entries, filter };
 }
 
-function TableView({ history, picked, pick }: { history: History; picked: Picked | null; pick: (entry: Entry) => void }) {
+function TableView({ history, picked, pick, waiting }: ViewProps) {
   const { entries, filter } = useEntries(history);
   return (
     <>
@@ -260,7 +269,7 @@ function TableView({ history, picked, pick }: { history: History; picked: Picked
             <>
               <Cell class="grow clip"><span class={`indent-${Math.min(entry.depth, 6)}`}>{visible(entry.state)}</span>{entry.item >= 0 && <span class="dim"> item {entry.item}</span>}{entry.error && <span class="error-text"> {visible(entry.error)}</span>}</Cell>
               <Cell class="w-kind">{entry.type}</Cell>
-              <Cell class="w-status"><Status status={entry.status} /></Cell>
+              <Cell class="w-status"><Status status={shownStatus(entry, waiting)} /></Cell>
               <Cell class="w-time">{timeOfDay(entry.startMs)}</Cell>
               <Cell class="w-dur">{duration((entry.endMs || now.value) - entry.startMs)}</Cell>
               <Cell class="w-dur">{entry.attempts.length || ''}</Cell>
@@ -272,7 +281,7 @@ function TableView({ history, picked, pick }: { history: History; picked: Picked
   );
 }
 
-function Timeline({ history, picked, pick }: { history: History; picked: Picked | null; pick: (entry: Entry) => void }) {
+function Timeline({ history, picked, pick, waiting }: ViewProps) {
   const { entries, filter } = useEntries(history);
   const start = history.run.startMs;
   const end = history.run.endMs || Math.max(now.value, start + 1);
@@ -296,7 +305,7 @@ function Timeline({ history, picked, pick }: { history: History; picked: Picked 
             <>
               <Cell class="w-line clip"><span class={`indent-${Math.min(entry.depth, 6)}`}>{visible(entry.state)}</span>{entry.item >= 0 && <span class="dim"> {entry.item}</span>}</Cell>
               <Cell class="grow lane">
-                <span class={`span tone-${tone(entry.status)}`} style={{ left: percent(entry.startMs - start), width: `max(3px, ${percent(last - entry.startMs)})` }} title={`${statusWord(entry.status)}, ${duration(last - entry.startMs)}`} />
+                <span class={`span tone-${tone(shownStatus(entry, waiting))}`} style={{ left: percent(entry.startMs - start), width: `max(3px, ${percent(last - entry.startMs)})` }} title={`${statusWord(shownStatus(entry, waiting))}, ${duration(last - entry.startMs)}`} />
                 {entry.attempts.slice(1).map((attempt, i) => <span key={i} class="retry" style={{ left: percent(attempt.startMs - start) }} title={`attempt ${i + 2}`} />)}
                 <span class="lane-word">{duration(last - entry.startMs)}</span>
               </Cell>
@@ -510,7 +519,7 @@ export function ExecutionPage({ id: arn }: { id: string }) {
   }, [version, waitingStates, history]);
   if (!execution) {
     return (
-      <main tabIndex={-1}>
+      <main id="main" tabIndex={-1}>
         <h1 class="mono">{visible(lastPart(arn))}</h1>
         <Failure error={head.error} />
         {!head.error && <p aria-busy="true" class="dim">loading…</p>}
@@ -524,11 +533,11 @@ export function ExecutionPage({ id: arn }: { id: string }) {
   const definition = text.value?.definition ?? '';
   const failedEntry = history.run.entries.findLast?.((entry) => entry.status === 'failed' && entry.items === null);
   return (
-    <main class="tall execution" tabIndex={-1}>
+    <main id="main" class="tall execution" tabIndex={-1}>
       <div class="bar">
         <div class="grow">
           <h1><a href={`/playbooks/${encodeURIComponent(lastPart(execution.state_machine))}`}>{visible(lastPart(execution.state_machine))}</a> <Status status={waiting ? 'WAITING' : execution.status} /></h1>
-          <p class="dim"><span class="mono">{visible(execution.name)}</span> <Copy text={arn} label="copy ARN" /> · started <When at={execution.started_at} /> by {initiatorOf(execution)}</p>
+          <p class="dim"><span class="mono" title={visible(execution.name)}>{visible(shorten(execution.name, 44))}</span> <Copy text={arn} label="copy ARN" /> · started <When at={execution.started_at} /> by {initiatorOf(execution)}</p>
         </div>
         <div class="clockbox" title="from the event (or the start) to the end">
           <b class="clock">{clock((ended || now.value) - began)}</b>
@@ -560,8 +569,8 @@ export function ExecutionPage({ id: arn }: { id: string }) {
       <div class={`split ${picked && view !== 'io' && view !== 'events' ? 'open' : ''}`}>
         <div class="view">
           {view === 'graph' && definition && <GraphView definition={definition} stateOf={stateOf} selected={picked?.state} onSelect={pickState} />}
-          {view === 'timeline' && <Timeline history={history} picked={picked} pick={pickEntry} />}
-          {view === 'table' && <TableView history={history} picked={picked} pick={pickEntry} />}
+          {view === 'timeline' && <Timeline history={history} picked={picked} pick={pickEntry} waiting={waitingStates} />}
+          {view === 'table' && <TableView history={history} picked={picked} pick={pickEntry} waiting={waitingStates} />}
           {view === 'events' && <EventsView arn={arn} history={history} />}
           {view === 'io' && (
             <div class="two">

@@ -103,7 +103,7 @@ export function Executions() {
   const all = rows.value;
   const open = (index: number) => all[index] && go(`/x/${encodeURI(all[index]!.arn)}`);
   return (
-    <main class="tall" tabIndex={-1}>
+    <main id="main" class="tall" tabIndex={-1}>
       <div class="bar">
         <h1>Executions</h1>
         <form role="search" onSubmit={search}>
@@ -143,7 +143,7 @@ export function Executions() {
               <>
                 <Cell class="w-status"><Status status={row.waiting_for_people > 0 && row.status === 'RUNNING' ? 'WAITING' : row.status} /></Cell>
                 <Cell class="w-book clip"><b>{visible(lastPart(row.state_machine))}</b></Cell>
-                <Cell class="grow clip"><a class="mono" href={`/x/${encodeURI(row.arn)}`} tabIndex={-1}>{visible(row.name)}</a></Cell>
+                <Cell class="grow clip"><span class="phone">{visible(lastPart(row.state_machine))}</span><a class="mono" href={`/x/${encodeURI(row.arn)}`} tabIndex={-1}>{visible(row.name)}</a></Cell>
                 <Cell class="w-time"><When at={row.started_at} /></Cell>
                 <Cell class="w-dur">{duration(took)}</Cell>
               </>

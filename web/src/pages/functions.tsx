@@ -32,7 +32,7 @@ export function Functions() {
   const data = useLoad('functions', (abort) => get<{ functions: FunctionRow[] }>('/v1/functions', abort));
   const all = data.value?.functions ?? [];
   return (
-    <main tabIndex={-1}>
+    <main id="main" tabIndex={-1}>
       <h1>Functions</h1>
       <Failure error={data.error} />
       {data.value && all.length === 0 && <Empty title="There is no function yet."><p class="dim">A folder functions/NAME with function.yaml and its code is one.</p></Empty>}
@@ -113,7 +113,7 @@ export function FunctionPage({ id }: { id: string }) {
   const fn = list.value?.functions.find((one) => one.name === id);
   const recent = [...(logs.value?.logs ?? [])].reverse().slice(0, 200);
   return (
-    <main tabIndex={-1}>
+    <main id="main" tabIndex={-1}>
       <p class="crumb"><a href="/functions">Functions</a></p>
       <h1>{visible(id)}</h1>
       <Failure error={list.error} />

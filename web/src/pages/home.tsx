@@ -80,7 +80,7 @@ export function Home() {
   useLive(['execution', 'approval', 'event'], data.reload, 1000);
   const loaded = data.value;
   return (
-    <main tabIndex={-1}>
+    <main id="main" tabIndex={-1}>
       <h1>Now</h1>
       <Failure error={data.error} />
       {loaded && (

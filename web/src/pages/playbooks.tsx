@@ -34,7 +34,7 @@ export function Playbooks() {
   const data = useLoad('playbooks', (abort) => get<{ playbooks: Playbook[] }>('/v1/playbooks', abort));
   const all = data.value?.playbooks ?? [];
   return (
-    <main tabIndex={-1}>
+    <main id="main" tabIndex={-1}>
       <h1>Playbooks</h1>
       <Failure error={data.error} />
       {data.value && all.length === 0 && <Empty title="There is no playbook yet."><p class="dim">Put one into the project's playbooks/ folder, or publish one:</p><pre tabIndex={0}>sortie playbook publish contain.asl.json</pre></Empty>}
@@ -161,7 +161,7 @@ export function PlaybookPage({ id }: { id: string }) {
   const selected = place.value.query.get('state') ?? '';
   const jump = (line: number | undefined) => setQuery({ view: 'code', line: String(line ?? 1) }, false);
   return (
-    <main class="tall" tabIndex={-1}>
+    <main id="main" class="tall" tabIndex={-1}>
       <p class="crumb"><a href="/playbooks">Playbooks</a></p>
       <div class="bar">
         <h1>{visible(id)}</h1>

@@ -10,7 +10,7 @@ import { Icon, statusIcon } from './icon';
 
 // ------------------------------------------------------------------------------------------------------------- status
 
-const WORDS: Record<string, string> = { TIMED_OUT: 'timed out', timed_out: 'timed out', WAITING: 'waiting for people', caught: 'error handled' };
+const WORDS: Record<string, string> = { TIMED_OUT: 'timed out', timed_out: 'timed out', WAITING: 'waiting for people', waiting: 'waiting for people', caught: 'error handled' };
 export const statusWord = (status: string) => WORDS[status] ?? status.toLowerCase();
 const TONES: Record<string, string> = {
   running: 'run', waiting: 'wait', pending: 'wait', retrying: 'wait', succeeded: 'ok', approved: 'ok', caught: 'wait',

@@ -1,0 +1,395 @@
+// What people do in the console, done in Chromium. Gets the stage as JSON on stdin (tests/e2e/console_e2e.py); the last line counts.
+// Every page is also watched for what must never happen: a violation of its content security policy, a script error, a request to
+// anywhere else, markup from outside.
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { pathToFileURL } from 'node:url';
+
+const setup = JSON.parse(readFileSync(0, 'utf8'));
+const require = createRequire(`${setup.modules}/`);
+const { chromium } = await import(pathToFileURL(require.resolve('playwright-core')).href).then((m) => m.default ?? m);
+const axeSource = readFileSync(require.resolve('axe-core/axe.min.js'), 'utf8');
+
+const flags = ['--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'];
+const browser = await chromium.launch({ executablePath: setup.chromium, args: setup.root ? ['--no-sandbox', ...flags] : flags });
+const PATIENCE = 15_000;
+const wrong = [];
+
+async function api(method, path, body, who = 'bob') {
+  const response = await fetch(setup.url + path, {
+    method,
+    headers: { Authorization: `Bearer ${setup.tokens[who]}`, 'Content-Type': 'application/json' },
+    body: body === undefined ? undefined : JSON.stringify(body),
+  });
+  const value = await response.json();
+  assert.ok(response.ok, `${method} ${path}: ${response.status} ${JSON.stringify(value)}`);
+  return value;
+}
+const start = (playbook, input = {}, name = undefined, who = 'bob') => api('POST', '/v1/executions', { playbook, input, name }, who);
+async function until(what, told) {
+  const end = Date.now() + PATIENCE;
+  for (;;) {
+    const value = await what();
+    if (value) return value;
+    assert.ok(Date.now() < end, told);
+    await new Promise((done) => setTimeout(done, 100));
+  }
+}
+const asked = (arn) => until(async () => (await api('GET', `/v1/approvals?status=pending&execution=${encodeURIComponent(arn)}`)).approvals[0], 'nobody was asked');
+const ended = (arn) => until(async () => { const x = await api('GET', `/v1/executions/${encodeURIComponent(arn)}`); return x.status !== 'RUNNING' && x; }, 'it did not end');
+
+async function context(options = {}) {
+  const made = await browser.newContext({ viewport: { width: 1280, height: 800 }, reducedMotion: 'reduce', ...options });
+  made.setDefaultTimeout(PATIENCE);
+  await made.grantPermissions(['clipboard-read', 'clipboard-write'], { origin: setup.url });
+  await made.addInitScript(() => {
+    addEventListener('securitypolicyviolation', (event) => console.error(`CSP ${event.violatedDirective} ${event.blockedURI} ${event.sourceFile}`));
+  });
+  made.on('request', (request) => {
+    if (!request.url().startsWith(`${setup.url}/`) && !request.url().startsWith('blob:')) wrong.push(`a request to ${request.url()}`);
+  });
+  made.on('page', (page) => {
+    page.on('pageerror', (error) => wrong.push(`script error at ${page.url()}: ${error.message}`));
+    page.on('console', (message) => {
+      if (/^CSP |Refused to|Trusted/.test(message.text())) wrong.push(`${page.url()}: ${message.text()}`);
+    });
+  });
+  return made;
+}
+// A page of somebody who is logged in.
+async function open(path = '/', who = 'alice', options = {}) {
+  const made = await context(options);
+  const done = await made.request.post(`${setup.url}/v1/session`, { data: { token: setup.tokens[who] } });
+  assert.equal(done.status(), 201);
+  const page = await made.newPage();
+  await page.goto(setup.url + path);
+  return page;
+}
+const close = (page) => page.context().close();
+const x = (arn, query = '') => `/x/${encodeURI(arn)}${query}`;
+const picture = (page, name) => page.screenshot({ path: `${setup.pictures}/${name}.png` });
+
+const tests = {
+  async 'a link logs in once and leaves the address bar'() {
+    const one = await context();
+    const page = await one.newPage();
+    await page.goto(setup.link);
+    await page.getByRole('heading', { name: 'Now' }).waitFor();
+    assert.ok(!page.url().includes('#'), page.url());
+    const cookie = (await one.cookies()).find((c) => c.name.startsWith('sortie_session'));
+    assert.ok(cookie.httpOnly && cookie.sameSite === 'Strict');
+    await page.getByRole('button', { name: 'Log out' }).click();
+    await page.getByRole('heading', { name: 'Your session has ended' }).waitFor();
+    await one.close();
+    const two = await context();
+    const again = await two.newPage();
+    await again.goto(setup.link);
+    await again.getByText('this link is used, expired or wrong').waitFor();
+    assert.equal((await two.cookies()).length, 0);
+    await two.close();
+  },
+
+  async 'the first load is small and nothing is served without a login'() {
+    const page = await (await context()).newPage();
+    let bytes = 0;
+    const sizes = [];
+    page.on('response', (response) => response.url().startsWith(setup.url) && sizes.push(response.request().sizes().then((s) => (bytes += s.responseBodySize))));
+    await page.goto(setup.url);
+    await page.getByLabel('Token').waitFor();
+    await Promise.all(sizes);
+    assert.ok(bytes > 5_000 && bytes < 60_000, `${bytes} bytes`);
+    await page.getByLabel('Token').fill('wrong');
+    await page.getByRole('button', { name: 'Log in' }).click();
+    await page.getByText('this token is not valid').waitFor();
+    await close(page);
+  },
+
+  async 'the story: watch it live, open the approval, decide, see it contained'() {
+    const page = await open('/');
+    await page.getByText('Nothing waits for your decision').waitFor();
+    const { arn } = await start('contain', { title: 'CRITICAL: contain i-0abc' });
+    // Nobody reloads: the card and the badge come by themselves.
+    await page.getByRole('link', { name: /CRITICAL: contain i-0abc/ }).waitFor();
+    await page.getByLabel('1 waiting on you').waitFor();
+    await picture(page, 'home');
+    const watching = await page.context().newPage();
+    await watching.goto(setup.url + x(arn));
+    await watching.getByRole('button', { name: /^Ask, Task, waiting for people/ }).waitFor();
+    await picture(watching, 'execution');
+    await page.getByRole('link', { name: /CRITICAL: contain i-0abc/ }).click();
+    await page.getByRole('heading', { name: 'What will be done' }).waitFor();
+    await page.getByText('sg-web, sg-db').waitFor();
+    await page.getByText('Decided: $.answer.decision = approved → Contained').waitFor();
+    await picture(page, 'approval');
+    assert.ok(await page.getByRole('button', { name: 'Approve…' }).isDisabled(), 'a reason is required');
+    await page.getByLabel(/^Reason/).fill('confirmed with the shop team');
+    await page.getByRole('button', { name: 'Approve…' }).click();
+    const dialog = page.getByRole('dialog');
+    assert.ok(await dialog.getByRole('button', { name: 'Approve' }).isDisabled(), 'the name of the target is required');
+    await dialog.getByLabel(/^Type/).fill('i-0abc');
+    await dialog.getByRole('button', { name: 'Approve' }).click();
+    await page.getByText('confirmed with the shop team').first().waitFor();
+    await page.getByRole('link', { name: 'Go to the execution' }).waitFor();
+    await watching.getByRole('button', { name: /^Contained, Succeed, succeeded/ }).waitFor();
+    await watching.locator('h1 .tone-ok').waitFor();
+    const { decision } = (await api('GET', `/v1/approvals?execution=${encodeURIComponent(arn)}`)).approvals[0];
+    assert.deepEqual([decision.by, decision.decision, decision.channel], ['alice', 'approved', 'console']);
+    await close(page);
+  },
+
+  async 'who decides second sees at once who was first'() {
+    const { arn } = await start('contain', { title: 'Both look at it' }, undefined, 'bob');
+    const approval = await asked(arn);
+    const page = await open(`/a/${approval.id}`);
+    await page.getByLabel(/^Reason/).fill('mine is slower');
+    await page.getByRole('button', { name: 'Reject…' }).click();
+    const other = await start('contain', { title: 'Not ours' }, undefined, 'alice');
+    const foreign = await asked(other.arn);
+    await api('POST', `/v1/executions/${encodeURIComponent(arn)}/stop`, { reason: 'superseded by hand' });
+    await page.getByRole('status').getByText('cancelled').waitFor();
+    assert.equal(await page.getByRole('button', { name: 'Approve…' }).count(), 0);
+    // Who started it may not decide on it, and is told why.
+    await page.goto(`${setup.url}/a/${foreign.id}`);
+    await page.getByText('You cannot decide this').waitFor();
+    await api('POST', `/v1/approvals/${foreign.id}/decision`, { decision: 'reject', reason: 'not needed' }, 'bob');
+    await page.getByText('“not needed”').first().waitFor();
+    await close(page);
+  },
+
+  async 'a session that ends in the middle of a decision costs nothing that was typed'() {
+    const { arn } = await start('contain', { title: 'Long night' });
+    const approval = await asked(arn);
+    const page = await open(`/a/${approval.id}`);
+    await page.getByLabel(/^Reason/).fill('typed before the session ended');
+    await page.context().clearCookies();
+    await page.getByRole('button', { name: 'Reject…' }).click();
+    await page.getByRole('dialog').getByRole('button', { name: 'Reject' }).click();
+    await page.getByRole('heading', { name: 'Your session has ended' }).waitFor();
+    await page.getByLabel('Token').fill(setup.tokens.alice);
+    await page.getByRole('button', { name: 'Log in' }).click();
+    await page.getByRole('dialog', { name: 'Reject this plan' }).getByRole('button', { name: 'Reject' }).click();
+    await page.getByRole('link', { name: 'Go to the execution' }).waitFor();
+    assert.equal((await ended(arn)).error, 'Refused');
+    await close(page);
+  },
+
+  async 'what comes from outside is text'() {
+    const { arn } = await start('contain', { title: '<script>pwned=1</script>\u202eexe.' });
+    const approval = await asked(arn);
+    const page = await open(`/a/${approval.id}`);
+    await page.getByRole('heading', { name: '<script>pwned=1</script>\\u202eexe.' }).waitFor();
+    await api('POST', `/v1/approvals/${approval.id}/decision`, { decision: 'reject', reason: '<b>no</b>' }, 'alice');
+    await page.getByText('“<b>no</b>”').first().waitFor();
+    await page.goto(setup.url + x(arn, '?state=Refused'));
+    await page.getByText('<img src=x onerror=window.pwned=1>\\u202egnp.exe').first().waitFor();
+    assert.equal(await page.evaluate(() => [window.pwned, document.querySelectorAll('main img, main script').length].join()), ',0');
+    await close(page);
+  },
+
+  async 'the search is in the address and the chips count'() {
+    for (let i = 0; i < 5; i++) await start('tiny', {}, `search-${i}`);
+    const page = await open('/executions?q=status:succeeded%20playbook:tiny%20name:search-*');
+    await page.getByText('search-4').waitFor();
+    await page.getByText('5 rows loaded').waitFor();
+    await page.getByRole('button', { name: /^failed/ }).click();
+    await page.getByText('No execution fits.').waitFor();
+    assert.match(page.url(), /status%3Afailed/);
+    await page.goBack();
+    await page.getByText('search-4').waitFor();
+    await page.getByRole('searchbox').fill('colour:red');
+    await page.getByRole('searchbox').press('Enter');
+    await page.getByText("'colour:red' cannot be searched for").waitFor();
+    await close(page);
+  },
+
+  async 'new executions wait behind a pill, and rows change in place'() {
+    const { arn } = await start('contain', { title: 'In place' });
+    const approval = await asked(arn);
+    const page = await open('/executions');
+    const row = page.getByRole('row').filter({ hasText: arn.split(':').at(-1) });
+    await row.getByText('waiting for people').waitFor();
+    await start('tiny', {}, 'behind-the-pill');
+    await page.getByRole('button', { name: '1 new' }).waitFor();
+    assert.equal(await page.getByText('behind-the-pill').count(), 0);
+    await api('POST', `/v1/approvals/${approval.id}/decision`, { decision: 'approve', reason: 'fine' }, 'alice');
+    await row.getByText('succeeded').waitFor();
+    await page.getByRole('button', { name: /new$/ }).click();
+    await page.getByText('behind-the-pill').waitFor();
+    await close(page);
+  },
+
+  async 'a history of 25,000 events and a Map of 6,200 items stay a page of rows'() {
+    const { arn } = await start('each-item', { items: Array.from({ length: 6200 }, (_, i) => i) }, 'large');
+    await ended(arn);
+    const page = await open(x(arn));
+    await page.getByRole('button', { name: /^Look, Pass, succeeded, 6200 times/ }).waitFor();
+    await page.getByRole('button', { name: /^Events/ }).click();
+    const body = page.getByRole('grid', { name: 'history events' }).locator('.rows-body');
+    await body.focus();
+    await page.keyboard.press('End');
+    await page.getByText('ExecutionSucceeded').first().waitFor();
+    const shown = await page.locator('.rows-space > .row').count();
+    const total = Number(await page.getByRole('grid', { name: 'history events' }).getAttribute('aria-rowcount'));
+    assert.ok(total > 24_800 && shown < 80, `${shown} of ${total} rows`);
+    await page.getByRole('button', { name: 'Table' }).click();
+    await page.getByRole('searchbox', { name: 'filter the states' }).fill('item 6199');
+    await page.getByRole('row').filter({ hasText: 'item 6199' }).click();
+    await page.getByText('in Each item 6199').waitFor();
+    await close(page);
+  },
+
+  async 'everything is reached by keys alone'() {
+    const { arn } = await start('tiny', { hello: 'keys' }, 'by-keys');
+    await ended(arn);
+    const page = await open('/');
+    await page.getByRole('heading', { name: 'Now' }).waitFor();
+    await page.keyboard.press('g');
+    await page.keyboard.press('e');
+    await page.getByText('by-keys').waitFor();
+    await page.keyboard.press('j');
+    await page.keyboard.press('Enter');
+    await page.waitForURL(/\/x\/.*by-keys/);
+    await page.getByRole('button', { name: /^A, Pass, succeeded/ }).focus();
+    await page.keyboard.press('Enter');
+    await page.getByRole('complementary', { name: 'step A' }).getByText('"keys"').waitFor();
+    await page.keyboard.press('3');
+    await page.getByRole('grid', { name: 'states that were entered' }).waitFor();
+    await page.keyboard.press('y');
+    await page.getByText('command copied').waitFor();
+    assert.match(await page.evaluate(() => navigator.clipboard.readText()), /^sortie run show arn:/);
+    await page.keyboard.press('?');
+    await page.getByRole('dialog', { name: 'Keys' }).waitFor();
+    await page.keyboard.press('Escape');
+    assert.equal(await page.getByRole('dialog').count(), 0);
+    await close(page);
+  },
+
+  async 'a playbook is started, a function is tried, an event is sent again'() {
+    const page = await open('/playbooks/tiny');
+    await page.getByRole('button', { name: 'Start…' }).click();
+    await page.getByLabel('Input (JSON)').fill('{"n": 1');
+    assert.ok(await page.getByRole('button', { name: 'Start', exact: true }).isDisabled());
+    await page.getByLabel('Input (JSON)').fill('{"n": 1}');
+    await page.getByRole('button', { name: 'Start', exact: true }).click();
+    await page.waitForURL(/\/x\/.*tiny/);
+    await page.goto(`${setup.url}/functions/Greet?tab=test`);
+    await page.getByLabel('Payload (JSON)').fill('{"name":"Grace"}');
+    await page.getByRole('button', { name: 'Invoke' }).click();
+    await page.getByText('"Hello, Grace"').waitFor();
+    const { id } = await api('POST', '/v1/events', { source: 'my.app', 'detail-type': 'Greeting', detail: { name: 'Ada' } });
+    await page.goto(`${setup.url}/events/${id}`);
+    await page.getByText('rule hello').waitFor();
+    await page.getByRole('link', { name: /^execution / }).waitFor();
+    await page.getByRole('button', { name: 'Send again…' }).click();
+    await page.getByRole('button', { name: 'Send', exact: true }).click();
+    await page.waitForURL((url) => url.pathname.startsWith('/events/') && !url.pathname.endsWith(id));
+    await page.goto(`${setup.url}/playbooks/contain?view=lint`);
+    await page.getByRole('heading', { name: 'contain' }).waitFor();
+    await close(page);
+  },
+
+  async 'an execution is stopped with a reason'() {
+    const { arn } = await start('contain', { title: 'Stop me' });
+    await asked(arn);
+    const page = await open(x(arn));
+    await page.getByRole('button', { name: 'Stop…' }).click();
+    assert.ok(await page.getByRole('button', { name: 'Stop it' }).isDisabled());
+    await page.getByLabel('Reason').fill('a false alarm');
+    await page.getByRole('button', { name: 'Stop it' }).click();
+    await page.locator('h1').getByText('aborted').waitFor();
+    assert.equal((await ended(arn)).cause, 'a false alarm');
+    await close(page);
+  },
+
+  async 'eight tabs share one stream, and another takes over'() {
+    const first = await open('/executions');
+    const streams = new Set();
+    first.context().on('request', (request) => request.url().includes('/v1/stream') && streams.add(request));
+    await first.locator('.live.on').waitFor();
+    streams.clear();
+    const tabs = [];
+    for (let i = 0; i < 7; i++) {
+      const tab = await first.context().newPage();
+      await tab.goto(`${setup.url}/executions?q=name:shared-*`);
+      await tab.locator('.live.on').waitFor();
+      tabs.push(tab);
+    }
+    assert.equal(streams.size, 0, 'the first tab holds the only stream');
+    await first.close();
+    await until(() => streams.size === 1, 'no tab took over');
+    await tabs[6].goto(`${setup.url}/executions`);
+    await tabs[6].locator('.live.on').waitFor();
+    await tabs[6].getByRole('row').nth(1).waitFor();
+    await start('tiny', {}, 'shared-1');
+    await tabs[6].getByRole('button', { name: '1 new' }).waitFor();
+    await tabs[0].context().close();
+  },
+
+  async 'a restart under an open page needs no reload'() {
+    const page = await open('/executions');
+    await page.locator('.live.on').waitFor();
+    await fetch(`${setup.control}/restart`, { method: 'POST' });
+    await start('tiny', {}, 'after-the-restart');
+    await page.getByText('after-the-restart').or(page.getByRole('button', { name: /new$/ })).first().waitFor();
+    await page.locator('.live.on').waitFor();
+    assert.equal(await page.getByRole('heading', { name: 'Your session has ended' }).count(), 0);
+    await close(page);
+  },
+
+  async 'no finding of axe in either theme, and nothing wider than a phone'() {
+    const { arn } = await start('contain', { title: 'CRITICAL: contain i-0abc, which serves the shop' });
+    const approval = await asked(arn);
+    const { id } = await api('POST', '/v1/events', { source: 'my.app', 'detail-type': 'Greeting', detail: {} });
+    const failed = (await api('GET', '/v1/executions?status=failed&limit=1')).executions[0];
+    const pages = {
+      home: '/', executions: '/executions', graph: x(arn), step: x(arn, '?state=Ask'), timeline: x(arn, '?view=timeline'), table: x(arn, '?view=table'),
+      events: x(arn, '?view=events&at=2'), io: x(arn, '?view=io'), failed: x(failed.arn), approvals: '/approvals?tab=all', approval: `/a/${approval.id}`,
+      'events list': '/events', event: `/events/${id}`, playbooks: '/playbooks', playbook: '/playbooks/contain', code: '/playbooks/contain?view=code',
+      lint: '/playbooks/contain?view=lint', functions: '/functions', function: '/functions/Greet', configuration: '/functions/Greet?tab=configuration',
+    };
+    const findings = [];
+    for (const [theme, width] of [['light', 1280], ['dark', 1280], ['dark', 360], ['light', 360]]) {
+      const page = await open('/', 'alice', { colorScheme: theme, viewport: { width, height: 740 } });
+      for (const [name, path] of Object.entries(pages)) {
+        await page.goto(setup.url + path);
+        await page.locator('main h1').first().waitFor();
+        await page.waitForLoadState('networkidle', { timeout: 700 }).catch(() => undefined);
+        const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+        if (wide > 0) findings.push(`${name} is ${wide} px wider than ${width}`);
+        if (['approval', 'graph'].includes(name)) await picture(page, `${name}-${theme}-${width}`);
+        if (width === 360 && theme === 'light') continue;
+        await page.evaluate(axeSource.replace(/^/, '')).catch(() => undefined);
+        const { violations } = await page.evaluate(() => window.axe.run(document, { resultTypes: ['violations'] }));
+        for (const v of violations) findings.push(`${theme} ${width} ${name}: ${v.id}: ${v.nodes.slice(0, 2).map((n) => n.target.join(' ')).join(' | ')}`);
+      }
+      await close(page);
+    }
+    assert.deepEqual(findings, []);
+  },
+};
+
+let passed = 0;
+let failed = 0;
+const only = process.argv.slice(2);
+for (const [name, test] of Object.entries(tests)) {
+  if (only.length > 0 && !only.some((word) => name.includes(word))) continue;
+  const began = Date.now();
+  wrong.length = 0;
+  try {
+    await test();
+    assert.deepEqual(wrong, []);
+    passed++;
+    console.log(`ok: ${name} (${((Date.now() - began) / 1000).toFixed(0)} s)`);
+  } catch (error) {
+    failed++;
+    console.log(`FAILED: ${name}\n${error.stack ?? error}`);
+    for (const open of browser.contexts()) {
+      for (const page of open.pages()) await page.screenshot({ path: `${setup.pictures}/failed-${name.replace(/\W+/g, '-').slice(0, 40)}.png` }).catch(() => undefined);
+    }
+  }
+  for (const open of browser.contexts()) await open.close();
+}
+await browser.close();
+console.log(`${passed} passed, ${failed} failed, 0 skipped`);
+process.exit(failed === 0 && passed > 0 ? 0 : 1);
