@@ -3,7 +3,7 @@
 
 Lanes, in this order: the release binary; unit, contract, conformance and simulation tests in one sanitizer build
 (clang-16, AddressSanitizer and UndefinedBehaviorSanitizer) with a smoke run of the fuzz targets in it; the threaded
-floors again under ThreadSanitizer; the Python tests; the tests on the real binary (tests/e2e). `--only LANE` runs one.
+floors again under ThreadSanitizer; the console's and the Python tests; the tests on the real binary (tests/e2e). `--only LANE` runs one.
 """
 from __future__ import annotations
 
@@ -163,6 +163,11 @@ def lane_tsan() -> None:
             gtest(program, "tsan", 900)
 
 
+def lane_web() -> None:
+    """The console's types and unit tests; the browser's are in tests/e2e."""
+    counted("web", ["scripts/test-web.sh"], 900)
+
+
 def lane_python() -> None:
     counted("python", ["scripts/test-python.sh"], 900)
 
@@ -175,14 +180,14 @@ def lane_e2e(long: bool) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", choices=["build", "asan", "fuzz", "tsan", "python", "e2e"])
+    parser.add_argument("--only", choices=["build", "asan", "fuzz", "tsan", "web", "python", "e2e"])
     parser.add_argument("--fuzz-seconds", type=int, default=0)
     parser.add_argument("--long", action="store_true", help="ten-minute fuzzing, thousands of kills, soak")
     args = parser.parse_args()
     OUT.mkdir(parents=True, exist_ok=True)
     fuzz_seconds = args.fuzz_seconds or (600 if args.long else 0)
     lanes = {"build": lane_build, "asan": lane_asan, "fuzz": lambda: lane_fuzz(fuzz_seconds), "tsan": lane_tsan,
-             "python": lane_python, "e2e": lambda: lane_e2e(args.long)}
+             "web": lane_web, "python": lane_python, "e2e": lambda: lane_e2e(args.long)}
     for name, lane in lanes.items():
         if args.only in (None, name):
             lane()

@@ -106,6 +106,28 @@ Result<json::Value> ServerApp::validate(const json::Value& definition) {
   return json::parse(asl::render_lint_json(std::span(&file, 1)));
 }
 
+// Slack's answers prove themselves by their signature; no Host, no session.
+void ServerApp::add_slack() {
+  std::vector<Error> problems;
+  std::optional<SlackSettings> settings = read_slack_settings(config_, problems);
+  for (const Error& problem : problems) log(LogLevel::kError, "connectors", problem);
+  if (!settings) return;
+  slack_ =
+      std::make_unique<SlackConnector>(loop_, random_, *store_, *audit_, *approvals_, *std::move(settings));
+  api_->router().add("POST", "/slack/interactivity", [this](const api::RouteCall& call) {
+    const io::HttpHeaders& headers = call.request.headers;
+    slack_->desk().interact(trim(headers.get("x-slack-request-timestamp")),
+                            trim(headers.get("x-slack-signature")), call.request.body,
+                            [responder = call.responder](const Result<std::string>& done) {
+                              if (!done) return responder->send(api::rest_error(done.error()));
+                              io::HttpResponse answer;
+                              if (!done->empty()) answer.headers.set("Content-Type", "application/json");
+                              answer.body = *done;
+                              responder->send(std::move(answer));
+                            });
+  });
+}
+
 void ServerApp::add_console_routes(const api::HostPolicy& hosts) {
   const std::string_view pack(sortie_console_begin,
                               static_cast<std::size_t>(sortie_console_end - sortie_console_begin));
@@ -119,6 +141,7 @@ void ServerApp::add_console_routes(const api::HostPolicy& hosts) {
   rest_->add("POST", "/v1/validate", [this](const api::RestCall& call) {
     api::answer(call.responder, validate(call.body.get("definition")));
   });
+  add_slack();
   execution_observer_ = runtime_->observe([this](const runtime::ExecutionChange& change) {
     stream_->publish_latest("execution", change.execution_arn,
                             json::Value::object({{"arn", change.execution_arn},

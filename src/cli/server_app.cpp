@@ -71,7 +71,7 @@ Result<std::unique_ptr<ServerApp>> ServerApp::make(io::EventLoop& loop, const Se
     error.message = "the configuration cannot be used: " + error.message;
     return error;
   }
-  for (const char* section : {"connectors", "defaults"}) {
+  for (const char* section : {"defaults"}) {
     if (!loaded.config.document.value.get(section).is_null()) {
       log(LogLevel::kWarning, std::string("sortie.yaml: the section `") + section + "` is not used yet");
     }
@@ -244,6 +244,7 @@ Status ServerApp::read_durable() {
   if (!config_.folder.empty()) tell(functions_->load_folder(config_.folder + "/functions"));
   SORTIE_TRY_STATUS(runtime_->recover());
   approvals_->start(*runtime_);
+  if (slack_ != nullptr) SORTIE_TRY_STATUS(slack_->start(console_url()));
   return bus_->recover(events::Lease{0, epoch_});
 }
 

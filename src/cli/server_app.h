@@ -18,6 +18,7 @@
 #include "cli/config.h"
 #include "cli/installation.h"
 #include "cli/project.h"
+#include "cli/slack_connector.h"
 #include "cli/standby.h"
 #include "cli/telemetry.h"
 #include "events/webhook.h"
@@ -87,6 +88,8 @@ class ServerApp {
   void take_hook(api::RouteCall call);
   void add_metrics();
   void add_console_routes(const api::HostPolicy& hosts);
+  void add_slack();
+  std::string console_url() const { return config_.public_url.empty() ? url_ : config_.public_url; }
   Result<json::Value> overview(const Actor& caller);
   Result<json::Value> validate(const json::Value& definition);
   Status read_durable();
@@ -123,6 +126,7 @@ class ServerApp {
   std::unique_ptr<response::People> people_;
   std::unique_ptr<response::Sessions> sessions_;
   std::unique_ptr<response::Approvals> approvals_;
+  std::unique_ptr<SlackConnector> slack_;
   std::unique_ptr<integrations::SdkPool> pool_;
   std::unique_ptr<functions::FunctionService> functions_;
   std::unique_ptr<integrations::Dispatcher> dispatcher_;

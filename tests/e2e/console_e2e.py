@@ -74,7 +74,10 @@ EACH = {
     },
 }
 TINY = {"StartAt": "A", "States": {"A": {"Type": "Pass", "End": True}}}
-HANDLER = "def handler(event, context):\n    print('seen', event.get('name'))\n    return {'greeting': 'Hello, ' + event.get('name', 'you')}\n"
+HANDLER = """def handler(event, context):
+    print("seen", event.get("name"))
+    return {"greeting": "Hello, " + event.get("name", "you")}
+"""
 PROJECT = {
     "sortie.yaml": CONFIG,
     "policies/leads.yaml": POLICY,
@@ -123,7 +126,9 @@ def main() -> None:
         return
     pictures = p.ROOT / "build/test/pictures"
     pictures.mkdir(parents=True, exist_ok=True)
-    with p.running(PROJECT) as server:
+    with p.temporary_folder() as folder:
+        p.write_files(folder / "project", PROJECT)
+        server = p.Server(folder, folder / "project").start()
         tokens = {name: server.add_person(name, "admins") for name in ("alice", "bob")}
         link = server.json("login-link", "alice")["url"]
         setup = {
@@ -137,9 +142,13 @@ def main() -> None:
             "root": os.geteuid() == 0,
         }
         script = pathlib.Path(__file__).parent / "console" / "browser.mjs"
-        done = subprocess.run([node, str(script), *sys.argv[1:]], input=json.dumps(setup), text=True, timeout=540)
-        code = done.returncode
-    sys.exit(code)
+        try:
+            code = subprocess.run([node, str(script), *sys.argv[1:]], input=json.dumps(setup), text=True, timeout=540).returncode
+            stopped = server.stop()
+        finally:
+            if server.process.poll() is None:
+                server.kill()
+    sys.exit(code or stopped)
 
 
 main()

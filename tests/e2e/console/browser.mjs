@@ -341,7 +341,9 @@ const tests = {
     const { arn } = await start('contain', { title: 'CRITICAL: contain i-0abc, which serves the shop' });
     const approval = await asked(arn);
     const { id } = await api('POST', '/v1/events', { source: 'my.app', 'detail-type': 'Greeting', detail: {} });
-    const failed = (await api('GET', '/v1/executions?status=failed&limit=1')).executions[0];
+    const failed = await start('contain', { title: 'Refuse me' });
+    await api('POST', `/v1/approvals/${(await asked(failed.arn)).id}/decision`, { decision: 'reject', reason: 'for the picture' }, 'alice');
+    await ended(failed.arn);
     const pages = {
       home: '/', executions: '/executions', graph: x(arn), step: x(arn, '?state=Ask'), timeline: x(arn, '?view=timeline'), table: x(arn, '?view=table'),
       events: x(arn, '?view=events&at=2'), io: x(arn, '?view=io'), failed: x(failed.arn), approvals: '/approvals?tab=all', approval: `/a/${approval.id}`,

@@ -417,18 +417,11 @@ function Actions({ execution }: { execution: Execution }) {
       {execution.status === 'RUNNING' ? (
         <button type="button" class="danger ghosted" onClick={() => (asking.value = 'stop')}>Stop…</button>
       ) : (
-        <>
-          {execution.status !== 'SUCCEEDED' && <button type="button" onClick={() => (asking.value = 'redrive')}>Redrive…</button>}
-          <button type="button" onClick={() => (asking.value = 'again')}>Run again…</button>
-        </>
+        <button type="button" onClick={() => (asking.value = 'again')}>Run again…</button>
       )}
       {asking.value === 'stop' && (
         <ReasonDialog title="Stop this execution" verb="Stop it" explain="Steps under way are cancelled; what they have changed stays changed. The reason goes into the history and the audit trail." close={() => (asking.value = '')}
           run={async (reason) => { await post(executionPath(arn, '/stop'), { reason, error: 'Stopped' }); tell('stopped'); }} />
-      )}
-      {asking.value === 'redrive' && (
-        <ReasonDialog title="Redrive from the failed step" verb="Redrive" explain="The failed step runs again with the same input; what succeeded stays as it is." close={() => (asking.value = '')}
-          run={async (reason) => { await post(executionPath(arn, '/redrive'), { reason }); tell('redriven'); }} />
       )}
       {asking.value === 'again' && (
         <Dialog title={`Start ${visible(playbook)} again`} onClose={() => (asking.value = '')}>
