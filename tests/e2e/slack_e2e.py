@@ -63,7 +63,9 @@ def asks(queue: str) -> str:
 
 @contextlib.contextmanager
 def stand_in():
-    process = subprocess.Popen([sys.executable, str(p.ROOT / "demo/slack.py")], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    process = subprocess.Popen(
+        [sys.executable, str(p.ROOT / "demo/slack.py")], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
     try:
         yield process.stdout.readline().split()[-1]
     finally:
