@@ -86,6 +86,7 @@ class Driver {
                     std::get<InTask>(found->second.phase).parameters, invoke->attempt};
       if (auto answer = world_(call)) pending_.push_back(std::move(*answer));
     }
+    if (after_each) after_each(execution);
     return step;
   }
 
@@ -102,6 +103,7 @@ class Driver {
   Execution execution;
   std::vector<HistoryEvent> events;
   std::string compile_error;
+  std::function<void(Execution&)> after_each;  // Called when a stimulus was applied, e.g. to crash there.
   Timestamp now{1'800'000'000'000};
 
  private:

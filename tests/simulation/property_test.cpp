@@ -1,0 +1,143 @@
+// Random machines through the engine, which loses its memory after every stimulus, and through an interpreter
+// that shares nothing with it: same output, same error, same history. SEED replays one machine, SEEDS says
+// how many.
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+
+#include "engine/codec.h"
+#include "engine/testing/driver.h"
+#include "random_machine.h"
+#include "reference_interpreter.h"
+
+namespace sortie::reference {
+namespace {
+
+// Deterministic: one answer for one attempt of one state with these parameters.
+TaskAnswer answer_of(const std::string& state, const Value& parameters, unsigned attempt) {
+  const std::size_t dice = std::hash<std::string>{}(state + canonical(parameters) + std::to_string(attempt));
+  if (dice % 3 == 0) return {{}, "E" + std::to_string(dice / 3 % 2)};
+  return {Value::object({{"got", static_cast<std::int64_t>(dice % 7)}}), ""};
+}
+
+// Everything is written out, nothing is shared: what a restart leaves.
+class Paper final : public engine::PayloadSink, public engine::PayloadSource {
+ public:
+  std::optional<std::uint32_t> find(const Value&) override { return std::nullopt; }
+  std::uint32_t keep(const Value&, std::string text) override {
+    texts_.push_back(std::move(text));
+    return static_cast<std::uint32_t>(texts_.size() - 1);
+  }
+  Result<Value> load(std::uint32_t number) override { return json::parse(texts_.at(number)); }
+  Result<std::string> load_text(std::uint32_t number) override { return texts_.at(number); }
+
+ private:
+  std::vector<std::string> texts_;
+};
+
+void crash(engine::Execution& execution) {
+  Paper paper;
+  std::map<engine::FrameNo, engine::Frame> frames;
+  for (const auto& [no, frame] : execution.frames) {
+    Result<engine::DecodedFrame> back =
+        engine::decode_frame(engine::encode_frame(execution, frame, paper), paper);
+    ASSERT_TRUE(back.ok()) << back.error().message;
+    frames.emplace(no, std::move(back->frame));
+  }
+  execution.frames = std::move(frames);
+  execution.input = *json::parse(json::to_text(execution.input));
+}
+
+// The interpreter has no event ids: "#12" in a cause becomes "#N".
+std::string without_ids(std::string text) {
+  const std::string kMark = "entered at the event id #";
+  for (std::size_t at = text.find(kMark); at != std::string::npos; at = text.find(kMark, at + 1)) {
+    const std::size_t first = at + kMark.size();
+    text.replace(first, text.find_first_not_of("0123456789", first) - first, "N");
+  }
+  return text;
+}
+
+std::vector<std::string> lines_of(const std::vector<engine::HistoryEvent>& events) {
+  std::vector<std::string> lines;
+  for (const engine::HistoryEvent& event : events) {
+    const std::string type(engine::event_type_name(event.type));
+    const Value* name = event.find(engine::Field::kName);
+    if (name == nullptr || type.find("Aborted") != std::string::npos) continue;
+    std::string line = type + " " + name->to_std_string();
+    if (type.starts_with("MapIteration")) {
+      lines.push_back(line);
+      continue;
+    }
+    const bool entered = type.ends_with("Entered");
+    line += " " + canonical(*event.find(entered ? engine::Field::kInput : engine::Field::kOutput));
+    lines.push_back(without_ids(line));
+  }
+  return lines;
+}
+
+struct Tally {
+  int compared = 0, partial = 0, ambiguous = 0, succeeded = 0;
+};
+
+void compare(std::uint64_t seed, Tally& tally) {
+  SeededRandom random(seed);
+  const Value machine = RandomMachine(random).make();
+  const Value input = *json::parse(R"({"n":2,"list":[1,2,3]})");
+  const std::string text = json::to_text(machine);
+  SCOPED_TRACE("SEED=" + std::to_string(seed) + " " + text);
+  Interpreter::Run expected = Interpreter(answer_of).run(machine, input);
+  if (expected.ambiguous) {
+    ++tally.ambiguous;
+    return;
+  }
+  engine::testing::Driver driver(text, input, [](const engine::testing::TaskCall& call) {
+    const TaskAnswer answer = answer_of(call.state_name, call.parameters, call.attempt.attempt);
+    if (answer.error.empty()) {
+      return std::optional<engine::Stimulus>(engine::TaskSucceeded{call.attempt, answer.result});
+    }
+    return std::optional<engine::Stimulus>(engine::TaskFailed{call.attempt, answer.error, "why"});
+  });
+  driver.after_each = crash;
+  driver.run();
+  ASSERT_EQ(driver.compile_error, "");
+  const bool succeeded = driver.execution.outcome == engine::Outcome::kSucceeded;
+  ASSERT_NE(driver.execution.outcome, engine::Outcome::kRunning);
+  ASSERT_EQ(succeeded, expected.succeeded) << driver.execution.cause.value_or("");
+  ++tally.compared;
+  tally.succeeded += succeeded ? 1 : 0;
+  if (succeeded) {
+    ASSERT_EQ(without_ids(canonical(driver.execution.output)), canonical(expected.output));
+  } else {
+    ASSERT_EQ(driver.execution.error, expected.error);
+  }
+  if (expected.partial) {
+    ++tally.partial;
+    return;
+  }
+  std::vector<std::string> made = lines_of(driver.events);
+  std::sort(made.begin(), made.end());
+  std::sort(expected.events.begin(), expected.events.end());
+  ASSERT_EQ(made, expected.events);
+}
+
+TEST(Property, TheEngineDoesWhatAnInterpreterThatSharesNothingWithItDoes) {
+  Tally tally;
+  if (const char* seed = std::getenv("SEED")) {
+    compare(std::strtoull(seed, nullptr, 0), tally);
+    return;
+  }
+  const char* seeds = std::getenv("SEEDS");
+  const std::uint64_t count = seeds == nullptr ? 400 : std::strtoull(seeds, nullptr, 0);
+  for (std::uint64_t seed = 1; seed <= count && !HasFatalFailure(); ++seed) compare(seed, tally);
+  std::printf("property: %d machines agree, %d of them succeed, %d without events, %d ambiguous\n",
+              tally.compared, tally.succeeded, tally.partial, tally.ambiguous);
+  if (seeds == nullptr) {
+    EXPECT_GT(tally.compared, 300);
+    EXPECT_GT(tally.succeeded, 50);
+    EXPECT_LT(tally.partial, tally.compared / 2);
+  }
+}
+
+}  // namespace
+}  // namespace sortie::reference
