@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include "base/duration.h"
 #include "base/hash.h"
 #include "base/text.h"
 #include "base/time.h"
@@ -61,6 +62,16 @@ TEST(Hash, UuidsAreVersionFourAndDiffer) {
   EXPECT_EQ(a.size(), 36u);
   EXPECT_EQ(a[14], '4');
   EXPECT_NE(a, b);
+}
+
+TEST(Duration, IsReadAsPeopleWriteIt) {
+  EXPECT_EQ(parse_duration_ms("90").value(), 90'000);
+  EXPECT_EQ(parse_duration_ms("90s").value(), 90'000);
+  EXPECT_EQ(parse_duration_ms("15m").value(), 900'000);
+  EXPECT_EQ(parse_duration_ms("4h").value(), 14'400'000);
+  EXPECT_EQ(parse_duration_ms("2d").value(), 172'800'000);
+  for (const char* bad : {"", "h", "-1s", "1.5h", "99999999999999999d", "9999999d", "4 h", "4x"})
+    EXPECT_FALSE(parse_duration_ms(bad).ok()) << bad;
 }
 
 }  // namespace

@@ -106,7 +106,9 @@ class CommandLine {
     start->add_option("PLAYBOOK", start_.playbook, "its name or ARN")->required();
     start->add_option("--input", start_.input_file, "a JSON file, or - for stdin");
     start->add_option("--name", start_.name, "the execution's name");
-    start->add_flag("--wait", start_.wait, "wait for its end; exit 3 if it failed, 5 if it timed out");
+    start->add_flag("--wait", start_.wait,
+                    "wait for its end; exit 3 if it failed, 5 if it timed out, 6 if people rejected it, 7 "
+                    "if --timeout ran out while people are asked");
     start->add_option("--timeout", start_.timeout_s, "seconds to wait at most");
     CLI::App* list =
         add_client(run, "list", "executions, newest first", [this] { return run_list(common_, list_); });

@@ -4,17 +4,12 @@
 #include "cli/commands.h"
 #include "cli/exit_code.h"
 #include "io/file.h"
+#include "json/members.h"
 #include "json/text.h"
 #include "json/yaml.h"
 
 namespace sortie::cli {
 namespace {
-
-std::string field(const json::Value& object, std::string_view key) {
-  const json::Value& value = object.get(key);
-  if (value.is_null()) return "";
-  return value.is_string() ? value.to_std_string() : json::to_text(value);
-}
 
 int show_list(const Common& common, const std::string& path, const std::string& member,
               const std::vector<Column>& columns, const std::string& name_key) {
@@ -36,7 +31,7 @@ int event_send(const Common& common, const std::string& file, const std::string&
   if (!event) {
     Error error = event.error();
     error.message = "the event is no JSON: " + error.message;
-    error.place = file + ", " + error.place;
+    error.place = json::place_in_file(file, error.place);
     return report(error);
   }
   const Result<Client> client = Client::connect(common.client);
@@ -89,7 +84,7 @@ int function_invoke(const Common& common, const std::string& name, const std::st
                                                   json::Value::object({{"payload", std::move(payload)}}));
   if (!answer) return report(answer.error());
   print_object(*answer, "request_id", common.output);
-  return field(*answer, "function_error").empty() ? kOk : kExecutionFailed;
+  return json::shown_member(*answer, "function_error").empty() ? kOk : kExecutionFailed;
 }
 
 int function_list(const Common& common) {
@@ -97,8 +92,8 @@ int function_list(const Common& common) {
                    {{"name", "NAME"},
                     {"runtime", "RUNTIME"},
                     {"handler", "HANDLER"},
-                    {"timeout", "TIMEOUT"},
-                    {"memory", "MEMORY"},
+                    {"timeout_s", "TIMEOUT"},
+                    {"memory_mib", "MEMORY"},
                     {"problem", "PROBLEM"},
                     {"arn", "ARN", true}},
                    "name");
@@ -115,7 +110,7 @@ int function_logs(const Common& common, const std::string& name, const std::stri
     return kOk;
   }
   for (const json::Value& invocation : page->get("logs").items()) {
-    const std::string text = field(invocation, "text");  // The lines are views into it.
+    const std::string text = json::shown_member(invocation, "text");  // The lines are views into it.
     for (const std::string_view line : split(text, '\n')) {
       if (!line.empty()) print_line(shown(line));
     }

@@ -6,6 +6,7 @@
 #include "cli/commands.h"
 #include "cli/exit_code.h"
 #include "io/file.h"
+#include "json/members.h"
 #include "json/text.h"
 
 namespace sortie::cli {
@@ -19,23 +20,18 @@ const std::vector<Column> kApprovalColumns = {{"id", "ID"},
                                               {"execution_arn", "EXECUTION", true},
                                               {"plan_hash", "PLAN", true}};
 
-std::string member_text(const json::Value& object, std::string_view key) {
-  const json::Value& value = object.get(key);
-  if (value.is_null()) return "";
-  return value.is_string() ? value.to_std_string() : json::to_text(value);
-}
-
 void print_plan(const json::Value& approval) {
   print_line("");
   print_line("What will be done, if approved:");
   for (const json::Value& step : approval.get("plan").items()) {
     const bool reversible = step.get("reversible").is_bool() && step.get("reversible").as_bool();
-    print_line("  " + shown(member_text(step, "action")) + "  " + shown(member_text(step, "target")) +
-               (reversible ? "" : "  (cannot be undone)"));
+    print_line("  " + shown(json::shown_member(step, "action")) + "  " +
+               shown(json::shown_member(step, "target")) + (reversible ? "" : "  (cannot be undone)"));
     for (const json::Value& change : step.get("changes").items()) {
-      print_line("    " + shown(member_text(change, "resource")) + "  " + shown(member_text(change, "what")));
-      print_line("      - " + shown(member_text(change, "before")));
-      print_line("      + " + shown(member_text(change, "after")));
+      print_line("    " + shown(json::shown_member(change, "resource")) + "  " +
+                 shown(json::shown_member(change, "what")));
+      print_line("      - " + shown(json::shown_member(change, "before")));
+      print_line("      + " + shown(json::shown_member(change, "after")));
     }
   }
 }
@@ -88,7 +84,7 @@ int decide(const Common& common, const std::string& id, bool approve, const std:
     if (!approval) return report(approval.error());
     print_object(json::ObjectBuilder(*approval).erase("plan").build(), "id", {});
     print_plan(*approval);
-    hash = member_text(*approval, "plan_hash");
+    hash = json::shown_member(*approval, "plan_hash");
     if (approve) {
       std::fprintf(stderr, "\nType the approval's id to approve it: ");
       char line[200] = "";
@@ -121,7 +117,7 @@ int user_add(const Common& common, const std::string& name, const std::vector<st
     return kOk;
   }
   std::fprintf(stderr, "%s was added. The token is shown only now; use it as SORTIE_TOKEN.\n", name.c_str());
-  print_line(member_text(*added, "token"));
+  print_line(json::shown_member(*added, "token"));
   return kOk;
 }
 
@@ -151,11 +147,14 @@ int login_link(const Common& common, const std::string& name) {
   const Result<json::Value> made = client->post("/v1/people/" + percent_encode(name) + "/login-link",
                                                 json::Value::object(std::vector<json::Member>()));
   if (!made) return report(made.error());
-  const json::Value& token = made->get("token");
-  const json::Value link = json::Value::object(
-      {{"url", client->url() + "/login#" + (token.is_string() ? token.to_std_string() : "")},
-       {"expires_at", made->get("expires_at")}});
-  print_object(link, "url", common.output);
+  const std::string url = client->url() + "/login#" + json::text_member(*made, "token");
+  if (common.output.format == "text") {
+    print_line(url);
+    std::fprintf(stderr, "works once, until %s\n", json::shown_member(*made, "expires_at").c_str());
+    return kOk;
+  }
+  print_object(json::Value::object({{"url", url}, {"expires_at", made->get("expires_at")}}), "url",
+               common.output);
   return kOk;
 }
 
@@ -168,22 +167,22 @@ int print_env(const Common& common, const std::string& account, const std::strin
     return report({"NotFound", folder + "/credentials.json cannot be read", "404",
                    "start the server once (`sortie serve`), or name its data folder by --data"});
   }
-  const std::string url = member_text(*kept, "url");
+  const std::string url = json::shown_member(*kept, "url");
   json::Value key;
   if (!user.empty()) {
     const Result<Client> client = Client::connect(common.client);
     if (!client) return report(client.error());
     const Result<json::Value> own = client->get("/v1/people/" + percent_encode(user) + "/keys");
     if (!own) return report(own.error());
-    const std::string wanted = account.empty() ? member_text(*kept, "account") : account;
+    const std::string wanted = account.empty() ? json::shown_member(*kept, "account") : account;
     for (const json::Value& known : own->get("keys").items()) {
-      if (member_text(known, "account") == wanted) key = known;
+      if (json::shown_member(known, "account") == wanted) key = known;
     }
     if (key.is_null()) return report({"NotFound", user + " has no key for account " + wanted, "404", ""});
   } else {
-    const std::string wanted = account.empty() ? member_text(*kept, "account") : account;
+    const std::string wanted = account.empty() ? json::shown_member(*kept, "account") : account;
     for (const json::Value& known : kept->get("keys").items()) {
-      if (member_text(known, "account") == wanted) key = known;
+      if (json::shown_member(known, "account") == wanted) key = known;
     }
     if (key.is_null()) {
       return report({"NotFound", "there is no key for account " + wanted, "404",
@@ -194,9 +193,9 @@ int print_env(const Common& common, const std::string& account, const std::strin
        {"AWS_ENDPOINT_URL_SFN", "AWS_ENDPOINT_URL_EVENTBRIDGE", "AWS_ENDPOINT_URL_LAMBDA"}) {
     print_export(name, url);
   }
-  print_export("AWS_ACCESS_KEY_ID", member_text(key, "access_key_id"));
-  print_export("AWS_SECRET_ACCESS_KEY", member_text(key, "secret_access_key"));
-  print_export("AWS_DEFAULT_REGION", member_text(*kept, "region"));
+  print_export("AWS_ACCESS_KEY_ID", json::shown_member(key, "access_key_id"));
+  print_export("AWS_SECRET_ACCESS_KEY", json::shown_member(key, "secret_access_key"));
+  print_export("AWS_DEFAULT_REGION", json::shown_member(*kept, "region"));
   print_export("AWS_DISABLE_HOST_PREFIX_INJECTION", "true");
   return kOk;
 }

@@ -9,7 +9,9 @@
 #include "base/text.h"
 #include "cli/commands.h"
 #include "cli/exit_code.h"
+#include "json/members.h"
 #include "json/text.h"
+#include "json/yaml.h"
 
 namespace sortie::cli {
 namespace {
@@ -52,23 +54,18 @@ int code_of_status(const std::string& status) {
   return status == "RUNNING" ? kStillPending : kExecutionFailed;
 }
 
-std::string text_at(const json::Value& object, std::string_view key) {
-  const json::Value& value = object.get(key);
-  return value.is_string() ? value.to_std_string() : std::string();
-}
-
 // One line for an event: what happened to which state.
 std::string event_line(const json::Value& event) {
-  std::string line = text_at(event, "timestamp") + "  " + text_at(event, "type");
+  std::string line = json::text_member(event, "timestamp") + "  " + json::text_member(event, "type");
   for (const json::Member& member : event.members()) {
     if (!member.value.is_object()) continue;
-    const std::string name = text_at(member.value, "name");
-    const std::string error = text_at(member.value, "error");
-    const std::string resource = text_at(member.value, "resource");
+    const std::string name = json::text_member(member.value, "name");
+    const std::string error = json::text_member(member.value, "error");
+    const std::string resource = json::text_member(member.value, "resource");
     if (!name.empty()) line += "  " + shown(name);
     if (!resource.empty()) line += "  " + shown(resource);
     if (!error.empty()) line += "  " + shown(error);
-    const std::string cause = text_at(member.value, "cause");
+    const std::string cause = json::text_member(member.value, "cause");
     if (!cause.empty()) line += ": " + shown(truncate_utf8(cause, 200));
   }
   return line;
@@ -78,14 +75,14 @@ std::string event_line(const json::Value& event) {
 class Tree {
  public:
   void take(const json::Value& event) {
-    const std::string type = text_at(event, "type");
+    const std::string type = json::text_member(event, "type");
     const json::Value& entered = event.get("stateEnteredEventDetails");
     const json::Value& exited = event.get("stateExitedEventDetails");
     if (entered.is_object()) {
-      states_[text_at(entered, "name")] = "running";
-      remember(text_at(entered, "name"));
+      states_[json::text_member(entered, "name")] = "running";
+      remember(json::text_member(entered, "name"));
     }
-    if (exited.is_object()) states_[text_at(exited, "name")] = "done";
+    if (exited.is_object()) states_[json::text_member(exited, "name")] = "done";
     if (type.ends_with("Failed") || type.ends_with("TimedOut")) last_failure_ = event_line(event);
   }
   void draw(const std::string& status, const json::Value& waiting) {
@@ -139,8 +136,8 @@ void tell_approvals(const Client& client, const std::string& arn) {
       client.get("/v1/approvals?status=pending&execution=" + percent_encode(arn));
   if (!page) return;
   for (const json::Value& approval : page->get("approvals").items()) {
-    const std::string id = shown(text_at(approval, "id"));
-    print_line("it asks people: \"" + shown(text_at(approval, "title")) + "\", approval " + id +
+    const std::string id = shown(json::text_member(approval, "id"));
+    print_line("it asks people: \"" + shown(json::text_member(approval, "title")) + "\", approval " + id +
                "; see `sortie approvals show " + id + "`, decide with `sortie approve` or `sortie reject`");
   }
 }
@@ -151,12 +148,25 @@ Result<json::Value> await_end(const Client& client, const std::string& arn, int 
   int pause_ms = 50;
   while (true) {
     SORTIE_TRY(const json::Value now, fetch(client, arn));
-    if (text_at(now, "status") != "RUNNING") return now;
+    if (json::text_member(now, "status") != "RUNNING") return now;
     if (timeout_s > 0 && std::chrono::steady_clock::now() - began > std::chrono::seconds(timeout_s))
       return now;
     std::this_thread::sleep_for(std::chrono::milliseconds(pause_ms));
     pause_ms = std::min(pause_ms * 2, 500);
   }
+}
+
+bool has_approval(const Client& client, const std::string& arn, const char* status) {
+  const Result<json::Value> page =
+      client.get("/v1/approvals?status=" + std::string(status) + "&execution=" + percent_encode(arn));
+  return page && page->get("approvals").size() > 0;
+}
+
+// A script has to know whether a failure was people's decision, and whether people are what it waited for.
+int code_after_wait(const Client& client, const std::string& arn, const std::string& status) {
+  if (status == "RUNNING") return has_approval(client, arn, "pending") ? kStillPending : kTimedOut;
+  const int code = code_of_status(status);
+  return code == kExecutionFailed && has_approval(client, arn, "rejected") ? kRejected : code;
 }
 
 }  // namespace
@@ -187,14 +197,14 @@ int run_start(const Common& common, const RunStart& what) {
     if (!input) {
       Error error = input.error();
       error.message = "the input is no JSON: " + error.message;
-      error.place = what.input_file + ", " + error.place;
+      error.place = json::place_in_file(what.input_file, error.place);
       return report(error);
     }
     body.append("input", std::move(input).value());
   }
   const Result<json::Value> started = client->post("/v1/executions", body.build());
   if (!started) return report(started.error());
-  const std::string arn = text_at(*started, "arn");
+  const std::string arn = json::text_member(*started, "arn");
   if (!what.wait) {
     print_object(*started, "arn", common.output);
     return kOk;
@@ -203,8 +213,7 @@ int run_start(const Common& common, const RunStart& what) {
   const Result<json::Value> ended = await_end(*client, arn, what.timeout_s);
   if (!ended) return report(ended.error());
   print_object(*ended, "arn", common.output);
-  const std::string status = text_at(*ended, "status");
-  return status == "RUNNING" ? kTimedOut : code_of_status(status);
+  return code_after_wait(*client, arn, json::text_member(*ended, "status"));
 }
 
 int run_list(const Common& common, const RunList& what) {
@@ -252,7 +261,7 @@ int run_watch(const Common& common, const std::string& execution) {
     });
     if (!after) return report(after.error());
     next = *after;
-    const std::string status = text_at(*now, "status");
+    const std::string status = json::text_member(*now, "status");
     if (tree_wanted) tree.draw(status, now->get("waiting"));
     std::fflush(stdout);
     if (status != "RUNNING") {
@@ -299,9 +308,9 @@ int run_explain(const Common& common, const std::string& execution) {
     return kOk;
   }
   const json::Value& waiting = why->get("waiting");
-  if (waiting.empty()) print_line("it is not waiting: its status is " + text_at(*why, "status"));
+  if (waiting.empty()) print_line("it is not waiting: its status is " + json::text_member(*why, "status"));
   for (const json::Value& reason : waiting.items()) {
-    print_line(shown(reason.is_string() ? reason.to_std_string() : text_at(reason, "sentence")));
+    print_line(shown(reason.is_string() ? reason.to_std_string() : json::text_member(reason, "sentence")));
   }
   tell_approvals(*client, *arn);
   return kOk;

@@ -5,10 +5,10 @@
 #include <functional>
 #include <optional>
 
+#include "base/duration.h"
 #include "base/text.h"
 #include "events/queue_source.h"
 #include "io/file.h"
-#include "response/policy.h"
 
 namespace sortie::cli {
 namespace {
@@ -164,8 +164,8 @@ class ConfigReader {
   void duration(const std::string& pointer, std::int64_t* out) {
     const json::Value& value = at(pointer);
     if (value.is_null()) return;
-    const Result<std::int64_t> ms = response::parse_duration_ms(
-        value.is_string() ? std::string(value.as_string()) : json::to_text(value));
+    const Result<std::int64_t> ms =
+        parse_duration_ms(value.is_string() ? std::string(value.as_string()) : json::to_text(value));
     if (!ms) return complain(pointer, pointer.substr(1) + " is no duration", "write it like 30d or 12h");
     *out = *ms;
   }
@@ -220,7 +220,7 @@ LoadedConfig load_config(const std::string& folder) {
           text ? json::parse_yaml(*text) : Result<json::YamlDocument>(text.error());
       if (!document) {
         Error error = document.error();
-        error.place = out.config.file + (error.place.empty() ? "" : ", " + error.place);
+        error.place = json::place_in_file(out.config.file, error.place);
         out.problems.push_back(std::move(error));
       } else {
         out.config.document = std::move(document).value();

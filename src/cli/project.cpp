@@ -1,6 +1,9 @@
 #include "cli/project.h"
 
+#include <algorithm>
+
 #include "asl/compile.h"
+#include "asl/source.h"
 #include "base/hash.h"
 #include "events/route.h"
 #include "io/file.h"
@@ -19,33 +22,61 @@ std::vector<io::DirectoryEntry> files_of(const std::string& folder) {
   return entries ? std::move(entries).value() : std::vector<io::DirectoryEntry>();
 }
 
+// "FILE:LINE:COLUMN" of what the pointer names, or of the nearest thing around it.
+std::string place_of(const json::YamlDocument& document, const std::string& file, std::string pointer) {
+  for (; !pointer.empty(); pointer.resize(std::min(pointer.size(), pointer.rfind('/')))) {
+    const auto found = document.places.find(pointer);
+    if (found == document.places.end()) {
+      if (!pointer.starts_with("/")) break;
+      continue;
+    }
+    return file + ":" + std::to_string(found->second.line) + ":" + std::to_string(found->second.column);
+  }
+  return file + ":1:1";
+}
+
+// Missing folders hold nothing; one that is there and cannot be read makes the project incomplete.
+std::vector<io::DirectoryEntry> files_of(const std::string& folder, Project& project) {
+  Result<std::vector<io::DirectoryEntry>> entries = io::list_directory(folder);
+  if (entries) return std::move(entries).value();
+  if (io::path_exists(folder)) {
+    project.problems.push_back(entries.error());
+    project.is_complete = false;
+  }
+  return {};
+}
+
 void read_playbooks(const Config& config, Project& project) {
   const std::string folder = config.folder + "/playbooks";
-  for (const io::DirectoryEntry& entry : files_of(folder)) {
+  for (const io::DirectoryEntry& entry : files_of(folder, project)) {
     const std::string name = playbook_name(entry.name);
     if (name.empty() || entry.is_directory) continue;
     const std::string file = folder + "/" + entry.name;
     Result<std::string> text = io::read_file(file, kProjectFileBytesMax);
     if (!text) {
       project.problems.push_back(text.error());
+      project.broken_playbooks.push_back(name);
       continue;
     }
     const asl::Compilation made = asl::compile(*text, {asl::MachineType::kStandard, config.strict});
     for (const asl::Diagnostic& diagnostic : made.diagnostics) {
       if (diagnostic.severity != asl::Diagnostic::Severity::kError) continue;
-      std::string place = file;
-      if (const auto at = json::find_position(*text, diagnostic.pointer)) {
-        place += ":" + std::to_string(at->line) + ":" + std::to_string(at->column);
-      }
-      project.problems.push_back({diagnostic.code, diagnostic.message, place, ""});
+      const json::Position at = asl::DefinitionSource(*text).position(diagnostic.pointer);
+      project.problems.push_back({diagnostic.code, diagnostic.message,
+                                  file + ":" + std::to_string(at.line) + ":" + std::to_string(at.column),
+                                  ""});
     }
-    if (made.ok()) project.playbooks.push_back({name, file, std::move(text).value()});
+    if (made.ok()) {
+      project.playbooks.push_back({name, file, std::move(text).value()});
+    } else {
+      project.broken_playbooks.push_back(name);
+    }
   }
 }
 
 void read_rules(const Config& config, Project& project) {
   const std::string folder = config.folder + "/rules";
-  for (const io::DirectoryEntry& entry : files_of(folder)) {
+  for (const io::DirectoryEntry& entry : files_of(folder, project)) {
     if (entry.is_directory || (!is_yaml(entry.name) && !entry.name.ends_with(".json"))) continue;
     const std::string file = folder + "/" + entry.name;
     events::Rule file_rule;  // By its file's name, which is all that is known of a broken one.
@@ -56,7 +87,7 @@ void read_rules(const Config& config, Project& project) {
         text ? json::parse_yaml(*text) : Result<json::YamlDocument>(text.error());
     if (!document) {
       Error error = document.error();
-      error.place = file + (error.place.empty() ? "" : ", " + error.place);
+      error.place = json::place_in_file(file, error.place);
       project.problems.push_back(std::move(error));
       project.broken_rules.push_back(file_rule.key());
       continue;
@@ -64,10 +95,7 @@ void read_rules(const Config& config, Project& project) {
     Result<events::Rule> rule = events::parse_rule_file(document->value, file_rule.name);
     if (!rule) {
       Error error = rule.error();
-      std::string place = file;
-      const auto at = document->places.find(error.place);
-      if (at != document->places.end()) place += ":" + std::to_string(at->second.line);
-      error.place = place;
+      error.place = place_of(*document, file, error.place);
       project.problems.push_back(std::move(error));
       project.broken_rules.push_back(file_rule.key());
       continue;
@@ -78,10 +106,9 @@ void read_rules(const Config& config, Project& project) {
     // Patterns, schedules and transformers are read here already, so that a mistake names its file.
     if (const auto compiled = events::compile_rule(*rule); !compiled) {
       const bool in_pattern = compiled.error().code == "InvalidEventPatternException";
-      const auto at = document->places.find(in_pattern ? "/EventPattern" : "/Targets");
-      const std::string line = at == document->places.end() ? "" : ":" + std::to_string(at->second.line);
-      project.problems.push_back(
-          {compiled.error().code, compiled.error().message, file + line, compiled.error().hint});
+      project.problems.push_back({compiled.error().code, compiled.error().message,
+                                  place_of(*document, file, in_pattern ? "/EventPattern" : "/Targets"),
+                                  compiled.error().hint});
       project.broken_rules.push_back(rule->key());
       continue;
     }
@@ -138,6 +165,7 @@ Project load_project(const Config& config) {
   Project project;
   if (!config.folder.empty()) {
     project.fingerprint = project_fingerprint(config.folder);
+    project.is_complete = io::is_directory(config.folder);
     read_playbooks(config, project);
     read_rules(config, project);
   }

@@ -20,8 +20,10 @@ struct Playbook {
 struct Project {
   std::vector<Playbook> playbooks;
   std::vector<events::Rule> rules;
-  // Keys of rules whose files are there and wrong: what is in force of them stays in force.
-  std::vector<std::string> broken_rules;
+  // Keys of rules and names of playbooks whose files are there and wrong: what is in force of them stays in
+  // force.
+  std::vector<std::string> broken_rules, broken_playbooks;
+  bool is_complete = true;  // Everything could be looked at: what is not here is really gone.
   response::ApprovalConfig approvals;
   std::vector<Error> problems;
   // Changes when any file does: names, sizes and times of all that was read.

@@ -235,11 +235,11 @@ Actor ServerApp::operator_actor() const {
 Status ServerApp::read_durable() {
   SORTIE_TRY_STATUS(people_->load());
   SORTIE_TRY_STATUS(sessions_->load());
-  Project project = load_project(config_);
-  tell(project.problems);
-  fingerprint_ = project.fingerprint;
-  people_->set_configured_groups(project.approvals.groups);
-  approvals_->configure(project.approvals);
+  project_ = load_project(config_);
+  tell(project_.problems);
+  fingerprint_ = project_.fingerprint;
+  people_->set_configured_groups(project_.approvals.groups);
+  approvals_->configure(project_.approvals);
   SORTIE_TRY_STATUS(approvals_->load());
   if (!config_.folder.empty()) tell(functions_->load_folder(config_.folder + "/functions"));
   SORTIE_TRY_STATUS(runtime_->recover());
@@ -260,7 +260,7 @@ void ServerApp::begin(std::function<void(Status)> ready) {
   people_->ensure_keys(all_accounts(), [this, ready](Result<std::vector<response::AccessKey>> keys) {
     if (!keys) return ready(keys.error());
     write_access_files(*keys);
-    apply_project(load_project(config_), [this, ready] {
+    apply_project(std::move(project_), [this, ready] {
       ready_ = true;
       started_at_ = loop_.now();
       read_sources();
@@ -299,7 +299,7 @@ void ServerApp::write_access_files(const std::vector<response::AccessKey>& keys)
 void ServerApp::apply_project(Project project, std::function<void()> done) {
   if (config_.folder.empty()) return loop_.post(std::move(done));
   const Actor actor{Actor::Kind::kSystem, "project", config_.account, "project", ""};
-  auto steps = std::make_shared<std::vector<std::function<void(std::function<void()>)>>>();
+  auto steps = std::make_shared<Steps>();
   const std::string prefix = "arn:aws:states:" + config_.region + ":" + config_.account + ":stateMachine:";
   for (const Playbook& playbook : project.playbooks) {
     const std::string arn = prefix + playbook.name;
@@ -336,21 +336,7 @@ void ServerApp::apply_project(Project project, std::function<void()> done) {
       });
     });
   }
-  // What a file declared and no file declares any more goes.
-  for (const auto& known : bus_->list_rules(config_.account, events::kDefaultBus)) {
-    const bool declared =
-        std::any_of(project.rules.begin(), project.rules.end(),
-                    [&](const events::Rule& rule) { return rule.key() == known->rule.key(); });
-    const bool broken = std::find(project.broken_rules.begin(), project.broken_rules.end(),
-                                  known->rule.key()) != project.broken_rules.end();
-    if (known->rule.origin != "project" || declared || broken) continue;
-    steps->push_back([this, key = known->rule.key(), actor](std::function<void()> next) {
-      bus_->delete_rule(key, true, actor, [key, next](const Result<Unit>& gone) {
-        if (!gone) log(LogLevel::kError, "rule " + key, gone.error());
-        next();
-      });
-    });
-  }
+  add_removals(project, actor, *steps);
   auto run = std::make_shared<std::function<void(std::size_t)>>();
   *run = [steps, done = std::move(done), weak = std::weak_ptr(run)](std::size_t index) {
     if (index == steps->size()) return done();
@@ -358,6 +344,42 @@ void ServerApp::apply_project(Project project, std::function<void()> done) {
     (*steps)[index]([self, index] { (*self)(index + 1); });
   };
   loop_.post([run] { (*run)(0); });
+}
+
+// What a file declared and no file declares any more goes out of force. Executions that run go on: each holds
+// the definition it was started with.
+void ServerApp::add_removals(const Project& project, const Actor& actor, Steps& steps) {
+  if (!project.is_complete) return;
+  const auto has = [](const std::vector<std::string>& list, const std::string& name) {
+    return std::find(list.begin(), list.end(), name) != list.end();
+  };
+  for (const runtime::StateMachineRecord& known : runtime_->list_state_machines()) {
+    const bool declared = std::any_of(project.playbooks.begin(), project.playbooks.end(),
+                                      [&](const Playbook& playbook) { return playbook.name == known.name; });
+    if (known.origin != "project" || declared || has(project.broken_playbooks, known.name)) continue;
+    steps.push_back([this, arn = known.arn, actor](std::function<void()> next) {
+      runtime_->delete_state_machine(arn, actor, [arn, next](const Result<Unit>& gone) {
+        if (!gone) log(LogLevel::kError, "playbook " + arn, gone.error());
+        if (gone) log(LogLevel::kInfo, "playbook " + arn + " is no longer in force: its file is gone");
+        next();
+      });
+    });
+  }
+  for (const events::Bus& bus : bus_->list_buses(config_.account)) {
+    for (const auto& known : bus_->list_rules(config_.account, bus.name)) {
+      const std::string key = known->rule.key();
+      const bool declared = std::any_of(project.rules.begin(), project.rules.end(),
+                                        [&](const events::Rule& rule) { return rule.key() == key; });
+      if (known->rule.origin != "project" || declared || has(project.broken_rules, key)) continue;
+      steps.push_back([this, key, actor](std::function<void()> next) {
+        bus_->delete_rule(key, true, actor, [key, next](const Result<Unit>& gone) {
+          if (!gone) log(LogLevel::kError, "rule " + key, gone.error());
+          if (gone) log(LogLevel::kInfo, "rule " + key + " is no longer in force: its file is gone");
+          next();
+        });
+      });
+    }
+  }
 }
 
 void ServerApp::watch_project() {

@@ -95,6 +95,8 @@ class ServerApp {
   Status read_durable();
   void write_access_files(const std::vector<response::AccessKey>& keys);
   void apply_project(Project project, std::function<void()> done);
+  using Steps = std::vector<std::function<void(std::function<void()>)>>;
+  void add_removals(const Project& project, const Actor& actor, Steps& steps);
   void watch_project();
   void watch_files();
   void read_hooks();
@@ -154,6 +156,7 @@ class ServerApp {
   std::unique_ptr<io::HttpServer> http_;
   std::map<std::string, events::Hook, std::less<>> hooks_;
   std::vector<events::QueueSource> sources_;
+  Project project_;  // As it was read at start-up, until it is in force.
   std::string fingerprint_;
   std::shared_ptr<void> approval_observer_, execution_observer_, event_observer_;
   std::unique_ptr<TraceExporter> traces_;

@@ -8,6 +8,7 @@
 #include "cli/log.h"
 #include "cli/server_app.h"
 #include "io/file.h"
+#include "json/members.h"
 #include "json/text.h"
 
 namespace sortie::cli {
@@ -36,23 +37,18 @@ json::Value event_json(const events::EventRecord& record) {
   return out.build();
 }
 
-std::string member_text(const json::Value& object, std::string_view name) {
-  const json::Value& value = object.get(name);
-  return value.is_string() ? value.to_std_string() : std::string();
-}
-
 // An event as EventBridge delivers it ({source, detail-type, detail}), or as PutEvents takes it.
 Result<events::PutEntry> entry_of(const json::Value& body) {
   events::PutEntry entry;
-  entry.source = member_text(body, body.has("source") ? "source" : "Source");
-  entry.detail_type = member_text(body, body.has("detail-type") ? "detail-type" : "DetailType");
+  entry.source = json::text_member(body, body.has("source") ? "source" : "Source");
+  entry.detail_type = json::text_member(body, body.has("detail-type") ? "detail-type" : "DetailType");
   const json::Value& detail = body.get(body.has("detail") ? "detail" : "Detail");
   entry.detail = detail.is_string() ? detail.to_std_string() : json::to_text(detail);
-  entry.bus = member_text(body, body.has("event-bus") ? "event-bus" : "EventBusName");
+  entry.bus = json::text_member(body, body.has("event-bus") ? "event-bus" : "EventBusName");
   for (const json::Value& resource : body.get("resources").items()) {
     if (resource.is_string()) entry.resources.push_back(resource.to_std_string());
   }
-  const std::string time = member_text(body, "time");
+  const std::string time = json::text_member(body, "time");
   if (!time.empty()) {
     SORTIE_TRY(entry.time, parse_rfc3339(time));
   }
@@ -273,9 +269,8 @@ void ServerApp::add_event_routes() {
 
 // What only whoever holds the data folder's operator token may do.
 void ServerApp::add_operator_routes() {
-  const auto operators_only = [this](api::RestCall& call) {
+  const auto operators_only = [](api::RestCall& call) {
     if (call.actor.kind == Actor::Kind::kAccountKey && call.actor.channel == "cli") return true;
-    static_cast<void>(this);
     call.responder->send(api::rest_error({"AccessDenied", "only the operator may do this", "",
                                           "run the command where the data folder is, with --data"}));
     return false;

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/text.h"
+#include "json/members.h"
 #include "json/text.h"
 
 namespace sortie::events {
@@ -21,21 +22,16 @@ json::Value actor_json(const Actor& actor) {
                               {"onBehalfOf", actor.on_behalf_of}});
 }
 
-std::string text_member(const json::Value& object, std::string_view member) {
-  const json::Value* value = object.find(member);
-  return value != nullptr && value->is_string() ? value->to_std_string() : std::string();
-}
-
 std::int64_t number_member(const json::Value& object, std::string_view member) {
   const json::Value* value = object.find(member);
   return value != nullptr && value->is_integer() ? value->as_integer() : 0;
 }
 
 Actor parse_actor_json(const json::Value& value) {
-  Actor actor = parse_actor(text_member(value, "actor"));
-  actor.account = text_member(value, "account");
-  actor.channel = text_member(value, "channel");
-  actor.on_behalf_of = text_member(value, "onBehalfOf");
+  Actor actor = parse_actor(json::text_member(value, "actor"));
+  actor.account = json::text_member(value, "account");
+  actor.channel = json::text_member(value, "channel");
+  actor.on_behalf_of = json::text_member(value, "onBehalfOf");
   return actor;
 }
 
@@ -92,33 +88,33 @@ json::Value to_json(const DeliveryRow& row) {
 
 Result<DeliveryRow> parse_delivery_row(std::string_view text) {
   const auto parsed = json::parse(text);
-  if (!parsed || !parsed->is_object() || text_member(*parsed, "id").empty()) {
+  if (!parsed || !parsed->is_object() || json::text_member(*parsed, "id").empty()) {
     return Error{"StoreCorrupt", "A stored delivery cannot be read"};
   }
   const json::Value& value = *parsed;
   DeliveryRow row;
   Delivery& d = row.delivery;
-  d.id = text_member(value, "id");
-  d.event_id = text_member(value, "eventId");
-  d.rule_arn = text_member(value, "ruleArn");
-  d.rule_key = text_member(value, "ruleKey");
-  d.rule_name = text_member(value, "ruleName");
-  d.target_id = text_member(value, "targetId");
-  d.arn = text_member(value, "arn");
+  d.id = json::text_member(value, "id");
+  d.event_id = json::text_member(value, "eventId");
+  d.rule_arn = json::text_member(value, "ruleArn");
+  d.rule_key = json::text_member(value, "ruleKey");
+  d.rule_name = json::text_member(value, "ruleName");
+  d.target_id = json::text_member(value, "targetId");
+  d.arn = json::text_member(value, "arn");
   d.kind = target_kind_of(d.arn);
-  d.role_arn = text_member(value, "roleArn");
-  d.payload = text_member(value, "payload");
+  d.role_arn = json::text_member(value, "roleArn");
+  d.payload = json::text_member(value, "payload");
   d.parameters = value.get("parameters");
   d.retry.attempts_max = static_cast<int>(number_member(value, "attemptsMax"));
   d.retry.age_max_ms = number_member(value, "ageMaxMs");
-  d.dead_letter_arn = text_member(value, "deadLetterArn");
+  d.dead_letter_arn = json::text_member(value, "deadLetterArn");
   d.actor = parse_actor_json(value.get("actor"));
-  d.trace_header = text_member(value, "traceHeader");
+  d.trace_header = json::text_member(value, "traceHeader");
   d.accepted_at.ms = number_member(value, "acceptedMs");
   d.hops = static_cast<int>(number_member(value, "hops"));
   row.attempts = static_cast<int>(number_member(value, "attempts"));
   row.due.ms = number_member(value, "dueMs");
-  row.last_error = text_member(value, "lastError");
+  row.last_error = json::text_member(value, "lastError");
   row.dead_letter = value.get("deadLetter") == json::Value(true);
   return row;
 }

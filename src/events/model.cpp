@@ -2,10 +2,11 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 
+#include "base/duration.h"
 #include "base/text.h"
 #include "events/constraints.h"
+#include "json/members.h"
 #include "json/text.h"
 
 namespace sortie::events {
@@ -18,11 +19,6 @@ Error at(Error error, std::string_view pointer, std::string hint = "") {
   if (error.place.empty()) error.place = std::string(pointer);
   if (error.hint.empty()) error.hint = std::move(hint);
   return error;
-}
-
-std::string text_of(const json::Value& object, std::string_view member) {
-  const json::Value* value = object.find(member);
-  return value != nullptr && value->is_string() ? value->to_std_string() : std::string();
 }
 
 Status read_retry_policy(const json::Value& declared, const std::string& path, RetryPolicy& retry) {
@@ -128,7 +124,7 @@ Result<Target> parse_target(const json::Value& declared, const std::string& path
   SORTIE_TRY_STATUS(read_transformer(declared, target));
   const json::Value& dead_letter = declared.get("DeadLetterConfig");
   if (dead_letter.is_object()) {
-    target.dead_letter_arn = text_of(dead_letter, "Arn");
+    target.dead_letter_arn = json::text_member(dead_letter, "Arn");
     if (target_kind_of(target.dead_letter_arn) != TargetKind::kQueue) {
       return invalid("Parameter(s) DeadLetterConfig.Arn must be the ARN of an SQS queue for target " +
                      target.id + ".");
@@ -166,22 +162,23 @@ json::Value to_json(const Rule& rule) {
 
 Result<Rule> parse_stored_rule(const json::Value& stored) {
   Rule rule;
-  rule.account = text_of(stored, "Account");
-  rule.bus = text_of(stored, "EventBusName");
-  rule.name = text_of(stored, "Name");
-  rule.arn = text_of(stored, "Arn");
-  rule.event_pattern = text_of(stored, "EventPattern");
-  rule.schedule_expression = text_of(stored, "ScheduleExpression");
-  rule.state = text_of(stored, "State");
-  rule.description = text_of(stored, "Description");
-  rule.role_arn = text_of(stored, "RoleArn");
+  rule.account = json::text_member(stored, "Account");
+  rule.bus = json::text_member(stored, "EventBusName");
+  rule.name = json::text_member(stored, "Name");
+  rule.arn = json::text_member(stored, "Arn");
+  rule.event_pattern = json::text_member(stored, "EventPattern");
+  rule.schedule_expression = json::text_member(stored, "ScheduleExpression");
+  rule.state = json::text_member(stored, "State");
+  rule.description = json::text_member(stored, "Description");
+  rule.role_arn = json::text_member(stored, "RoleArn");
   rule.tags = stored.get("Tags");
-  rule.origin = text_of(stored, "Origin");
+  rule.origin = json::text_member(stored, "Origin");
   const json::Value& anchor = stored.get("AnchorMs");
   if (anchor.is_integer()) rule.anchor.ms = anchor.as_integer();
   const json::Value& deduplicate = stored.get("Deduplicate");
   if (deduplicate.is_object() && deduplicate.get("WindowMs").is_integer()) {
-    rule.deduplicate = Deduplicate{text_of(deduplicate, "Key"), deduplicate.get("WindowMs").as_integer()};
+    rule.deduplicate =
+        Deduplicate{json::text_member(deduplicate, "Key"), deduplicate.get("WindowMs").as_integer()};
   }
   for (const json::Value& declared : stored.get("Targets").items()) {
     auto target = parse_target(declared, "targets");
@@ -206,10 +203,10 @@ json::Value to_json(const Bus& bus) {
 
 Result<Bus> parse_stored_bus(const json::Value& stored) {
   Bus bus;
-  bus.account = text_of(stored, "Account");
-  bus.name = text_of(stored, "Name");
-  bus.arn = text_of(stored, "Arn");
-  bus.description = text_of(stored, "Description");
+  bus.account = json::text_member(stored, "Account");
+  bus.name = json::text_member(stored, "Name");
+  bus.arn = json::text_member(stored, "Arn");
+  bus.description = json::text_member(stored, "Description");
   if (stored.get("CreatedMs").is_integer()) bus.created_at.ms = stored.get("CreatedMs").as_integer();
   if (stored.get("ModifiedMs").is_integer()) bus.modified_at.ms = stored.get("ModifiedMs").as_integer();
   bus.tags = stored.get("Tags");
@@ -219,20 +216,11 @@ Result<Bus> parse_stored_bus(const json::Value& stored) {
   return bus;
 }
 
-Result<std::int64_t> parse_duration_ms(std::string_view text) {
-  std::int64_t count = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), count);
-  const std::string_view unit = trim(text.substr(static_cast<std::size_t>(end - text.data())));
-  const std::int64_t scale = unit == "s"   ? 1000
-                             : unit == "m" ? 60'000
-                             : unit == "h" ? 3'600'000
-                             : unit == "d" ? 86'400'000
-                                           : 0;
-  if (error != std::errc() || scale == 0 || count < 1 || count > kDedupWindowMsMax / scale) {
-    return Error{"ValidationException", "'" + std::string(text) + "' is no duration", "",
-                 "write a number and s, m, h or d, up to 30d: 90s, 30m, 1h"};
-  }
-  return count * scale;
+Result<std::int64_t> parse_window_ms(std::string_view text) {
+  const auto window = parse_duration_ms(text);
+  if (window && *window > 0 && *window <= kDedupWindowMsMax) return *window;
+  return Error{"ValidationException", "'" + std::string(text) + "' is no window", "",
+               "write a number and s, m, h or d, up to 30d: 90s, 30m, 1h"};
 }
 
 namespace model_detail {
@@ -241,12 +229,12 @@ Status read_deduplicate(const json::Value& content, Rule& rule) {
   const json::Value* given = content.find("deduplicate");
   if (given == nullptr || given->is_null()) return {};
   Deduplicate deduplicate;
-  deduplicate.key = text_of(*given, "key");
+  deduplicate.key = json::text_member(*given, "key");
   if (deduplicate.key.empty()) {
     return at(invalid("deduplicate needs a key"), "/deduplicate",
               "deduplicate: {key: $.detail.id, window: 1h}");
   }
-  auto window = parse_duration_ms(text_of(*given, "window"));
+  auto window = parse_window_ms(json::text_member(*given, "window"));
   if (!window) return at(window.error(), "/deduplicate/window");
   deduplicate.window_ms = *window;
   rule.deduplicate = std::move(deduplicate);

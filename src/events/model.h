@@ -110,7 +110,7 @@ Result<Bus> parse_stored_bus(const json::Value& stored);
 // A rule file's content. `name` is the file's name; account, arn and anchor are the caller's to fill in.
 Result<Rule> parse_rule_file(const json::Value& content, std::string_view name);
 
-// "90s", "30m", "1h", "7d". Errors: code "ValidationException".
-Result<std::int64_t> parse_duration_ms(std::string_view text);
+// A deduplication window: a duration (base/duration.h) of 1 s to 30 d. Errors: code "ValidationException".
+Result<std::int64_t> parse_window_ms(std::string_view text);
 
 }  // namespace sortie::events

@@ -70,7 +70,7 @@ Result<QueueSource> parse_source(const std::string& name, const json::Value& ent
     out.polls = static_cast<int>(polls.as_integer());
   }
   if (const json::Value& window = entry.get("deduplicate"); !window.is_null()) {
-    const auto ms = parse_duration_ms(json::text_member(entry, "deduplicate"));
+    const auto ms = parse_window_ms(json::text_member(entry, "deduplicate"));
     if (!ms)
       return misconfigured("deduplicate is no duration", pointer + "/deduplicate", "write it like 24h");
     out.dedup_window_ms = *ms;

@@ -5,6 +5,7 @@
 
 #include "base/hash.h"
 #include "base/text.h"
+#include "json/members.h"
 #include "json/text.h"
 
 namespace sortie::events {
@@ -17,11 +18,6 @@ constexpr std::size_t kRuleBytesMax = std::size_t{1} << 30;  // Of the patterns 
 std::string event_time(Timestamp time) {
   const std::string text = to_iso8601(time);
   return text.substr(0, 19) + "Z";
-}
-
-std::string member_text(const json::Value& object, std::string_view member) {
-  const json::Value* value = object.find(member);
-  return value != nullptr && value->is_string() ? value->to_std_string() : std::string();
 }
 
 std::string payload_of(const CompiledTarget& target, const Event& event, const Rule& rule, Timestamp now,
@@ -59,8 +55,8 @@ Status check_entry(const PutEntry& entry) {
   return {};
 }
 
-std::string Event::source() const { return member_text(envelope, "source"); }
-std::string Event::detail_type() const { return member_text(envelope, "detail-type"); }
+std::string Event::source() const { return json::text_member(envelope, "source"); }
+std::string Event::detail_type() const { return json::text_member(envelope, "detail-type"); }
 
 Event make_event(const PutEntry& entry, std::string id, std::string_view account, std::string_view region,
                  std::string_view bus, Timestamp now, const Actor& actor) {

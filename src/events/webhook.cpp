@@ -7,6 +7,7 @@
 #include "base/hash.h"
 #include "base/text.h"
 #include "expr/pattern/input_transformer.h"
+#include "json/members.h"
 #include "json/text.h"
 
 namespace sortie::events {
@@ -17,11 +18,6 @@ constexpr std::size_t kDeliveryIdBytesMax = 512;
 
 Error misconfigured(std::string message, std::string pointer, std::string hint = "") {
   return Error{"InvalidConfiguration", std::move(message), std::move(pointer), std::move(hint)};
-}
-
-std::string text_at(const json::Value& object, std::string_view member) {
-  const json::Value* value = object.find(member);
-  return value != nullptr && value->is_string() ? value->to_std_string() : std::string();
 }
 
 Status check_members(const json::Value& object, std::string_view pointer,
@@ -40,7 +36,7 @@ Status check_members(const json::Value& object, std::string_view pointer,
 
 Status read_secret_of(const json::Value& object, const std::string& pointer, const SecretReader& read_secret,
                       Hook& hook) {
-  auto secret = read_secret(text_at(object, "secret"));
+  auto secret = read_secret(json::text_member(object, "secret"));
   if (!secret)
     return misconfigured("the secret cannot be read: " + secret.error().message, pointer + "/secret");
   if (secret->size() < kHookSecretBytesMin) {
@@ -59,13 +55,13 @@ Status read_proof(const json::Value& configuration, const SecretReader& read_sec
   }
   if (!token.is_null()) {
     SORTIE_TRY_STATUS(check_members(token, "/token", {"header", "secret"}));
-    hook.token_header = text_at(token, "header");
+    hook.token_header = json::text_member(token, "header");
     return read_secret_of(token, "/token", read_secret, hook);
   }
   SORTIE_TRY_STATUS(check_members(hmac, "/hmac", {"header", "secret", "prefix", "encoding"}));
-  hook.hmac_header = text_at(hmac, "header");
-  hook.hmac_prefix = text_at(hmac, "prefix");
-  const std::string encoding = text_at(hmac, "encoding");
+  hook.hmac_header = json::text_member(hmac, "header");
+  hook.hmac_prefix = json::text_member(hmac, "prefix");
+  const std::string encoding = json::text_member(hmac, "encoding");
   hook.hmac_base64 = encoding == "base64";
   if (hook.hmac_header.empty()) return misconfigured("hmac needs the header's name", "/hmac/header");
   if (!encoding.empty() && encoding != "hex" && !hook.hmac_base64) {
@@ -160,12 +156,12 @@ Result<Hook> parse_hook(std::string_view name, const json::Value& configuration,
   const json::Value& timestamp = configuration.get("timestamp");
   if (!timestamp.is_null()) {
     SORTIE_TRY_STATUS(check_members(timestamp, "/timestamp", {"header", "window"}));
-    hook.timestamp_header = text_at(timestamp, "header");
+    hook.timestamp_header = json::text_member(timestamp, "header");
     if (hook.timestamp_header.empty() || !hook.uses_signature()) {
       return misconfigured("timestamp needs a header, and a signature that covers it", "/timestamp");
     }
     if (timestamp.has("window")) {
-      auto window = parse_duration_ms(text_at(timestamp, "window"));
+      auto window = parse_window_ms(json::text_member(timestamp, "window"));
       if (!window) return misconfigured(window.error().message, "/timestamp/window", window.error().hint);
       hook.window_ms = *window;
     }
@@ -173,8 +169,8 @@ Result<Hook> parse_hook(std::string_view name, const json::Value& configuration,
   const json::Value& delivery = configuration.get("delivery_id");
   if (!delivery.is_null()) {
     SORTIE_TRY_STATUS(check_members(delivery, "/delivery_id", {"header", "path"}));
-    hook.delivery_header = text_at(delivery, "header");
-    hook.delivery_path = text_at(delivery, "path");
+    hook.delivery_header = json::text_member(delivery, "header");
+    hook.delivery_path = json::text_member(delivery, "path");
     if (hook.delivery_header.empty() && !pattern::InputPath::compile(hook.delivery_path)) {
       return misconfigured("delivery_id needs a header or a path into the body", "/delivery_id");
     }
@@ -182,15 +178,16 @@ Result<Hook> parse_hook(std::string_view name, const json::Value& configuration,
   const json::Value& detail_type = configuration.get("detail_type");
   if (detail_type.is_object()) {
     SORTIE_TRY_STATUS(check_members(detail_type, "/detail_type", {"header", "default"}));
-    hook.detail_type_header = text_at(detail_type, "header");
-    if (detail_type.has("default")) hook.detail_type = text_at(detail_type, "default");
+    hook.detail_type_header = json::text_member(detail_type, "header");
+    if (detail_type.has("default")) hook.detail_type = json::text_member(detail_type, "default");
   } else if (detail_type.is_string()) {
     hook.detail_type = detail_type.to_std_string();
   }
   if (hook.detail_type.empty()) return misconfigured("detail_type must not be empty", "/detail_type");
-  hook.source = configuration.has("source") ? text_at(configuration, "source") : "sortie.hooks." + hook.name;
+  hook.source =
+      configuration.has("source") ? json::text_member(configuration, "source") : "sortie.hooks." + hook.name;
   if (hook.source.empty()) return misconfigured("source must not be empty", "/source");
-  hook.bus = text_at(configuration, "bus");
+  hook.bus = json::text_member(configuration, "bus");
   return hook;
 }
 

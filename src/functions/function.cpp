@@ -321,9 +321,8 @@ std::string_view yaml_key_of(const Error& error) {
 Result<FunctionConfig> parse_function_yaml(std::string_view text, const std::string& file) {
   auto document = json::parse_yaml(text);
   if (!document) {
-    const std::string place =
-        replace_all(replace_all(document.error().place, "line ", ":"), ", column ", ":");
-    return Error{"InvalidFunction", document.error().message, file + place, "correct the YAML there"};
+    return Error{"InvalidFunction", document.error().message,
+                 json::place_in_file(file, document.error().place), "correct the YAML there"};
   }
   const YamlReader reader(*document, file);
   FunctionConfig config;

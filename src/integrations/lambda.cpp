@@ -3,6 +3,7 @@
 #include "base/hash.h"
 #include "base/text.h"
 #include "integrations/results.h"
+#include "json/members.h"
 #include "json/text.h"
 
 namespace sortie::integrations {
@@ -19,19 +20,14 @@ std::string payload_text(const json::Value& payload) {
   return payload.is_string() ? payload.to_std_string() : json::to_text(payload);
 }
 
-std::string text_of(const json::Value& parameters, std::string_view name) {
-  const json::Value& value = parameters.get(name);
-  return value.is_string() ? value.to_std_string() : std::string();
-}
-
 std::optional<Problem> fill_request(const json::Value& parameters, functions::InvokeRequest& request) {
   const std::string wrong = check_parameters(
       parameters, {"FunctionName"}, {"Payload", "ClientContext", "InvocationType", "LogType", "Qualifier"});
   if (!wrong.empty()) return Problem{"States.Runtime", wrong};
-  request.function = text_of(parameters, "FunctionName");
-  request.qualifier = text_of(parameters, "Qualifier");
+  request.function = json::text_member(parameters, "FunctionName");
+  request.qualifier = json::text_member(parameters, "Qualifier");
   request.payload = payload_text(parameters.get("Payload"));
-  const std::string type = text_of(parameters, "InvocationType");
+  const std::string type = json::text_member(parameters, "InvocationType");
   if (type == "Event") request.type = functions::InvocationType::kEvent;
   if (type == "DryRun") request.type = functions::InvocationType::kDryRun;
   if (!type.empty() && type != "Event" && type != "DryRun" && type != "RequestResponse") {
@@ -43,7 +39,7 @@ std::optional<Problem> fill_request(const json::Value& parameters, functions::In
     return Problem{"Lambda.AWSLambdaException",
                    service_cause(message, "AWSLambda", 400, "ValidationException", id)};
   }
-  const std::string context = text_of(parameters, "ClientContext");
+  const std::string context = json::text_member(parameters, "ClientContext");
   if (!context.empty()) {
     Result<std::string> decoded = base64_decode(context);
     if (!decoded) {

@@ -1,6 +1,7 @@
 #include "integrations/role_credentials.h"
 
 #include "base/text.h"
+#include "json/members.h"
 #include "json/text.h"
 
 namespace sortie::integrations {
@@ -10,11 +11,6 @@ constexpr std::int64_t kRenewBeforeMs = 5 * 60'000;
 
 bool is_own_action(std::string_view action) {
   return action.starts_with("states:") || action.starts_with("events:") || action.starts_with("lambda:");
-}
-
-std::string text_of_member(const json::Value& object, std::string_view name) {
-  const json::Value& value = object.get(name);
-  return value.is_string() ? value.to_std_string() : std::string();
 }
 
 }  // namespace
@@ -56,9 +52,9 @@ void RoleCredentials::credentials_for(const functions::FunctionConfig& function,
     const json::Value& given = answer.result.get("Credentials");
     if (!answer.ok() || !given.is_object()) return done(std::nullopt);
     functions::Credentials credentials;
-    credentials.access_key_id = text_of_member(given, "AccessKeyId");
-    credentials.secret_access_key = text_of_member(given, "SecretAccessKey");
-    credentials.session_token = text_of_member(given, "SessionToken");
+    credentials.access_key_id = json::text_member(given, "AccessKeyId");
+    credentials.secret_access_key = json::text_member(given, "SecretAccessKey");
+    credentials.session_token = json::text_member(given, "SessionToken");
     credentials.expires_at = clock_.now().plus_ms(options_.duration_s * 1000);
     kept_.insert_or_assign(kept_key, credentials);
     done(credentials);

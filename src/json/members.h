@@ -3,6 +3,7 @@
 #include <string>
 #include <string_view>
 
+#include "json/text.h"
 #include "json/value.h"
 
 namespace sortie::json {
@@ -11,6 +12,13 @@ namespace sortie::json {
 inline std::string text_member(const Value& object, std::string_view name) {
   const Value& member = object.get(name);
   return member.is_string() ? member.to_std_string() : std::string();
+}
+
+// The same for people to read: what is no text is shown as JSON, null as nothing.
+inline std::string shown_member(const Value& object, std::string_view name) {
+  const Value& member = object.get(name);
+  if (member.is_null()) return "";
+  return member.is_string() ? member.to_std_string() : to_text(member);
 }
 
 }  // namespace sortie::json

@@ -208,6 +208,11 @@ class YamlReader {
 
 }  // namespace
 
+std::string place_in_file(std::string_view file, std::string_view place) {
+  if (!place.starts_with("line ")) return std::string(file);
+  return std::string(file) + replace_all(replace_all(place, "line ", ":"), ", column ", ":");
+}
+
 Result<YamlDocument> parse_yaml(std::string_view text) {
   if (text.size() > kYamlBytesMax) {
     return Error{"InvalidYaml", "the file is larger than " + std::to_string(kYamlBytesMax) + " bytes", "",

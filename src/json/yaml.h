@@ -24,4 +24,8 @@ struct YamlDocument {
 // One document. Errors: code "InvalidYaml", place "line L, column C". An empty text is null.
 Result<YamlDocument> parse_yaml(std::string_view text);
 
+// "FILE:LINE:COLUMN" for an error's place "line L, column C" (of parse_yaml or json::parse); FILE where it
+// has none.
+std::string place_in_file(std::string_view file, std::string_view place);
+
 }  // namespace sortie::json

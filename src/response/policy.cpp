@@ -1,9 +1,9 @@
 #include "response/policy.h"
 
 #include <algorithm>
-#include <charconv>
 #include <set>
 
+#include "base/duration.h"
 #include "base/text.h"
 #include "json/text.h"
 
@@ -289,7 +289,7 @@ std::vector<Error> read_policy_file(std::string_view text, const std::string& fi
   const Result<json::YamlDocument> document = json::parse_yaml(text);
   if (!document) {
     Error error = document.error();
-    error.place = file + (error.place.empty() ? "" : ": " + error.place);
+    error.place = json::place_in_file(file, error.place);
     return {error};
   }
   policy_reading::Reader reader(*document, file, errors);
@@ -331,40 +331,6 @@ std::vector<Error> check_references(const ApprovalConfig& config, const std::str
          file, "Add policies/" + queue.policy + ".yaml, or name another policy"});
   }
   return errors;
-}
-
-Result<std::int64_t> parse_duration_ms(std::string_view text) {
-  const Error error{"InvalidDuration", "\"" + std::string(text) + "\" is no duration", "",
-                    "Write for example 30s, 15m, 4h or 2d"};
-  if (text.empty()) return error;
-  std::int64_t unit_ms = 1000;
-  switch (text.back()) {
-    case 's':
-      unit_ms = 1000;
-      break;
-    case 'm':
-      unit_ms = 60'000;
-      break;
-    case 'h':
-      unit_ms = 3'600'000;
-      break;
-    case 'd':
-      unit_ms = 86'400'000;
-      break;
-    default:
-      unit_ms = 0;
-      break;
-  }
-  if (unit_ms == 0) {
-    unit_ms = 1000;
-  } else {
-    text.remove_suffix(1);
-  }
-  std::int64_t count = 0;
-  const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), count);
-  if (code != std::errc() || end != text.data() + text.size() || count < 0) return error;
-  if (count > INT64_MAX / unit_ms) return error;
-  return count * unit_ms;
 }
 
 std::string duration_text(std::int64_t ms) {

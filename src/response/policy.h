@@ -77,8 +77,6 @@ std::vector<Error> read_approvals_section(const json::YamlDocument& document, co
 // What only shows when everything is read: a queue whose policy does not exist.
 std::vector<Error> check_references(const ApprovalConfig& config, const std::string& file);
 
-// "30s", "15m", "4h", "2d" or whole seconds, in milliseconds. Error code "InvalidDuration".
-Result<std::int64_t> parse_duration_ms(std::string_view text);
 std::string duration_text(std::int64_t ms);  // "4h", "90s"
 
 // Whether `queue` (a QueueUrl or an ARN that a task names) is the one that the configuration means: a bare

@@ -107,13 +107,8 @@ TEST(Policy, QueuesAreFoundByNameUrlAndArn) {
 }
 
 TEST(Policy, Durations) {
-  EXPECT_EQ(parse_duration_ms("90").value(), 90'000);
-  EXPECT_EQ(parse_duration_ms("15m").value(), 900'000);
   EXPECT_EQ(duration_text(900'000), "15m");
   EXPECT_EQ(duration_text(86'400'000), "1d");
-  for (const char* bad : {"", "h", "-1s", "1.5h", "99999999999999999d", "4 h", "4x"}) {
-    EXPECT_FALSE(parse_duration_ms(bad).ok()) << bad;
-  }
 }
 
 }  // namespace

@@ -109,6 +109,23 @@ def expect(done, code: int, *words: str) -> None:
         assert word in done.stdout + done.stderr, f"'{word}' is missing: {told}"
 
 
+def test_a_script_that_waits_learns_from_the_exit_code_what_people_did(desk: Desk) -> None:
+    words = ("run", "start", "contain", "--input", str(desk.server.folder / "project/input.json"), "--wait", "--timeout")
+    waiting = desk.server.cli(*words, "1", SORTIE_TOKEN=desk.tokens["alice"])
+    expect(waiting, 7, "RUNNING")
+    approval = next(a for a in desk.server.json("approvals", "list", "--status", "PENDING") if a["execution_arn"] in waiting.stdout)
+    expect(desk.decide("reject", approval["id"], "bob", "not now"), 0)
+    rejected = threading.Thread(target=reject_next, args=(desk,))
+    rejected.start()
+    expect(desk.server.cli(*words, "60", SORTIE_TOKEN=desk.tokens["alice"]), 6, "FAILED")
+    rejected.join()
+
+
+def reject_next(desk: Desk) -> None:
+    pending = p.until(lambda: desk.server.json("approvals", "list", "--status", "PENDING"), told="no approval was asked for")
+    expect(desk.decide("reject", pending[0]["id"], "bob", "not now"), 0)
+
+
 def test_an_approval_shows_what_will_happen_and_hides_its_token(desk: Desk) -> None:
     execution = desk.start()
     approval = desk.asked(execution)

@@ -5,11 +5,8 @@ from __future__ import annotations
 
 import contextlib
 import json
-import pathlib
 import subprocess
-import sys
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import product as p
 
 CONFIGURATION = """\
