@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import itertools
 import json
 import random
 import signal
@@ -129,7 +130,8 @@ class Story:
         self.cluster = cluster
         self.events: dict[str, str] = {}  # Accepted event id -> its mark.
         self.told: collections.Counter = collections.Counter()
-        self.left = threading.Event()
+        self.deaths: list[float] = []  # When a node was killed or frozen. The database's own are no excuse.
+        self.recorded: dict[str, float] = {}  # When an effect's result was recorded, as the history says.
         self.turn = 0
 
     def persist(self, service: str, what) -> None:
@@ -145,6 +147,10 @@ class Story:
                     return None
                 self.told[code or type(e).__name__] += 1
                 time.sleep(0.1)
+
+    def kill(self, node: p.Server) -> None:
+        self.deaths.append(time.time())
+        node.kill()
 
     def start_executions(self) -> None:
         for i in range(RUNS):
@@ -190,6 +196,10 @@ class Story:
                 wrong.append(f"run-{i} {described['status']}: {described.get('error')}: {described.get('cause')}")
             events = p.history(sfn, arn)
             counted = collections.Counter(e["type"] for e in events)
+            for e in events:
+                if e["type"] == "LambdaFunctionSucceeded":
+                    output = json.loads(e["lambdaFunctionSucceededEventDetails"]["output"])
+                    self.recorded[output["mark"]] = e["timestamp"].timestamp()
             if [e["id"] for e in events] != list(range(1, len(events) + 1)):
                 wrong.append(f"run-{i}: history ids")
             if any(counted[kind] != count for kind, count in wanted.items()):
@@ -198,12 +208,24 @@ class Story:
         seen = self.cluster.sink.seen
         missing = [f"{i}/{n}" for i in range(RUNS) for n in "abcz" if not seen[f"{i}/{n}"]]
         assert not missing, f"effects were never made: {missing[:5]}"
+        self.check_repeats()
         self.check_events(sfn, seen)
         for node in self.cluster.nodes:
             told = node.cli("check")
             assert told.returncode == 0, f"check: {told.stdout}{told.stderr}"
         repeated = sum(times - 1 for times in seen.values() if times > 1)
         print(f"  {RUNS} executions, {len(self.events)} events, {repeated} effects repeated, clients were told {dict(self.told)}")
+
+    def check_repeats(self) -> None:
+        """An effect is made again only where a node died between the effect and its record."""
+        found = []
+        for mark, at in self.cluster.sink.times.items():
+            if at[-1] > self.recorded.get(mark, at[-1]) + 0.05:
+                found.append(f"{mark} after its result was recorded")
+            for first, again in itertools.pairwise(at):
+                if not any(first - 0.5 < death < again for death in self.deaths):
+                    found.append(f"{mark} without a death")
+        assert not found, f"{len(found)} effects were repeated: {found[:5]}"
 
     def check_events(self, sfn, seen) -> None:
         with contextlib.suppress(AssertionError):
@@ -230,7 +252,7 @@ def test_one_node_goes_on_when_the_database_restarts_and_when_it_is_killed_itsel
                     time.sleep(rng.uniform(0, 0.5))
                     cluster.database.start()
                 else:
-                    node.kill()
+                    story.kill(node)
                     node.start()
 
         story.run(disturb)
@@ -251,7 +273,7 @@ def test_three_nodes_are_one_service_while_nodes_and_the_database_die() -> None:
                     continue
                 owner = p.until(lambda: cluster.owner() + 1, told="nobody takes the store") - 1
                 victim = owner if i % 4 != 2 else (owner + 1) % 3
-                cluster.nodes[victim].kill()
+                story.kill(cluster.nodes[victim])
                 if victim == owner:
                     moved.append(cluster.wait_for_another_than(owner))
                 cluster.nodes[victim].start()
@@ -270,6 +292,7 @@ def test_a_node_that_was_frozen_longer_than_its_lease_writes_nothing_and_stands_
 
         def disturb() -> None:
             time.sleep(0.5)
+            story.deaths.append(time.time())
             process.send_signal(signal.SIGSTOP)
             story.cluster.nodes = [other]  # Calls through a frozen node would only wait.
             p.until(lambda: says(other) == "ready")
