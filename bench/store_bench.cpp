@@ -1,15 +1,16 @@
-// What the journal of the SQLite store is worth: durable transitions a second with N blocking clients (each
-// has one transition in flight), for executions picked at random among the open ones. Three layouts in one
-// run:
+// What the stores are worth: durable transitions a second with N blocking clients (each has one transition in
+// flight), for executions picked at random among the open ones. Four layouts in one run:
 //
 //   raw      one row a transition with the same bytes, appended: the limit
 //   rows     one image row an execution, replaced in place, and one history row with a unique index
-//   journal  our store: the frame image and the history of the transition in a Batch
+//   journal  our SQLite store: the frame image and the history of the transition in a Batch
+//   postgres our PostgreSQL store with the same batches, on a server of its own on this machine (unix socket,
+//            fsync on), where PostgreSQL is installed; its bytes are its write-ahead log, CPU is ours only
 //
-// All use SQLite with 16 KiB pages, WAL and full fsync, one writer thread, and groups that form by
-// themselves. `ratio` is against raw, `x rows` against rows. Bytes a transition are what reached the block
-// layer (write_bytes of /proc/self/io), checkpoints included as far as they happened. The disk is shared:
-// compare within one run.
+// The first three use SQLite with 16 KiB pages, WAL and full fsync; all have one writer thread, and groups
+// that form by themselves. `ratio` is against raw, `x rows` against rows. Bytes a transition are what reached
+// the block layer (write_bytes of /proc/self/io), checkpoints included as far as they happened. The disk is
+// shared: compare within one run.
 //
 //   store_bench [--seconds S] [--open N,N,...] [--clients N,N,...] [--folder DIR]
 #include <sqlite3.h>
@@ -32,8 +33,11 @@
 #include <vector>
 
 #include "base/hash.h"
+#include "store/postgres/connection.h"
+#include "store/postgres/postgres_store.h"
 #include "store/sqlite/sqlite_store.h"
 #include "store/testing/manual_loop.h"
+#include "store/testing/postgres_cluster.h"
 
 namespace {
 
@@ -89,6 +93,7 @@ class Layout {
       std::uint64_t open) = 0;  // That many open executions are there before anything is measured.
   virtual void transition(std::uint64_t no, std::function<void()> done) = 0;
   virtual ManualLoop& loop() = 0;
+  virtual std::uint64_t bytes_written() { return disk_bytes_written(); }
 };
 
 // The writer that the plain layouts share: a thread that commits whatever has queued up.
@@ -228,18 +233,8 @@ class RowsLayout final : public GroupedSqlite {
   const std::string history_ = std::string(kHistoryBytes, 'h');
 };
 
-class JournalLayout final : public Layout {
+class StoreLayout : public Layout {
  public:
-  explicit JournalLayout(const std::string& folder) {
-    store::SqliteOptions options;
-    options.folder = folder + "/journal";
-    std::filesystem::remove_all(options.folder);
-    options.loop = &loop_;
-    auto opened = store::open_sqlite_store(options);
-    if (!opened.ok()) fail(to_text(opened.error()));
-    store_ = std::move(opened).value();
-    epoch_ = *store_->acquire(0);
-  }
   ManualLoop& loop() override { return loop_; }
 
   void fill(std::uint64_t open) override {
@@ -268,6 +263,14 @@ class JournalLayout final : public Layout {
     });
   }
 
+ protected:
+  void take(Result<std::unique_ptr<store::Store>> opened) {
+    if (!opened.ok()) fail(to_text(opened.error()));
+    store_ = std::move(opened).value();
+    epoch_ = *store_->acquire(0);
+  }
+  void close() { store_.reset(); }
+
  private:
   static void note(const Status& status, std::uint64_t* told) {
     if (!status) fail(to_text(status.error()));
@@ -289,6 +292,44 @@ class JournalLayout final : public Layout {
   std::vector<std::int64_t> next_event_;
 };
 
+class JournalLayout final : public StoreLayout {
+ public:
+  explicit JournalLayout(const std::string& folder) {
+    store::SqliteOptions options;
+    options.folder = folder + "/journal";
+    std::filesystem::remove_all(options.folder);
+    options.loop = &loop();
+    take(store::open_sqlite_store(options));
+  }
+};
+
+class PostgresLayout final : public StoreLayout {
+ public:
+  explicit PostgresLayout(const std::string& folder) : cluster_(folder, true) {
+    if (!is_there()) return;
+    store::PostgresOptions options;
+    options.url = cluster_.url();
+    options.loop = &loop();
+    take(store::open_postgres_store(options));
+    store::postgres::ConnectionOptions own;
+    own.url = cluster_.url();
+    own.schema = options.schema;
+    auto opened = store::postgres::Connection::open(own);
+    if (!opened.ok()) fail(to_text(opened.error()));
+    connection_ = std::move(opened).value();
+  }
+  ~PostgresLayout() override { close(); }
+  bool is_there() const { return cluster_.missing().empty(); }
+  std::uint64_t bytes_written() override {
+    auto answer = connection_->query("SELECT (pg_current_wal_lsn() - '0/0'::pg_lsn)::bigint");
+    return answer.ok() ? static_cast<std::uint64_t>(answer->integer(0, 0)) : 0;
+  }
+
+ private:
+  store::testing::PostgresCluster cluster_;
+  std::unique_ptr<store::postgres::Connection> connection_;
+};
+
 // `clients` blocking clients for `seconds`: each begins its next transition when the last one is durable.
 Cell measure(Layout& layout, std::uint64_t open, std::size_t clients, double seconds) {
   SeededRandom random(clients);
@@ -296,7 +337,7 @@ Cell measure(Layout& layout, std::uint64_t open, std::size_t clients, double sec
   std::size_t in_flight = 0;
   bool stopping = false;
   auto start = SteadyClock::now();
-  std::uint64_t bytes_before = disk_bytes_written();
+  std::uint64_t bytes_before = layout.bytes_written();
   double cpu_before = cpu_seconds();
   std::function<void()> begin = [&] {
     auto began = SteadyClock::now();
@@ -317,7 +358,7 @@ Cell measure(Layout& layout, std::uint64_t open, std::size_t clients, double sec
   cell.per_second = static_cast<double>(latencies.size()) / elapsed;
   cell.cpu_us_each = (cpu_seconds() - cpu_before) * 1e6 / static_cast<double>(latencies.size());
   cell.bytes_each =
-      static_cast<double>(disk_bytes_written() - bytes_before) / static_cast<double>(latencies.size());
+      static_cast<double>(layout.bytes_written() - bytes_before) / static_cast<double>(latencies.size());
   std::sort(latencies.begin(), latencies.end());
   cell.p50_ms = latencies[latencies.size() / 2];
   cell.p99_ms = latencies[latencies.size() * 99 / 100];
@@ -380,6 +421,8 @@ void run(const Arguments& arguments, const std::string& folder) {
     rows.fill(open);
     JournalLayout journal(folder);
     journal.fill(open);
+    PostgresLayout postgres(folder);
+    if (postgres.is_there()) postgres.fill(open);
     for (std::uint64_t clients : arguments.clients) {
       Cell raw_cell = measure(raw, open, clients, arguments.seconds);
       Cell rows_cell = measure(rows, open, clients, arguments.seconds);
@@ -387,6 +430,9 @@ void run(const Arguments& arguments, const std::string& folder) {
       print(open, clients, "raw", raw_cell, raw_cell, rows_cell);
       print(open, clients, "rows", rows_cell, raw_cell, rows_cell);
       print(open, clients, "journal", journal_cell, raw_cell, rows_cell);
+      if (!postgres.is_there()) continue;
+      Cell postgres_cell = measure(postgres, open, clients, arguments.seconds);
+      print(open, clients, "postgres", postgres_cell, raw_cell, rows_cell);
     }
   }
 }
@@ -403,6 +449,8 @@ int main(int argc, char** argv) {
   // Not in /tmp by name: that is memory on many machines, and memory is not what is measured.
   std::string pattern = (std::filesystem::current_path() / "store-bench-XXXXXX").string();
   if (mkdtemp(pattern.data()) == nullptr) fail("cannot make " + pattern);
+  // PostgreSQL's user has to find its own folder in it.
+  std::filesystem::permissions(pattern, std::filesystem::perms(0711));
   run(arguments, pattern);
   std::filesystem::remove_all(pattern);
   return 0;

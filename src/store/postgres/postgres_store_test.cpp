@@ -5,6 +5,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <thread>
 
 #include "store/postgres/connection.h"
@@ -134,6 +135,38 @@ TEST_F(PostgresStoreTest, RefusesADatabaseOfALaterVersion) {
   auto refused = open_postgres_store(options_);
   ASSERT_FALSE(refused.ok());
   EXPECT_EQ(refused.error().code, "StoreTooNew");
+}
+
+TEST_F(PostgresStoreTest, SeveralNodesMayMakeTheSchemaAtOnce) {
+  std::vector<std::thread> threads;
+  std::atomic<int> opened{0};
+  for (int i = 0; i < 6; ++i) {
+    threads.emplace_back([&] {
+      auto store = open_postgres_store(options_);
+      EXPECT_TRUE(store.ok()) << to_text(store.error());
+      ++opened;
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(opened, 6);
+}
+
+TEST_F(PostgresStoreTest, AReadOfADatabaseThatHangsEndsAndTheNextOnesDoNotWait) {
+  PostgresCluster own;
+  ASSERT_EQ(own.missing(), "");
+  options_.url = own.url();
+  auto store = open();
+  ASSERT_TRUE(store->find_execution(ExecutionNo{1}).ok());
+  own.freeze(true);
+  EXPECT_EQ(store->find_execution(ExecutionNo{1}).error().code, "StoreUnavailable");
+  // Nothing is asked while the last failure is fresh.
+  for (int i = 0; i < 1'000; ++i) {
+    EXPECT_EQ(store->find_execution(ExecutionNo{1}).error().code, "StoreUnavailable");
+  }
+  own.freeze(false);
+  Result<std::optional<ExecutionRow>> found = store->find_execution(ExecutionNo{1});
+  while (!found) found = store->find_execution(ExecutionNo{1});
+  EXPECT_FALSE(found->has_value());
 }
 
 TEST_F(PostgresStoreTest, AShardBelongsToOneNodeUntilThatNodeEnds) {

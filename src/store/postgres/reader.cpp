@@ -11,6 +11,7 @@ namespace sortie::store::postgres {
 namespace reader {
 
 constexpr std::int64_t kReadPauseMs = 250;
+constexpr std::int64_t kReadMs = 5'000;   // An event loop waits for the answer.
 constexpr std::size_t kRowsMax = 10'000;  // Of one answer, whatever was asked for.
 
 #define SORTIE_PG_EXECUTION "e.no, e.started_at, e.stopped_at, w.value, e.status, e.arn, e.name"
@@ -97,14 +98,19 @@ Result<std::unique_ptr<Connection>> Reader::open() {
     std::lock_guard lock(mutex_);
     if (monotonic_ms() < refused_until_ms_) return refusal_;
   }
-  auto opened = Connection::open(connection_options(options_, "reader"));
+  std::int64_t began = monotonic_ms();
+  ConnectionOptions wanted = connection_options(options_, "reader");
+  wanted.answer_ms_max = reader::kReadMs;
+  auto opened = Connection::open(wanted);
   if (opened) {
     Status set = (*opened)->execute(reader::kPlans);
     if (set) return opened;
     opened = set.error();
   }
   std::lock_guard lock(mutex_);
-  refused_until_ms_ = monotonic_ms() + reader::kReadPauseMs;
+  // One that hangs instead of refusing costs its callers more: it is left alone for longer.
+  std::int64_t now = monotonic_ms();
+  refused_until_ms_ = now + std::max(reader::kReadPauseMs, now - began);
   refusal_ = opened.error();
   return opened;
 }
@@ -129,7 +135,14 @@ Result<Answer> Reader::run(Run run) {
   SORTIE_TRY(Lease db, lease());
   Result<Answer> answer = run(*db);
   if (answer || !db->is_broken()) return answer;
-  // The server was away for a moment, or closed what was idle for long.
+  // The server was away for a moment, or closed what was idle for long: the other connections are no better.
+  std::vector<std::unique_ptr<Connection>> useless;
+  {
+    std::lock_guard lock(mutex_);
+    useless.swap(idle_);
+    connections_left_ += useless.size();
+  }
+  useless.clear();
   SORTIE_TRY(db.connection(), open());
   return run(*db);
 }

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -25,13 +26,15 @@ namespace sortie::store::testing {
 
 class PostgresCluster {
  public:
-  PostgresCluster() {
+  // `durable` is for measurements: a commit waits for the disk that `parent` lies on.
+  explicit PostgresCluster(std::filesystem::path parent = std::filesystem::temp_directory_path(),
+                           bool durable = false)
+      : durable_(durable) {
     find_programs();
     if (!missing_.empty()) return;
-    std::string pattern = (std::filesystem::temp_directory_path() / "sortie-pg-XXXXXX").string();
+    std::string pattern = (parent / "sortie-pg-XXXXXX").string();
     folder_ = mkdtemp(pattern.data()) != nullptr ? pattern : "";
     if (user_ != nullptr && chown(folder_.c_str(), uid_, gid_) != 0) missing_ = "no folder for the server";
-    // No fsync: the machine does not lose power in a test, and a killed server loses nothing without it.
     if (!run({bin_ + "/initdb", "-D", folder_ + "/data", "-A", "trust", "-U", "sortie", "-E", "UTF8",
               "--locale=C", "--no-sync"})) {
       missing_ = "initdb failed; see " + folder_ + "/log";
@@ -54,15 +57,25 @@ class PostgresCluster {
 
   // Returns when the server takes connections.
   void start() {
-    server_ =
-        spawn({bin_ + "/postgres", "-D", folder_ + "/data", "-k", folder_, "-c", "listen_addresses=", "-c",
-               "fsync=off", "-c", "max_connections=200", "-c", "shared_buffers=32MB"});
+    server_ = spawn(
+        {bin_ + "/postgres", "-D", folder_ + "/data", "-k", folder_, "-c", "listen_addresses=", "-c",
+         // Without it a killed server loses nothing; only a machine without power would.
+         durable_ ? "fsync=on" : "fsync=off", "-c", "max_connections=200", "-c", "shared_buffers=32MB"});
     for (int i = 0; i < 600; ++i) {
       if (run({bin_ + "/pg_isready", "-q", "-h", folder_})) return;
       std::this_thread::sleep_for(std::chrono::milliseconds(50));
     }
     missing_ = "the server did not start; see " + folder_ + "/log";
   }
+  // Stops every process of the server where it is, and lets it go on.
+  void freeze(bool frozen) {
+    std::string children =
+        "/proc/" + std::to_string(server_) + "/task/" + std::to_string(server_) + "/children";
+    kill(server_, frozen ? SIGSTOP : SIGCONT);
+    std::ifstream list(children);
+    for (pid_t child = 0; list >> child;) kill(child, frozen ? SIGSTOP : SIGCONT);
+  }
+
   // SIGTERM waits for clients, SIGINT ends them (a fast shutdown), SIGQUIT dies at once and recovers later.
   void kill_server(int signal) {
     if (server_ <= 0) return;
@@ -94,6 +107,7 @@ class PostgresCluster {
     for (const std::string& each : command) arguments.push_back(const_cast<char*>(each.c_str()));
     arguments.push_back(nullptr);
     std::string log = folder_ + "/log";
+    std::fflush(stdout);  // Else the child tells what waits in the buffer a second time.
     pid_t child = fork();
     if (child != 0) return child;
     if (user_ != nullptr && (setgroups(0, nullptr) != 0 || setgid(gid_) != 0 || setuid(uid_) != 0))
@@ -111,6 +125,7 @@ class PostgresCluster {
     return WIFEXITED(status) && WEXITSTATUS(status) == 0;
   }
 
+  const bool durable_;
   std::string bin_, folder_, missing_;
   const char* user_ = nullptr;
   uid_t uid_ = 0;
