@@ -1,6 +1,7 @@
 #include "base/text.h"
 
 #include <array>
+#include <cstring>
 
 namespace sortie {
 namespace {
@@ -93,6 +94,15 @@ char lower_ascii(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 3
 
 bool is_valid_utf8(std::string_view text) {
   for (std::size_t at = 0; at < text.size();) {
+    if (text.size() - at >= sizeof(std::uint64_t)) {
+      // Most text is ASCII: no byte of eight has its highest bit.
+      std::uint64_t bytes;
+      std::memcpy(&bytes, text.data() + at, sizeof bytes);
+      if ((bytes & 0x8080808080808080ULL) == 0) {
+        at += sizeof bytes;
+        continue;
+      }
+    }
     const std::size_t length = sequence_length(text, at);
     if (length == 0) return false;
     at += length;
