@@ -227,8 +227,9 @@ class CommandLine {
     CLI::App* test = add(&app_, "test", "playbook tests of tests/*.test.yaml; exit 10 if one fails",
                          [this] { return run_playbook_tests(files_); });
     test->add_option("FILE", files_, "test files (default: tests/*.test.yaml)");
-    add_client(&app_, "check", "verify every invariant of a store, stopped or running",
-               [this] { return check(common_); });
+    add_client(&app_, "check", "verify every invariant of a store, stopped or running", [this] {
+      return check(common_, text_value_);
+    })->add_option("--store", text_value_, "a PostgreSQL store, read directly");
     add_client(&app_, "backup", "a consistent copy while running", [this] { return backup(common_, file_); })
         ->add_option("FILE", file_, "")
         ->required();

@@ -66,7 +66,7 @@ struct Eval {
 };
 int eval(const Eval& what);
 int init_project(const std::string& folder);
-int check(const Common& common);
+int check(const Common& common, const std::string& store_url);
 int backup(const Common& common, const std::string& file);
 int restore(const Common& common, const std::string& file);
 int doctor(const std::string& project, const std::string& data_folder);

@@ -18,6 +18,7 @@
 #include "io/file.h"
 #include "json/text.h"
 #include "runtime/check.h"
+#include "store/postgres/postgres_store.h"
 #include "store/sqlite/sqlite_store.h"
 
 namespace sortie::cli {
@@ -73,6 +74,20 @@ Result<OpenedStore> open_store(const std::string& folder) {
   return opened;
 }
 
+// Another store than that of a data folder; a server may be running on it.
+int check_postgres(const std::string& url, const OutputOptions& output) {
+  io::EventLoop loop;
+  store::PostgresOptions options;
+  const Result<std::string> resolved = resolve_store_url(url, "");
+  if (!resolved) return report(resolved.error());
+  options.url = *resolved;
+  options.loop = &loop;
+  const auto opened = store::open_postgres_store(std::move(options));
+  if (!opened) return report(opened.error());
+  const auto findings = runtime::check_store(**opened);
+  return findings ? print_findings(*findings, output) : report(findings.error());
+}
+
 bool write_new(const std::string& path, const std::string& text) {
   const Status status = io::write_file_atomically(path, text, 0644);
   if (!status) report(status.error());
@@ -115,7 +130,8 @@ int playbook_graph(const std::string& file, const std::string& format) {
   return kOk;
 }
 
-int check(const Common& common) {
+int check(const Common& common, const std::string& store_url) {
+  if (!store_url.empty()) return check_postgres(store_url, common.output);
   const std::string folder = data_folder_of(common.client.data_folder);
   Result<OpenedStore> opened = open_store(folder);
   if (opened) {

@@ -251,6 +251,11 @@ bool HostPort::is_loopback() const {
   return host == "localhost" || host == "::1" || host.starts_with("127.");
 }
 
+Result<std::string> resolve_store_url(const std::string& given, const std::string& folder) {
+  const bool is_reference = given.starts_with("env:") || given.starts_with("file:");
+  return is_reference ? resolve_secret(given, folder) : Result<std::string>(given);
+}
+
 Result<HostPort> parse_listen(const std::string& text) {
   const Error bad{"InvalidListen", "'" + text + "' is no HOST:PORT", "", "write it like 127.0.0.1:8420"};
   const std::size_t colon = text.rfind(':');

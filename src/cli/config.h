@@ -57,6 +57,9 @@ LoadedConfig load_config(const std::string& folder);
 // "env:NAME" and "file:PATH" (relative to the project folder) to what they name. Error code "SecretMissing".
 Result<std::string> resolve_secret(const std::string& reference, const std::string& folder);
 
+// What --store was given: a URL, or env:NAME or file:PATH that hold one.
+Result<std::string> resolve_store_url(const std::string& given, const std::string& folder);
+
 struct HostPort {
   std::string host;
   std::uint16_t port = 0;

@@ -40,9 +40,7 @@ Status ServerApp::open_sqlite() {
 }
 
 Status ServerApp::open_postgres() {
-  if (options_.store_url.starts_with("env:") || options_.store_url.starts_with("file:")) {
-    SORTIE_TRY(options_.store_url, resolve_secret(options_.store_url, config_.folder));
-  }
+  SORTIE_TRY(options_.store_url, resolve_store_url(options_.store_url, config_.folder));
   // Functions and access files lie in the data folder, whatever the store: it has one server.
   SORTIE_TRY(store::sqlite::FolderLock lock, store::sqlite::FolderLock::take(data_folder_));
   folder_lock_ = std::make_unique<store::sqlite::FolderLock>(std::move(lock));

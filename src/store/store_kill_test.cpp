@@ -35,6 +35,7 @@ Result<std::unique_ptr<Store>> open_at(Kind kind, const std::string& place, Loop
     options.schema = place;
     options.loop = &loop;
     options.lease_ms = 100;
+    options.settle_ms = 0;
     return open_postgres_store(std::move(options));
   }
   SqliteOptions options;

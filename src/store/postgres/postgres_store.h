@@ -22,6 +22,8 @@
 // every group renews, and idle time too. acquire() takes a shard that nobody holds, or whose holder's lease
 // has run out, and waits for that as long as `acquire_ms_max`; then it answers "ShardHeld" with the holder's
 // address as the place. An orderly end gives the lease back at once.
+// For `settle_ms` after it has connected (again) a node takes no shard whose lease ran out: when the database
+// was away, the holder could not renew it and is connecting just as well.
 //
 // Backups are PostgreSQL's own (pg_dump, base backups): `backup` answers "NotSupported" and says so.
 #include <functional>
@@ -47,6 +49,7 @@ struct PostgresOptions {
   std::size_t queue_bytes_max = 256 * 1024 * 1024;  // The same, for all that waits.
   std::size_t readers_max = 8;                      // Connections; further readers wait for one.
   std::int64_t lease_ms = 1'200;
+  std::int64_t settle_ms = 1'200;
   std::int64_t acquire_ms_max = 5'000;
   // Called once, on the loop, when a shard that this store acquired belongs to somebody else: nothing more
   // can be written, and what is held in memory is out of date.

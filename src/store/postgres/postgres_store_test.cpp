@@ -30,6 +30,7 @@ class PostgresStoreTest : public ::testing::Test {
     options_.loop = &loop_;
     options_.lease_ms = 60'000;
     options_.acquire_ms_max = 0;
+    options_.settle_ms = 0;
   }
 
   std::unique_ptr<Store> open(const std::string& address = "") {
@@ -199,6 +200,17 @@ TEST_F(PostgresStoreTest, ANodeWhoseLeaseRanOutIsShutOutAndToldSo) {
   EXPECT_EQ((*second->find_execution(ExecutionNo{1}))->image, "0");
   EXPECT_TRUE(commit(*second, *taken, step(1, 1)).ok());
   loop_.run_until([&] { return told == 1; });
+}
+
+TEST_F(PostgresStoreTest, ANodeThatHasJustConnectedLeavesALapsedLeaseToItsHolder) {
+  auto first = open("http://first:8420");
+  ASSERT_TRUE(first->acquire(0).ok());
+  options_.settle_ms = 60'000;
+  auto second = open();
+  sql("UPDATE node SET lease_until = clock_timestamp() - interval '1 second' WHERE id = 1");
+  EXPECT_EQ(second->acquire(0).error().code, "ShardHeld");
+  first.reset();
+  EXPECT_TRUE(second->acquire(0).ok()) << "an orderly end needs no patience";
 }
 
 TEST_F(PostgresStoreTest, ANodeThatWritesNothingIsToldAsWell) {

@@ -65,17 +65,19 @@ BEGIN
   END IF;
 END $$;
 
--- The new epoch; or 0, who holds the shard, and for how many milliseconds more unless it renews its lease.
-CREATE FUNCTION acquire(this_shard bigint, this_node bigint)
+-- The new epoch; or 0, who holds the shard, and for how many milliseconds more unless it renews its lease. A lease
+-- that ran out counts for grace_ms longer.
+CREATE FUNCTION acquire(this_shard bigint, this_node bigint, grace_ms bigint)
 RETURNS TABLE(new_epoch bigint, holder bytea, left_ms bigint) LANGUAGE plpgsql AS $$
 DECLARE
   owner bigint;
 BEGIN
   INSERT INTO shard(no, epoch) VALUES(this_shard, 0) ON CONFLICT DO NOTHING;
   SELECT shard.node INTO owner FROM shard WHERE no = this_shard FOR UPDATE;
-  SELECT 0, address, ceil(extract(epoch FROM lease_until - clock_timestamp()) * 1000)
+  SELECT 0, address, greatest(ceil(extract(epoch FROM lease_until - clock_timestamp()) * 1000), 1)
     INTO new_epoch, holder, left_ms
-    FROM node WHERE id = owner AND id <> this_node AND lease_until > clock_timestamp();
+    FROM node WHERE id = owner AND id <> this_node
+      AND lease_until > clock_timestamp() - grace_ms * interval '1 millisecond';
   IF FOUND THEN
     RETURN NEXT;
     RETURN;

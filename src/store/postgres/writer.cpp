@@ -13,7 +13,8 @@ namespace writer {
 constexpr std::int64_t kReconnectMs = 50;  // Doubled up to kReconnectMsMax.
 constexpr std::int64_t kReconnectMsMax = 400;
 constexpr std::int64_t kAcquireMs = 50;
-constexpr int kConflictsMax = 20;  // The database chooses another victim long before.
+constexpr std::int64_t kGraceMs = 3'600'000;  // As long as it takes: settle_ms bounds it.
+constexpr int kConflictsMax = 20;             // The database chooses another victim long before.
 constexpr std::size_t kWordsMax = 10'000;
 
 const char kFence[] = "SELECT fence($1, $2, $3, $4, $5, $6)";
@@ -64,6 +65,7 @@ Writer::~Writer() {
 
 Status Writer::connect() {
   SORTIE_TRY(db_, Connection::open(connection_options(options_, "writer")));
+  connected_at_ms_ = monotonic_ms();
   return db_->execute(writer::kPlans);
 }
 
@@ -278,8 +280,9 @@ Result<Epoch> Writer::acquire(ShardNo shard) {
   std::int64_t deadline = monotonic_ms() + options_.acquire_ms_max;
   for (;;) {
     // Repeated after a broken connection it may raise the epoch twice, which is as good as once.
-    Result<Answer> answer =
-        db_->query("SELECT new_epoch, holder, left_ms FROM acquire($1, $2)", Params().add(shard).add(node_));
+    bool settled = monotonic_ms() >= connected_at_ms_ + options_.settle_ms;
+    Result<Answer> answer = db_->query("SELECT new_epoch, holder, left_ms FROM acquire($1, $2, $3)",
+                                       Params().add(shard).add(node_).add(settled ? 0 : writer::kGraceMs));
     if (answer && answer->integer(0, 0) != 0) {
       owned_[shard] = static_cast<Epoch>(answer->integer(0, 0));
       return owned_[shard];

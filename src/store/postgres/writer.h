@@ -66,6 +66,7 @@ class Writer {
   std::int64_t node_ = 0;
   std::int64_t generation_ = 0;
   std::int64_t last_group_ = 0;
+  std::int64_t connected_at_ms_ = 0;
   std::unordered_map<std::string, WordId> words_;
   Epochs owned_;
   bool lost_a_shard_ = false;
