@@ -14,18 +14,10 @@
 namespace sortie::jsonpath {
 namespace {
 
-constexpr std::size_t kValueShownBytesMax = 2048;
+constexpr std::size_t kFetchAhead = 8;
 constexpr std::size_t kWorkBytesPerStep = 64;  // Reading so many bytes of text counts as a step.
 
 enum class Outcome : std::uint8_t { kOk, kNotFound, kInvalid, kLimit };
-
-std::string shown(const json::Value& value) {
-  std::string text = java_text(value);
-  if (text.size() > kValueShownBytesMax) {
-    text = std::string(truncate_utf8(text, kValueShownBytesMax)) + "...";
-  }
-  return text;
-}
 
 // The value at an index, or nullptr.
 const json::Value* element(const json::Value& array, std::int64_t index) {
@@ -192,7 +184,14 @@ class Evaluation {
   // Below an array's wildcard, what finds nothing is left out; below an object's it is an error.
   Outcome each_child(std::size_t at, const json::Value& value) {
     const auto items = value.items();
+    expect_results(items.size());
     for (std::size_t i = 0; i < items.size(); ++i) {
+      // The elements lie all over the memory: the block of a later one is fetched, and the members of the
+      // next.
+      if (i + kFetchAhead < items.size()) {
+        __builtin_prefetch(items[i + kFetchAhead].identity());
+        __builtin_prefetch(items[i + kFetchAhead / 2].members().data());
+      }
       const Outcome out = run_item(at, items, i);
       if (out != Outcome::kOk && out != Outcome::kNotFound) return out;
     }
@@ -201,6 +200,12 @@ class Evaluation {
       if (out != Outcome::kOk) return out;
     }
     return spend(1) ? Outcome::kOk : Outcome::kLimit;
+  }
+
+  // Room for as many more, growing by half as much again at least, so that many small arrays cost no more.
+  void expect_results(std::size_t more) {
+    const std::size_t wanted = std::min(results_.size() + more, kResultsMax);
+    if (wanted > results_.capacity()) results_.reserve(std::max(wanted, results_.capacity() * 3 / 2));
   }
 
   Outcome run_element(std::size_t at, const json::Value& array, std::int64_t index) {

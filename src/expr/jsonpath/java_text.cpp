@@ -4,6 +4,8 @@
 #include <cmath>
 #include <vector>
 
+#include "base/text.h"
+
 namespace sortie::jsonpath {
 namespace {
 
@@ -97,6 +99,15 @@ std::string java_text(const json::Value& value) {
   std::string out;
   append_java_text(out, value);
   return out;
+}
+
+std::string shown(const json::Value& value) {
+  constexpr std::size_t kShownBytesMax = 2048;
+  std::string text = java_text(value);
+  if (text.size() > kShownBytesMax) {
+    text = std::string(truncate_utf8(text, kShownBytesMax)) + "...";
+  }
+  return text;
 }
 
 }  // namespace sortie::jsonpath

@@ -14,4 +14,7 @@ std::string java_text(const json::Value& value);
 // 1.0, 0.001, 1.0E7, 1.5E-4: plain between 10^-3 and 10^7, scientific outside.
 std::string java_double_text(double number);
 
+// The same for messages, cut after 2048 bytes.
+std::string shown(const json::Value& value);
+
 }  // namespace sortie::jsonpath
