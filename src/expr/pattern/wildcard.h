@@ -23,7 +23,7 @@ class Wildcard {
   std::size_t complexity(std::size_t bound) const;
 
  private:
-  std::string literals_;     // All literal bytes and one byte for each star.
+  std::string literals_;  // All literal bytes and one byte for each star.
   std::vector<std::string> runs_ = std::vector<std::string>(1);
   std::vector<bool> stars_;  // Which of them are stars.
 };
