@@ -70,6 +70,8 @@ void Targets::deliver(events::TargetOrder order, Callback done) {
     case events::TargetKind::kQueue:
     case events::TargetKind::kTopic:
       return send(std::move(order), std::move(done));
+    case events::TargetKind::kLogGroup:
+      return write_log(order, done);
     default:
       return wiring_.loop.post([done = std::move(done), arn = order.arn] {
         done(Error{"UnsupportedTarget", "a target of this kind is not supported yet: " + arn, "", ""});
@@ -152,6 +154,36 @@ void Targets::send(events::TargetOrder order, Callback done) {
     if (!answer.ok()) return done(Error{answer.error, answer.cause, "", ""});
     const json::Value& id = answer.result.get("MessageId");
     done(events::TargetReply{id.is_string() ? id.to_std_string() : std::string()});
+  });
+}
+
+// As EventBridge does: a log stream for each event. It has the delivery's name, so that a second attempt
+// finds the first one's.
+void Targets::write_log(const events::TargetOrder& order, const Callback& done) {
+  const auto parts = events::parse_arn(order.arn);
+  std::string group = parts ? parts->resource.substr(std::string_view("log-group:").size()) : std::string();
+  if (group.ends_with(":*")) group.resize(group.size() - 2);
+  integrations::SdkCall call;
+  call.service = "cloudwatchlogs";
+  call.action = "createLogStream";
+  call.region = parts ? parts->region : wiring_.region;
+  call.endpoint_url = wiring_.endpoint_url;
+  call.timeout_ms = 30'000;
+  call.parameters = json::Value::object({{"LogGroupName", group}, {"LogStreamName", order.delivery_id}});
+  integrations::SdkCall put = call;
+  put.action = "putLogEvents";
+  const json::Value line =
+      json::Value::object({{"Timestamp", wiring_.loop.now().ms}, {"Message", order.payload}});
+  put.parameters = json::Value::object({{"LogGroupName", group},
+                                        {"LogStreamName", order.delivery_id},
+                                        {"LogEvents", json::Value::array({line})}});
+  wiring_.pool.call(std::move(call), [this, put, done](const integrations::SdkAnswer& made) {
+    if (!made.ok() && made.error.find("ResourceAlreadyExists") == std::string::npos)
+      return done(Error{made.error, made.cause, "", ""});
+    wiring_.pool.call(put, [done](const integrations::SdkAnswer& written) {
+      if (!written.ok()) return done(Error{written.error, written.cause, "", ""});
+      done(events::TargetReply{});
+    });
   });
 }
 

@@ -84,6 +84,7 @@ class Targets final : public events::TargetInvoker {
   void start_execution(events::TargetOrder order, Callback done);
   void invoke_function(events::TargetOrder order, Callback done);
   void send(events::TargetOrder order, Callback done);
+  void write_log(const events::TargetOrder& order, const Callback& done);
 
   Wiring wiring_;
 };

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Queues as sources: messages of an SQS queue become events, once each, whatever dies in between."""
+"""Queues as sources: messages of an SQS queue become events, once each, whatever dies in between. Log groups as targets."""
 
 from __future__ import annotations
 
@@ -104,6 +104,29 @@ def test_a_queue_that_cannot_be_reached_is_told():
         assert server.http("GET", "/readyz")[0] == 200
         token = server.add_person("ann")
         assert 'sortie_queue_reachable{source="notes"} 0' in server.http("GET", "/metrics", Authorization=f"Bearer {token}")[1]
+
+
+def test_a_rule_writes_to_a_log_group_as_eventbridge_does():
+    rule = """\
+EventPattern: {source: [my.app]}
+Targets:
+  - {Id: t, Arn: "arn:aws:logs:us-east-1:123456789012:log-group:/aws/events/kept:*", InputPath: $.detail}
+"""
+    with p.moto() as endpoint, p.running({"sortie.yaml": "aws: {region: us-east-1}\n", "rules/log.yaml": rule}, aws=endpoint) as server:
+        logs = p.account(endpoint, "logs")
+        logs.create_log_group(logGroupName="/aws/events/kept")
+        server.client("events").put_events(Entries=[{"Source": "my.app", "DetailType": "d", "Detail": '{"n": 7}'}])
+
+        def written():
+            streams = logs.describe_log_streams(logGroupName="/aws/events/kept")["logStreams"]
+            found = [
+                event["message"]
+                for stream in streams
+                for event in logs.get_log_events(logGroupName="/aws/events/kept", logStreamName=stream["logStreamName"])["events"]
+            ]
+            return found
+
+        assert p.until(written, told="nothing was written") == ['{"n":7}'], written()
 
 
 def test_mistakes_name_file_line_and_cure():
