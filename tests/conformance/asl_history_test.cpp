@@ -115,6 +115,11 @@ std::string play(const json::Value& test_case, const json::Value& run, bool* uns
     return driver.compile_error;
   }
   driver.run();
+  for (const auto& [no, frame] : driver.execution.frames) {
+    // The run of a distributed Map is the runtime's: there is none here.
+    *unsupported = *unsupported || std::holds_alternative<InMapRun>(frame.phase);
+  }
+  if (*unsupported) return "it waits for a map run";
   return compare(recorded, driver.events);
 }
 
@@ -144,7 +149,7 @@ TEST(AslHistory, EqualsWhatAwsRecorded) {
       }
     }
   }
-  std::printf("asl histories: %d agree, %zu differ, %d not supported yet\n", agreed, wrong.size(),
+  std::printf("asl histories: %d agree, %zu differ, %d wait for a map run\n", agreed, wrong.size(),
               unsupported);
   for (const std::string& line : wrong) ADD_FAILURE() << line;
   EXPECT_GT(agreed, 50);

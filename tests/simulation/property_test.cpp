@@ -1,6 +1,6 @@
 // Random machines through the engine, which loses its memory after every stimulus, and through an interpreter
-// that shares nothing with it: same output, same error, same history. SEED replays one machine, SEEDS says
-// how many.
+// that shares nothing with it: same output, same error, same history. SORTIE_SIM_SEED replays one machine,
+// SORTIE_SIM_SEEDS says how many.
 #include <gtest/gtest.h>
 
 #include <cstdlib>
@@ -123,16 +123,17 @@ void compare(std::uint64_t seed, Tally& tally) {
 
 TEST(Property, TheEngineDoesWhatAnInterpreterThatSharesNothingWithItDoes) {
   Tally tally;
-  if (const char* seed = std::getenv("SEED")) {
-    compare(std::strtoull(seed, nullptr, 0), tally);
-    return;
-  }
-  const char* seeds = std::getenv("SEEDS");
-  const std::uint64_t count = seeds == nullptr ? 400 : std::strtoull(seeds, nullptr, 0);
+  const auto setting = [](const char* name) -> std::uint64_t {
+    const char* text = std::getenv(name);
+    return text == nullptr ? 0 : std::strtoull(text, nullptr, 0);
+  };
+  if (const std::uint64_t seed = setting("SORTIE_SIM_SEED"); seed != 0) return compare(seed, tally);
+  const std::uint64_t seeds = setting("SORTIE_SIM_SEEDS");
+  const std::uint64_t count = seeds == 0 ? 400 : seeds;
   for (std::uint64_t seed = 1; seed <= count && !HasFatalFailure(); ++seed) compare(seed, tally);
   std::printf("property: %d machines agree, %d of them succeed, %d without events, %d ambiguous\n",
               tally.compared, tally.succeeded, tally.partial, tally.ambiguous);
-  if (seeds == nullptr) {
+  if (seeds == 0) {
     EXPECT_GT(tally.compared, 300);
     EXPECT_GT(tally.succeeded, 50);
     EXPECT_LT(tally.partial, tally.compared / 2);
