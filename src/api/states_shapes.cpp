@@ -90,6 +90,8 @@ struct StatesShapes {
                                       {"type", &encryption_type, true}});
   const Shape severity = one_of({"ERROR", "WARNING"}), diagnostics_max = whole(0, 100);
   const Shape weight = whole(0, 100);
+  const Shape map_concurrency = whole(0, INT32_MAX), map_count = whole(0, INT64_MAX);
+  const Shape map_percentage = {.type = T::kNumber, .min = 0, .max = 100};
   const Shape route = structure({{"stateMachineVersionArn", &arn, true}, {"weight", &weight, true}});
   const Shape routing = {.type = T::kList, .min = 1, .max = 2, .item = &route};
   const Shape any_structure = structure({});
@@ -182,7 +184,10 @@ struct StatesShapes {
                                             {"includeExecutionData", &flag}});
     out["RedriveExecution"] = structure({{"executionArn", &arn, true}, {"clientToken", &client_token}});
     out["DescribeMapRun"] = structure({{"mapRunArn", &long_arn, true}});
-    out["UpdateMapRun"] = structure({{"mapRunArn", &long_arn, true}});
+    out["UpdateMapRun"] = structure({{"mapRunArn", &long_arn, true},
+                                     {"maxConcurrency", &map_concurrency},
+                                     {"toleratedFailurePercentage", &map_percentage},
+                                     {"toleratedFailureCount", &map_count}});
     out["ListMapRuns"] =
         structure({{"executionArn", &arn, true}, {"maxResults", &page_size}, {"nextToken", &page_token}});
   }
