@@ -51,18 +51,21 @@ class Story:
         stage = self.stage
         self.account, self.slack, self.servicenow = (stage.python(n, f"{n}.py") for n in ("account", "slack", "servicenow"))
         self.say(
-            "stand-ins are up", f"AWS account {self.account}\nSlack       {self.slack}/received\nServiceNow  {self.servicenow}/received"
+            "stand-ins are up",
+            f"AWS account {self.account}\nSlack       {self.slack}/received and /calls\nServiceNow  {self.servicenow}/received",
         )
         self.world = seed_account.seed(self.account)
         self.scenario = scenarios.SCENARIOS[self.kind](self.account, self.world)
         self.say("the account is seeded", f"instance {self.world['instance']} (critical), bystander {self.world['bystander_instance']}")
-        stage.write_project(self.account)
+        stage.write_project(self.account, self.slack)
         url = stage.serve(self.slack, self.servicenow)
         self.say(f"sortie serves {url}", f"project {stage.project.relative_to(ROOT)}, data {stage.data.relative_to(ROOT)}")
         self.alice = stage.add_person("alice", "ir-leads")
         self.bob = stage.add_person("bob", "detection")
         stage.token = self.alice["token"]
         self.say("two people: bob sends detections, alice leads incident response")
+        if self.interactive:
+            self.say("the console, as alice (the link is good once)", stage.login_link("alice"))
 
     def send(self) -> None:
         now = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -117,7 +120,8 @@ class Story:
         self.show_plan(approval)
         command = f"sortie approve {approval['id']} --reason 'confirmed with the shop team' --data {self.data}"
         if self.interactive:
-            print("\n    Your decision, in another terminal (or `sortie reject ...`):\n")
+            print(f"\n    Your decision, in the console: {self.stage.server}/a/{approval['id']}")
+            print("    or in another terminal (or `sortie reject ...`):\n")
             print(f"    cd {ROOT}\n    SORTIE_TOKEN={self.stage.token} build/{command}\n", flush=True)
             return
         snapshots = [v for (_, what), v in self.scenario.read().items() if what.endswith(f"volume of {self.world['instance']}")]

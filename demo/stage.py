@@ -90,10 +90,12 @@ class Stage:
 
     # ------------------------------------------------------------------------------------ the project
 
-    def write_project(self, account_url: str) -> None:
+    def write_project(self, account_url: str, slack_url: str) -> None:
         (self.project / "sortie.yaml").write_text(
             f'aws:\n  account: "123456789012"\n  region: us-east-1\n  endpoint_url: {account_url}\n'
             "approvals:\n  queues: [{queue: approvals, policy: containment}]\n"
+            f"connectors:\n  slack:\n    api_url: {slack_url}/api\n    channel: C0DEMO\n    app: A0DEMO\n    team: T0DEMO\n"
+            "    token: env:SLACK_BOT_TOKEN\n    signing_secret: env:SLACK_SIGNING_SECRET\n    people: {U0ALICE: alice, U0BOB: bob}\n"
         )
         for source, target in (("playbooks", "playbooks"), ("functions", "functions"), ("playbooks/rules", "rules")):
             shutil.copytree(ROOT / source, self.project / target, ignore=shutil.ignore_patterns("__pycache__", "rules", "_*"))
@@ -106,6 +108,7 @@ class Stage:
         environment = {**os.environ, "AWS_ACCESS_KEY_ID": "sortie", "AWS_SECRET_ACCESS_KEY": "sortie", "AWS_DEFAULT_REGION": "us-east-1"}
         for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL", "SORTIE_SERVER", "SORTIE_TOKEN", "SORTIE_AWS_ENDPOINT_URL"):
             environment.pop(name, None)
+        environment |= {"SLACK_BOT_TOKEN": "xoxb-demo", "SLACK_SIGNING_SECRET": "sortie-demo"}
         environment |= {"SLACK_WEBHOOK_URL": f"{slack}/services/T0DEMO/B0DEMO/demo"}
         environment |= {"SERVICENOW_URL": servicenow, "SERVICENOW_USER": "sortie", "SERVICENOW_PASSWORD": "sortie-demo"}
         words = [str(self.binary), "serve", "--project", str(self.project), "--data", str(self.data), "--listen", "127.0.0.1:0"]
@@ -126,6 +129,9 @@ class Stage:
     def add_person(self, name: str, *groups: str) -> dict:
         words = [word for group in groups for word in ("--group", group)]
         return json.loads(self.cli("user", "add", name, *words, "-o", "json").stdout)
+
+    def login_link(self, name: str) -> str:
+        return json.loads(self.cli("login-link", name, "-o", "json").stdout)["url"]
 
     def get(self, path: str) -> dict:
         request = urllib.request.Request(self.server + path, headers={"Authorization": f"Bearer {self.token}"})

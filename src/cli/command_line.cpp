@@ -115,6 +115,9 @@ class CommandLine {
     list->add_option("--status", list_.status, "RUNNING, SUCCEEDED, FAILED, TIMED_OUT or ABORTED");
     list->add_option("--playbook", list_.playbook, "only of this playbook");
     list->add_option("--name", list_.name, "names that begin so");
+    list->add_option(
+        "-q,--search", list_.search,
+        "words as the console takes them: status:failed playbook:ir-* started:>-2h has:approval");
     list->add_option("--limit", list_.limit, "how many");
     add_execution(run, "show", "one execution", [this] { return run_show(common_, id_); });
     add_execution(run, "watch", "follow it: a live tree on a terminal, lines elsewhere",

@@ -22,7 +22,7 @@ struct RunStart {
 };
 int run_start(const Common& common, const RunStart& what);
 struct RunList {
-  std::string status, playbook, name;
+  std::string status, playbook, name, search;
   int limit = 50;
 };
 int run_list(const Common& common, const RunList& what);

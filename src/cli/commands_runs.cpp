@@ -223,6 +223,7 @@ int run_list(const Common& common, const RunList& what) {
   if (!what.status.empty()) path += "&status=" + percent_encode(what.status);
   if (!what.playbook.empty()) path += "&state_machine=" + percent_encode(what.playbook);
   if (!what.name.empty()) path += "&name=" + percent_encode(what.name);
+  if (!what.search.empty()) path += "&q=" + percent_encode(what.search);
   const Result<json::Value> page = client->get(path);
   if (!page) return report(page.error());
   std::vector<json::Value> rows;

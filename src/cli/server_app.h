@@ -10,8 +10,8 @@
 #include <string>
 
 #include "api/console_assets.h"
-#include "api/rest.h"
 #include "api/execution_log.h"
+#include "api/rest.h"
 #include "api/states_api.h"
 #include "api/stream.h"
 #include "cli/adapters.h"
