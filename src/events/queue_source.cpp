@@ -297,17 +297,16 @@ void QueueIntake::settle(const std::shared_ptr<Taken>& taken) {
     poll(taken->line);
   };
   if (taken->receipts.empty()) return go_on();
-  door_.remove(taken->line->source.queue, taken->receipts,
-               [this, alive = alive_, taken, go_on](Status removed) {
-                 if (!*alive) return;
-                 // What was not deleted comes again and is a duplicate then.
-                 if (removed) {
-                   taken->line->standing.removed += taken->receipts.size();
-                 } else if (!taken->failure) {
-                   taken->failure = removed.error();
-                 }
-                 go_on();
-               });
+  door_.remove(taken->line->source.queue, taken->receipts, [alive = alive_, taken, go_on](Status removed) {
+    if (!*alive) return;
+    // What was not deleted comes again and is a duplicate then.
+    if (removed) {
+      taken->line->standing.removed += taken->receipts.size();
+    } else if (!taken->failure) {
+      taken->failure = removed.error();
+    }
+    go_on();
+  });
 }
 
 }  // namespace sortie::events
