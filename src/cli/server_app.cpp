@@ -71,10 +71,10 @@ Result<std::unique_ptr<ServerApp>> ServerApp::make(io::EventLoop& loop, const Se
     error.message = "the configuration cannot be used: " + error.message;
     return error;
   }
-  for (const char* section : {"defaults"}) {
-    if (!loaded.config.document.value.get(section).is_null()) {
-      log(LogLevel::kWarning, std::string("sortie.yaml: the section `") + section + "` is not used yet");
-    }
+  if (!loaded.config.document.value.get("defaults").is_null()) {
+    log(LogLevel::kWarning, "configuration",
+        Error{"NotSupported", "the section `defaults` is read by nothing: it has no effect",
+              loaded.config.place_of("/defaults"), "write Retry into the playbook's states"});
   }
   auto app = std::unique_ptr<ServerApp>(new ServerApp(loop, options, std::move(loaded.config)));
   SORTIE_TRY_STATUS(app->open_data_folder());

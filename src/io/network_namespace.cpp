@@ -4,11 +4,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/inet_diag.h>
-#include <linux/ipv6_route.h>
 #include <linux/netlink.h>
-#include <linux/route.h>
 #include <linux/sock_diag.h>
 #include <net/if.h>
+#include <net/route.h>
 #include <netinet/in.h>
 #include <sched.h>
 #include <signal.h>
