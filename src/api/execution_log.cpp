@@ -106,19 +106,12 @@ void ExecutionLog::take(const runtime::ExecutionChange& change) {
   }
 }
 
-void ExecutionLog::call(const Group& group, std::string action, json::Value parameters,
-                        integrations::SdkPool::Done done) {
-  integrations::SdkCall call;
-  call.service = "cloudwatchlogs";
-  call.action = std::move(action);
-  call.parameters = std::move(parameters);
-  call.region = group.region.empty() ? wiring_.region : group.region;
-  call.credentials = wiring_.credentials;
-  call.endpoint_url = wiring_.endpoint_url;
-  call.timeout_ms = 60'000;
-  wiring_.send(std::move(call), [alive = std::weak_ptr<int>(alive_), done](integrations::SdkAnswer answer) {
-    if (!alive.expired()) done(std::move(answer));
-  });
+void ExecutionLog::call(const Group& group, std::string action, json::Value parameters, Done done) {
+  wiring_.send(
+      {std::move(action), group.region.empty() ? wiring_.region : group.region, std::move(parameters)},
+      [alive = std::weak_ptr<int>(alive_), done](const std::string& error) {
+        if (!alive.expired()) done(error);
+      });
 }
 
 // A stream is made before its first lines; one that is there already is what was wanted.
@@ -129,9 +122,9 @@ void ExecutionLog::send_next(const std::string& arn) {
   if (group.has_stream) return put_lines(arn);
   const json::Value parameters =
       json::Value::object({{"LogGroupName", group.name}, {"LogStreamName", group.stream}});
-  call(group, "createLogStream", parameters, [this, arn](const integrations::SdkAnswer& answer) {
-    const bool is_there = answer.ok() || answer.error.find("AlreadyExists") != std::string::npos;
-    if (!is_there) return answered(arn, 0, answer);
+  call(group, "createLogStream", parameters, [this, arn](const std::string& error) {
+    const bool is_there = error.empty() || error.find("AlreadyExists") != std::string::npos;
+    if (!is_there) return answered(arn, 0, error);
     groups_.at(arn).has_stream = true;
     put_lines(arn);
   });
@@ -151,15 +144,14 @@ void ExecutionLog::put_lines(const std::string& arn) {
        json::Value::object({{"LogGroupName", group.name},
                             {"LogStreamName", group.stream},
                             {"LogEvents", json::Value::array(std::move(lines))}}),
-       [this, arn, count](const integrations::SdkAnswer& answer) { answered(arn, count, answer); });
+       [this, arn, count](const std::string& error) { answered(arn, count, error); });
 }
 
-void ExecutionLog::answered(const std::string& arn, std::size_t count,
-                            const integrations::SdkAnswer& answer) {
+void ExecutionLog::answered(const std::string& arn, std::size_t count, const std::string& error) {
   Group& group = groups_.at(arn);
-  if (!answer.ok()) group.has_stream = false;  // It may have gone with its group.
-  const bool give_up = !answer.ok() && ++group.failures >= kTriesMax;
-  if (answer.ok() || give_up) {
+  if (!error.empty()) group.has_stream = false;  // It may have gone with its group.
+  const bool give_up = !error.empty() && ++group.failures >= kTriesMax;
+  if (error.empty() || give_up) {
     const std::size_t gone = give_up ? group.lines.size() : count;
     (give_up ? figures_.dropped : figures_.delivered) += gone;
     for (std::size_t i = 0; i < gone; ++i) {

@@ -16,21 +16,28 @@
 #include <string>
 
 #include "base/clock.h"
-#include "integrations/sdk_worker.h"
+#include "json/value.h"
 #include "runtime/runtime.h"
 
 namespace sortie::api {
 
+// One call of the CloudWatch Logs API.
+struct LogCall {
+  std::string action;  // "putLogEvents"
+  std::string region;
+  json::Value parameters;
+};
+
 class ExecutionLog {
  public:
-  using Send = std::function<void(integrations::SdkCall call, integrations::SdkPool::Done done)>;
+  // `done` gets "" or the error's name.
+  using Done = std::function<void(const std::string& error)>;
+  using Send = std::function<void(LogCall call, Done done)>;
   struct Wiring {
     Loop& loop;
     Random& random;
     Send send;
     std::string region;
-    std::string endpoint_url;  // "" is real AWS.
-    json::Value credentials;   // Null: the SDK's usual chain.
   };
   struct Figures {
     std::uint64_t delivered = 0, dropped = 0;
@@ -56,8 +63,8 @@ class ExecutionLog {
   void take(const runtime::ExecutionChange& change);
   void send_next(const std::string& arn);
   void put_lines(const std::string& arn);
-  void answered(const std::string& arn, std::size_t count, const integrations::SdkAnswer& answer);
-  void call(const Group& group, std::string action, json::Value parameters, integrations::SdkPool::Done done);
+  void answered(const std::string& arn, std::size_t count, const std::string& error);
+  void call(const Group& group, std::string action, json::Value parameters, Done done);
 
   Wiring wiring_;
   std::map<std::string, Group> groups_;  // By the group's ARN.

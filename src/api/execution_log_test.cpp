@@ -13,17 +13,14 @@ struct ExecutionLogTest : ::testing::Test {
   fakes::ManualLoop loop;
   SeededRandom random{1};
   MapRuntime runtime{loop};
-  std::vector<integrations::SdkCall> calls;
-  std::vector<integrations::SdkPool::Done> answers;
-  ExecutionLog log{{loop,
-                    random,
-                    [this](integrations::SdkCall call, integrations::SdkPool::Done done) {
+  std::vector<LogCall> calls;
+  std::vector<ExecutionLog::Done> answers;
+  ExecutionLog log{{loop, random,
+                    [this](LogCall call, ExecutionLog::Done done) {
                       calls.push_back(std::move(call));
                       answers.push_back(std::move(done));
                     },
-                    "us-east-1",
-                    "",
-                    {}},
+                    "us-east-1"},
                    runtime};
   int events = 0;
 
@@ -43,11 +40,7 @@ struct ExecutionLogTest : ::testing::Test {
     change.logged = std::make_shared<const runtime::LoggedEvents>(logged);
     runtime.observer(change);
   }
-  void answer(std::string error = "") {
-    integrations::SdkAnswer answer;
-    answer.error = std::move(error);
-    answers.back()(answer);
-  }
+  void answer(const std::string& error = "") { answers.back()(error); }
   std::vector<std::string> messages() {
     std::vector<std::string> out;
     for (const json::Value& line : calls.back().parameters.get("LogEvents").items()) {

@@ -56,6 +56,8 @@ struct StatesServices {
 struct StatesOptions {
   std::string region = "us-east-1";
   bool strict = false;  // compatibility: strict
+  // Whether the mock configuration has this test case of a machine; empty where there is no configuration.
+  std::function<bool(std::string_view machine, std::string_view test_case)> has_test_case;
 };
 
 class StatesApi final : public AwsService {

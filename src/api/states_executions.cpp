@@ -121,10 +121,22 @@ std::optional<Error> find_input_fault(std::string_view input_text) {
 }
 
 Result<runtime::StartRequest> StatesApi::read_start(const AwsCall& call, bool sync) {
-  const std::string arn = text_of(call.input, "stateMachineArn");
-  SORTIE_TRY_STATUS(parse_states_arn(arn, {"stateMachine"}));
+  std::string arn = text_of(call.input, "stateMachineArn");
+  std::string test_case;
+  if (const std::size_t hash = arn.find('#'); hash != std::string::npos && options_.has_test_case) {
+    test_case = arn.substr(hash + 1);
+    arn.resize(hash);
+  }
+  SORTIE_TRY(const StatesArn parsed, parse_states_arn(arn, {"stateMachine"}));
+  if (!test_case.empty() && !options_.has_test_case(parsed.name, test_case)) {
+    return Error{"InvalidName",
+                 "Invalid mock test case name '" + test_case + "' for state machine '" + parsed.name +
+                     "': the mock configuration does not define it",
+                 "", ""};
+  }
   runtime::StartRequest request{
       .state_machine_arn = arn, .name = text_of(call.input, "name"), .input_text = "{}"};
+  request.test_case = test_case;
   if (!request.name.empty()) SORTIE_TRY_STATUS(check_states_name(request.name));
   SORTIE_TRY(const runtime::StateMachineRecord machine, find_startable(call, arn));
   if (sync && machine.type != "EXPRESS") return type_not_supported();

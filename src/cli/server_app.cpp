@@ -91,6 +91,8 @@ Status ServerApp::build() {
   sessions_ = std::make_unique<response::Sessions>(loop_, random_, *store_, *audit_, *people_);
   approvals_ = std::make_unique<response::Approvals>(loop_, *store_, *audit_, *people_);
   SORTIE_TRY_STATUS(make_functions());
+  dispatcher_ = std::make_unique<integrations::Dispatcher>(loop_);
+  SORTIE_TRY_STATUS(make_mocks());
   make_integrations();
   make_routes();
   functions_->set_server_url(url_);
@@ -136,8 +138,22 @@ Status ServerApp::make_functions() {
   return {};
 }
 
+// As Step Functions Local: a file of mocked responses that the environment names.
+Status ServerApp::make_mocks() {
+  const char* file = std::getenv("SFN_MOCK_CONFIG");
+  if (file == nullptr || *file == '\0') return {};
+  SORTIE_TRY(const std::string text, io::read_file(file));
+  Result<integrations::MockConfig> config = integrations::MockConfig::parse(text);
+  if (!config) {
+    return Error{config.error().code, std::string(file) + ": " + config.error().message, config.error().place,
+                 config.error().hint};
+  }
+  log(LogLevel::kWarning, std::string("mocked responses of ") + file + " answer executions with a test case");
+  mocks_ = std::make_unique<integrations::MockDispatcher>(loop_, *std::move(config), *dispatcher_);
+  return {};
+}
+
 void ServerApp::make_integrations() {
-  dispatcher_ = std::make_unique<integrations::Dispatcher>(loop_);
   lambda_integration_ = std::make_unique<integrations::LambdaIntegration>(loop_, *functions_);
   integrations::AwsOptions aws;
   aws.region = config_.region;
@@ -158,8 +174,11 @@ void ServerApp::make_integrations() {
   options.strict = config_.strict;
   options.epoch = epoch_;
   options.objects = s3_objects_.get();
-  runtime_ = runtime::Runtime::make(loop_, random_, *store_, *dispatcher_, options);
+  runtime::TaskDispatcher& dispatcher =
+      mocks_ != nullptr ? static_cast<runtime::TaskDispatcher&>(*mocks_) : *dispatcher_;
+  runtime_ = runtime::Runtime::make(loop_, random_, *store_, dispatcher, options);
   dispatcher_->attach(*runtime_);
+  if (mocks_ != nullptr) mocks_->attach(*runtime_);
   states_integration_->attach(*runtime_, [this](store::Batch batch) {
     batch.epoch = epoch_;
     store_->append(std::move(batch), [](const Status&) {});

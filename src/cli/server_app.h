@@ -25,6 +25,7 @@
 #include "integrations/aws.h"
 #include "integrations/dispatcher.h"
 #include "integrations/lambda.h"
+#include "integrations/mocks.h"
 #include "integrations/role_credentials.h"
 #include "integrations/s3_objects.h"
 #include "integrations/states.h"
@@ -78,6 +79,8 @@ class ServerApp {
   Status build();  // Everything that works on a store that is ours.
   void begin(std::function<void(Status)> ready);
   Status make_functions();
+  Status make_mocks();
+  void make_execution_log();
   void make_integrations();
   Status listen();
   void make_routes();
@@ -132,6 +135,7 @@ class ServerApp {
   std::unique_ptr<integrations::SdkPool> pool_;
   std::unique_ptr<functions::FunctionService> functions_;
   std::unique_ptr<integrations::Dispatcher> dispatcher_;
+  std::unique_ptr<integrations::MockDispatcher> mocks_;  // Null without SFN_MOCK_CONFIG.
   std::unique_ptr<runtime::Runtime> runtime_;
   std::unique_ptr<integrations::LambdaIntegration> lambda_integration_;
   std::unique_ptr<integrations::AwsIntegration> aws_;

@@ -84,6 +84,21 @@ api::StatesServices ServerApp::states_services() {
   return services;
 }
 
+void ServerApp::make_execution_log() {
+  const auto send = [this](api::LogCall call, api::ExecutionLog::Done done) {
+    integrations::SdkCall sdk;
+    sdk.service = "cloudwatchlogs";
+    sdk.action = std::move(call.action);
+    sdk.parameters = std::move(call.parameters);
+    sdk.region = std::move(call.region);
+    sdk.endpoint_url = config_.endpoint_url;
+    sdk.timeout_ms = 60'000;
+    pool_->call(std::move(sdk), [done](const integrations::SdkAnswer& answer) { done(answer.error); });
+  };
+  execution_log_ = std::make_unique<api::ExecutionLog>(
+      api::ExecutionLog::Wiring{loop_, random_, send, config_.region}, *runtime_);
+}
+
 void ServerApp::make_routes() {
   keys_ = std::make_unique<Keys>(*people_, *functions_);
   api::ServerOptions options;
@@ -99,17 +114,14 @@ void ServerApp::make_routes() {
                     0});
   };
   api_ = std::make_unique<api::Server>(loop_, random_, *keys_, std::move(options));
-  states_api_ =
-      std::make_unique<api::StatesApi>(states_services(), api::StatesOptions{config_.region, config_.strict});
-  api::ExecutionLog::Wiring logs{loop_,
-                                 random_,
-                                 [this](integrations::SdkCall call, integrations::SdkPool::Done done) {
-                                   pool_->call(std::move(call), std::move(done));
-                                 },
-                                 config_.region,
-                                 config_.endpoint_url,
-                                 {}};
-  execution_log_ = std::make_unique<api::ExecutionLog>(std::move(logs), *runtime_);
+  api::StatesOptions states{config_.region, config_.strict, {}};
+  if (mocks_ != nullptr) {
+    states.has_test_case = [this](std::string_view machine, std::string_view test_case) {
+      return mocks_->config().has_case(machine, test_case);
+    };
+  }
+  states_api_ = std::make_unique<api::StatesApi>(states_services(), std::move(states));
+  make_execution_log();
   events_service_ = std::make_unique<EventsService>(*bus_);
   lambda_api_ = std::make_unique<LambdaApi>(*functions_, config_.region);
   api_->add_service("AWSStepFunctions", "states", *states_api_);

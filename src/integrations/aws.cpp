@@ -124,7 +124,7 @@ SdkCall AwsIntegration::make_call(const runtime::TaskOrder& order) const {
   }
   if (!call.is_optimized && aws_task::is_own_service(call.service) && !own_endpoint_.empty()) {
     call.endpoint_url = own_endpoint_;
-    call.credentials = own_credentials_(account_of(order));
+    call.credentials = own_credentials_(acting_account_of(order));
     return call;
   }
   call.endpoint_url = options_.endpoint_url;

@@ -116,7 +116,7 @@ LambdaIntegration::LambdaIntegration(Clock& clock, functions::FunctionInvoker& f
 
 void LambdaIntegration::start(const runtime::TaskOrder& order, Report report) {
   functions::InvokeRequest request;
-  request.account = account_of(order);
+  request.account = acting_account_of(order);
   request.idempotency_key = order.idempotency_key;
   request.task_token = order.task_token;
   request.deadline = order.deadline;

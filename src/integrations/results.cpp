@@ -80,6 +80,14 @@ std::string account_of(const runtime::TaskOrder& order) {
   return parts.size() > 4 ? std::string(parts[4]) : std::string();
 }
 
+std::string acting_account_of(const runtime::TaskOrder& order) {
+  // arn:aws:iam::ACCOUNT:role/NAME
+  const json::Value& role = order.credentials.get("RoleArn");
+  const std::vector<std::string_view> parts = split(role.is_string() ? role.as_string() : "", ':');
+  return parts.size() >= 6 && parts[2] == "iam" && !parts[4].empty() ? std::string(parts[4])
+                                                                     : account_of(order);
+}
+
 Actor acting_execution(const runtime::TaskOrder& order) {
   Actor actor;
   actor.kind = Actor::Kind::kExecution;

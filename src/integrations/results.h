@@ -37,6 +37,8 @@ std::string check_parameters(const json::Value& parameters, const std::vector<st
 
 // The account an execution lives in, from its ARN.
 std::string account_of(const runtime::TaskOrder& order);
+// The account that a task acts in: that of the role in its Credentials, else the execution's own.
+std::string acting_account_of(const runtime::TaskOrder& order);
 
 // Who acts when an execution acts: the execution, for the person behind it. Where nobody knows that person,
 // the execution does not make a known one of it (on_behalf_of "unknown").

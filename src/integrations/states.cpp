@@ -177,6 +177,21 @@ void StatesIntegration::start(const runtime::TaskOrder& order, Report report) {
                                                "' could not be used to start the Task: StateMachineArn and "
                                                "Name must be text");
   }
+  // A machine of another account is started by a role of that account only.
+  const std::vector<std::string_view> parts = split(arn.as_string(), ':');
+  if (parts.size() > 5 && parts[4] != acting_account_of(order)) {
+    const std::string who = order.credentials.get("RoleArn").is_string()
+                                ? order.credentials.get("RoleArn").to_std_string()
+                                : order.role_arn;
+    return report.failed(
+        "StepFunctions.AccessDeniedException",
+        service_cause("User: " + who + " is not authorized to perform: states:StartExecution on resource: " +
+                          arn.to_std_string() +
+                          " because no identity-based policy allows the "
+                          "states:StartExecution action",
+                      "AWSStepFunctions", 400, "AccessDeniedException",
+                      derived_uuid("request " + order.idempotency_key)));
+  }
   auto attempt = std::make_shared<Attempt>(Attempt{order, report, {}, "", name.is_string()});
   runtime::StartRequest& request = attempt->request;
   request.state_machine_arn = arn.to_std_string();

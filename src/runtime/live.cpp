@@ -53,6 +53,7 @@ Result<std::unique_ptr<LiveExecution>> read_row(const store::ExecutionRow& row, 
   SORTIE_TRY(live->image, engine::decode_execution(row.image));
   const Extra extra = decode_extra(live->image.extra);
   live->actor = extra.actor;
+  live->test_case = extra.test_case;
   engine::Execution& state = live->state;
   SORTIE_TRY(state.machine, machine_of(live->image.definition_key));
   state.arn = row.arn;
@@ -194,6 +195,7 @@ std::string encode_extra(const Extra& extra) {
   if (!extra.trace_header.empty()) out.append("trace", extra.trace_header);
   if (!extra.version_arn.empty()) out.append("version", extra.version_arn);
   if (!extra.alias_arn.empty()) out.append("alias", extra.alias_arn);
+  if (!extra.test_case.empty()) out.append("test_case", extra.test_case);
   if (!extra.redrive_token.empty()) out.append("redrive_token", extra.redrive_token);
   if (extra.map_child) {
     const auto number = [](std::uint64_t value) { return json::Value(static_cast<std::int64_t>(value)); };
@@ -219,6 +221,7 @@ Extra decode_extra(const std::string& text) {
   extra.trace_header = member("trace");
   extra.version_arn = member("version");
   extra.alias_arn = member("alias");
+  extra.test_case = member("test_case");
   extra.redrive_token = member("redrive_token");
   const json::Value& map = value->get("map");
   std::uint64_t numbers[4] = {};

@@ -70,6 +70,7 @@ struct LiveExecution {
   Actor actor;
   std::optional<MapChild> map_child;
   std::string listed_under;  // A child is listed under its map run's ARN, not under a state machine's.
+  std::string test_case;
   PayloadTable payloads;
   std::deque<Mail> mailbox;
   bool started = false;  // Its row is in the store.
@@ -114,6 +115,7 @@ struct Extra {
   Actor actor;
   std::string trace_header;
   std::string version_arn, alias_arn;
+  std::string test_case;      // Of the mock configuration.
   std::string redrive_token;  // The client token of the last redrive.
   std::optional<MapChild> map_child;
 };

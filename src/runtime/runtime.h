@@ -48,7 +48,8 @@ struct TaskOrder {
   json::Value credentials;  // {"RoleArn": ..} or null.
   std::string task_token;   // "" unless .waitForTaskToken (or an activity).
   Timestamp deadline = kNever;
-  Actor actor;  // Who is behind the execution.
+  std::string test_case;  // Of the mock configuration; "" for a run in earnest.
+  Actor actor;            // Who is behind the execution.
 };
 
 // The floor above (integrations/) carries tasks out and reports to the Runtime with the order's key.
@@ -120,6 +121,7 @@ struct StartRequest {
   std::string input_text;         // JSON; empty means {}.
   Actor actor;
   std::string trace_header;
+  std::string test_case;  // Of the mock configuration (integrations/mocks.h).
   // The last part of an EXPRESS execution's ARN, for a start that may be repeated; empty: a UUID is made.
   std::string express_id;
   // Written in the same transaction as the start, e.g. the delivery that caused it.

@@ -389,6 +389,7 @@ void Shard::dispatch(LiveExecution& live, const engine::AttemptId& attempt) {
   order.credentials = task.credentials;
   order.deadline = task.deadline;
   order.actor = live.actor;
+  order.test_case = live.test_case;
   wiring_.dispatcher.dispatch(std::move(order));
 }
 

@@ -1,0 +1,96 @@
+#!/usr/bin/env python3
+"""Versions, aliases, redrive, EXPRESS executions and mocked test cases, with boto3 against the real program."""
+
+from __future__ import annotations
+
+import json
+
+import product as p
+
+STATES = "arn:aws:states:us-east-1:123456789012"
+ROLE = "arn:aws:iam::123456789012:role/r"
+MISSING = "arn:aws:lambda:us-east-1:123456789012:function:Missing"
+MOCKS = {
+    "StateMachines": {"mocked": {"TestCases": {"Retried": {"Call": "Flaky"}}}},
+    "MockedResponses": {"Flaky": {"0-1": {"Throw": {"Error": "Boom", "Cause": "c"}}, "2": {"Return": {"ok": True}}}},
+}
+
+
+def machine(**states) -> str:
+    return json.dumps({"StartAt": next(iter(states)), "States": states})
+
+
+def a_pass(result) -> str:
+    return machine(A={"Type": "Pass", "Result": result, "End": True})
+
+
+def test_versions_and_aliases_survive_a_kill(server: p.Server) -> None:
+    sfn = server.client("stepfunctions")
+    made = sfn.create_state_machine(name="v", definition=a_pass(1), roleArn=ROLE, publish=True, versionDescription="one")
+    arn, one = made["stateMachineArn"], made["stateMachineVersionArn"]
+    two = sfn.update_state_machine(stateMachineArn=arn, definition=a_pass(2), publish=True)["stateMachineVersionArn"]
+    routes = [{"stateMachineVersionArn": one, "weight": 100}]
+    alias = sfn.create_state_machine_alias(name="live", routingConfiguration=routes)["stateMachineAliasArn"]
+    server.kill()
+    server.start()
+    sfn = server.client("stepfunctions")
+    listed = sfn.list_state_machine_versions(stateMachineArn=arn)["stateMachineVersions"]
+    assert [v["stateMachineVersionArn"] for v in listed] == [two, one]
+    run = p.ended(sfn, sfn.start_execution(stateMachineArn=alias)["executionArn"])
+    assert (run["output"], run["stateMachineVersionArn"], run["stateMachineAliasArn"]) == ("1", one, alias), run
+    assert p.error_of(sfn.delete_state_machine_version, stateMachineVersionArn=one)[0] == "ConflictException"
+    sfn.delete_state_machine(stateMachineArn=arn)
+    assert p.error_of(sfn.describe_state_machine_alias, stateMachineAliasArn=alias)[0] == "ResourceNotFound"
+
+
+def test_a_failed_execution_is_redriven_after_its_function_appears(server: p.Server) -> None:
+    sfn = server.client("stepfunctions")
+    states = {"First": {"Type": "Pass", "Next": "Call"}, "Call": {"Type": "Task", "Resource": MISSING, "End": True}}
+    arn = sfn.create_state_machine(name="r", definition=machine(**states), roleArn=ROLE)["stateMachineArn"]
+    execution = sfn.start_execution(stateMachineArn=arn)["executionArn"]
+    failed = p.ended(sfn, execution)
+    assert (failed["status"], failed["redriveStatus"]) == ("FAILED", "REDRIVABLE"), failed
+    server.kill()
+    server.start()
+    sfn = server.client("stepfunctions")
+    source = "def lambda_handler(event, context):\n    return 'there'\n"
+    p.create_function(server.client("lambda"), "Missing", source)
+    server.cli("run", "redrive", execution)
+    ended = p.ended(sfn, execution)
+    assert (ended["status"], ended["output"], ended["redriveCount"]) == ("SUCCEEDED", '"there"', 1), ended
+    types = [e["type"] for e in p.history(sfn, execution)]
+    assert types.count("ExecutionRedriven") == 1 and types.count("PassStateEntered") == 1, types
+    assert p.error_of(sfn.redrive_execution, executionArn=execution)[0] == "ExecutionNotRedrivable"
+
+
+def test_express_machines_answer_at_once_and_keep_no_history(server: p.Server) -> None:
+    sfn = server.client("stepfunctions")
+    arn = sfn.create_state_machine(name="x", definition=a_pass({"a": 1}), roleArn=ROLE, type="EXPRESS")["stateMachineArn"]
+    done = sfn.start_sync_execution(stateMachineArn=arn, name="n", input="{}")
+    assert (done["status"], done["output"]) == ("SUCCEEDED", '{"a":1}'), done
+    assert done["billingDetails"] == {"billedMemoryUsedInMB": 64, "billedDurationInMilliseconds": 100}, done
+    started = sfn.start_execution(stateMachineArn=arn)["executionArn"]
+    assert ":express:x:" in started
+    assert p.error_of(sfn.describe_execution, executionArn=started)[0] == "InvalidArn"
+    assert p.error_of(sfn.list_executions, stateMachineArn=arn)[0] == "StateMachineTypeNotSupported"
+
+
+def test_a_test_case_answers_the_tasks_it_lists(server: p.Server) -> None:
+    sfn = server.client("stepfunctions")
+    call = {"Type": "Task", "Resource": "arn:aws:states:::lambda:invoke", "Parameters": {"FunctionName": "Nobody"}, "End": True}
+    call["Retry"] = [{"ErrorEquals": ["Boom"], "IntervalSeconds": 1, "MaxAttempts": 3, "BackoffRate": 1.0}]
+    arn = sfn.create_state_machine(name="mocked", definition=machine(Call=call), roleArn=ROLE)["stateMachineArn"]
+    run = p.ended(sfn, sfn.start_execution(stateMachineArn=arn + "#Retried")["executionArn"])
+    assert (run["status"], run["output"]) == ("SUCCEEDED", '{"ok":true}'), run
+    assert p.error_of(sfn.start_execution, stateMachineArn=arn + "#Unknown")[0] == "InvalidName"
+
+
+if __name__ == "__main__":
+    with p.temporary_folder() as place:
+        (place / "mocks.json").write_text(json.dumps(MOCKS))
+        one = p.Server(place, SFN_MOCK_CONFIG=str(place / "mocks.json")).start()
+        try:
+            p.main(globals(), one)
+        finally:
+            if one.process.poll() is None:
+                one.kill()
