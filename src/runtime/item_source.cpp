@@ -275,7 +275,7 @@ class ManifestSource final : public ObjectSource {
     current_ =
         std::make_unique<RecordSource>(loop_, objects_, caller_, where, std::move(csv), key.ends_with(".gz"));
     current_->read(position.get("in"),
-                   [this, file, count = files.size(), done = std::move(done)](Result<ItemSlice> slice) {
+                   [file, count = files.size(), done = std::move(done)](Result<ItemSlice> slice) {
                      if (!slice) return done(slice.error());
                      const bool next_file = slice->at_end;
                      slice->at_end = next_file && file + 1 == count;
