@@ -94,7 +94,8 @@ struct RuntimeTest : ::testing::Test {
   }
   std::string history(const std::string& arn) {
     std::string types;
-    for (const engine::HistoryEvent& event : runtime->history(arn, 1, 100, false)->events) {
+    const Result<HistoryPage> page = runtime->history(arn, 1, 100, false);
+    for (const engine::HistoryEvent& event : page->events) {
       types += (types.empty() ? "" : " ") + std::string(engine::event_type_name(event.type));
     }
     return types;
