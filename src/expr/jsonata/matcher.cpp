@@ -48,10 +48,9 @@ class MatcherParser {
     for (Step& step : out_.steps_) {
       if (step.code == Code::kChoice) step.number = static_cast<std::uint32_t>(out_.choices_++);
     }
-    const Step& first = out_.steps_[1];
-    if (first.code == Code::kCharacter && first.number < 128)
-      out_.first_byte_ = static_cast<int>(first.number);
-    out_.at_begin_ = first.code == Code::kBegin && !out_.multiline_;
+    for (std::size_t i = 1; out_.steps_[i].code == Code::kCharacter && out_.steps_[i].number < 128; ++i)
+      out_.prefix_ += static_cast<char>(out_.steps_[i].number);
+    out_.at_begin_ = out_.steps_[1].code == Code::kBegin && !out_.multiline_;
   }
 
  private:
@@ -533,14 +532,14 @@ struct Matcher::Run {
 };
 
 bool Matcher::find(std::string_view text, std::size_t from, std::span<std::size_t> places) const {
+  std::fill(places.begin(), places.end(), kNone);  // A failed start puts back what it saved.
   Run run(*this, text, from, places);
   run.jobs.reserve(32);
   for (std::size_t start = from; start <= text.size();) {
-    if (first_byte_ >= 0) {
-      start = text.find(static_cast<char>(first_byte_), start);
+    if (!prefix_.empty()) {
+      start = text.find(prefix_, start);
       if (start == std::string_view::npos) return false;
     }
-    std::fill(places.begin(), places.end(), kNone);
     if (run.match_at(start)) return true;
     if (at_begin_ || start >= text.size()) return false;
     next_code_point(text, start);

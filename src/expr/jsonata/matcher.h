@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -62,7 +63,7 @@ class Matcher {
   std::vector<Set> sets_;
   std::size_t groups_ = 0;
   std::size_t choices_ = 0;
-  int first_byte_ = -1;  // Every match starts with it.
+  std::string prefix_;  // Every match starts with it.
   bool at_begin_ = false;
   bool multiline_ = false;
 };

@@ -161,6 +161,7 @@ Val replace_text(Engine& engine, std::string_view text, std::string_view from, V
 Val replace_matches(Engine& engine, Val text, const Regex& regex, std::string_view replacement,
                     double limit) {
   std::string out;
+  out.reserve(text.size + text.size / 4);
   std::size_t at = 0;
   Walk walk(engine, regex, text);
   std::vector<std::string_view> groups;

@@ -1,6 +1,7 @@
 #include "expr/jsonata/utf.h"
 
 #include <algorithm>
+#include <cstring>
 
 namespace sortie::jsonata {
 namespace utf {
@@ -98,7 +99,19 @@ std::size_t byte_offset(std::string_view text, std::size_t utf16_offset) {
 }
 
 bool has_pairs(std::string_view text) {
-  return std::any_of(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) >= 0xF0; });
+  constexpr std::uint64_t kHighBits = 0x8080808080808080;
+  std::size_t at = 0;
+  while (at < text.size()) {
+    std::uint64_t word = 0;
+    for (; at + sizeof word <= text.size(); at += sizeof word) {
+      std::memcpy(&word, text.data() + at, sizeof word);
+      if ((word & kHighBits) != 0) break;
+    }
+    for (const std::size_t end = std::min(at + sizeof word, text.size()); at < end; ++at) {
+      if (utf::byte(text, at) >= 0xF0) return true;
+    }
+  }
+  return false;
 }
 
 std::string split_pairs(std::string_view text) {
