@@ -44,7 +44,7 @@ def test_a_broken_configuration_names_file_line_and_cure() -> None:
         ("aws:\n  region: us-east-1\n  acount: '123456789012'\n", ("sortie.yaml:3", "acount", "account")),
         ("listen: 127.0.0.1:8420\nfunctions:\n  sandbox: maybe\n", ("sortie.yaml:3", "maybe", "preferred")),
         ("aws: {account: 12}\n", ("sortie.yaml:1", "account", "quotes")),
-        ("aws:\n  region: [\n", ("sortie.yaml", "line")),
+        ("aws:\n  region: [\n", ("sortie.yaml:3:1",)),
         ("metrics:\n  token: hunter2\n", ("sortie.yaml:2", "env:NAME")),
         (LAUGHS, ("sortie.yaml",)),
     ):

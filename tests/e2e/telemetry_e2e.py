@@ -155,5 +155,10 @@ def test_attempts_arrive_as_spans_of_one_trace(told: Told) -> None:
 
 if __name__ == "__main__":
     seen = Collector()
-    with p.running(project(seen.url)) as one:
-        p.main(globals(), Told(one, seen))
+    with p.temporary_folder() as folder:
+        p.write_files(folder / "project", project(seen.url))
+        one = p.Server(folder, folder / "project").start()
+        try:
+            p.main(globals(), Told(one, seen))
+        finally:
+            one.stop()
