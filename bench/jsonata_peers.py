@@ -43,7 +43,8 @@ def main():
         java = max(x["ops_per_s"] for x in others[row["bench"]] if "jsonata-java" in x["impl"])
         rate = row["ops_per_s"]
         differs = any(x["check"] != row["check"] for x in others[row["bench"]])
-        print(f"| {row['bench'][8:]}{' (result differs)' if differs else ''} | {rate:,.0f} | {row['cpu_us']:,.2f} | {js:,.0f} | {rate / js:.1f}"
+        name = row["bench"][8:] + (" (result differs)" if differs else "")
+        print(f"| {name} | {rate:,.0f} | {row['cpu_us']:,.2f} | {js:,.0f} | {rate / js:.1f}"
               f" | {java:,.0f} | {rate / java:.1f} | {rate / max(10 * js, 3 * java):.2f} |")
 
 
