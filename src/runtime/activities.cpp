@@ -1,18 +1,23 @@
 #include "runtime/activities.h"
 
-#include <algorithm>
-
 namespace sortie::runtime {
 
 void Activities::offer(const std::string& activity_arn, Offer offer) {
-  queues_[activity_arn].offers.push_back(std::move(offer));
+  withdraw(offer.key);
+  put(activity_arn, ++last_turn_, std::move(offer));
   match(activity_arn);
 }
 
+void Activities::put(const std::string& activity_arn, Turn turn, Offer offer) {
+  places_[offer.key] = {activity_arn, turn};
+  queues_[activity_arn].offers.emplace(turn, std::move(offer));
+}
+
 void Activities::withdraw(const AttemptKey& key) {
-  for (auto& [arn, queue] : queues_) {
-    std::erase_if(queue.offers, [&key](const Offer& offer) { return offer.key == key; });
-  }
+  const auto place = places_.find(key);
+  if (place == places_.end()) return;
+  queues_[place->second.activity_arn].offers.erase(place->second.turn);
+  places_.erase(place);
 }
 
 std::shared_ptr<void> Activities::poll(const std::string& activity_arn, std::string worker,
@@ -46,20 +51,24 @@ void Activities::match(const std::string& activity_arn) {
     std::shared_ptr<Poll> poll = queue.polls.front().lock();
     queue.polls.pop_front();
     if (poll == nullptr || !poll->open) continue;
-    Offer offer = std::move(queue.offers.front());
-    queue.offers.pop_front();
-    hand_over(activity_arn, std::move(offer), std::move(poll));
+    const auto first = queue.offers.begin();
+    const Turn turn = first->first;
+    Offer offer = std::move(first->second);
+    queue.offers.erase(first);
+    places_.erase(offer.key);
+    hand_over(activity_arn, turn, std::move(offer), std::move(poll));
   }
 }
 
-void Activities::hand_over(const std::string& activity_arn, Offer offer, std::shared_ptr<Poll> poll) {
+void Activities::hand_over(const std::string& activity_arn, Turn turn, Offer offer,
+                           std::shared_ptr<Poll> poll) {
   close(*poll);
   const AttemptKey key = offer.key;
   const std::string worker = poll->worker;
-  take_(key, worker, [this, activity_arn, offer = std::move(offer), poll](Taken taken) {
+  take_(key, worker, [this, activity_arn, turn, offer = std::move(offer), poll](Taken taken) {
     if (taken == Taken::kYes) return poll->done({offer.task_token, offer.input_text});
     // The worker polls again on an empty answer; a task that could not be recorded keeps its place.
-    if (taken == Taken::kTryAgain) queues_[activity_arn].offers.push_front(offer);
+    if (taken == Taken::kTryAgain) put(activity_arn, turn, offer);
     poll->done({});
   });
 }

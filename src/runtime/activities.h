@@ -37,18 +37,27 @@ class Activities {
     Loop::TimerId timer = 0;
     bool open = true;
   };
+  // A task's place in line: the order in which they were offered, kept when one could not be handed over.
+  using Turn = std::uint64_t;
   struct Queue {
-    std::deque<Offer> offers;
+    std::map<Turn, Offer> offers;
     std::deque<std::weak_ptr<Poll>> polls;
+  };
+  struct Place {
+    std::string activity_arn;
+    Turn turn = 0;
   };
 
   void match(const std::string& activity_arn);
-  void hand_over(const std::string& activity_arn, Offer offer, std::shared_ptr<Poll> poll);
+  void put(const std::string& activity_arn, Turn turn, Offer offer);
+  void hand_over(const std::string& activity_arn, Turn turn, Offer offer, std::shared_ptr<Poll> poll);
   void close(Poll& poll);
 
   Loop& loop_;
   Take take_;
   std::map<std::string, Queue> queues_;
+  std::map<AttemptKey, Place> places_;  // Of every offer: withdrawing one costs the same with a million.
+  Turn last_turn_ = 0;
 };
 
 }  // namespace sortie::runtime
