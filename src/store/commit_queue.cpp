@@ -6,10 +6,11 @@
 
 namespace sortie::store {
 
-CommitQueue::CommitQueue(Loop& loop, Committer& committer, CommitQueueLimits limits)
-    : loop_(loop), committer_(committer), limits_(limits) {}
+CommitQueue::CommitQueue(Loop& loop, Committer& committer, CommitQueueLimits limits, RunWork run_work)
+    : loop_(loop), committer_(committer), limits_(limits), run_work_(std::move(run_work)) {}
 
 void CommitQueue::start() {
+  if (run_work_) return arm_idle();
   thread_ = std::thread([this] { run(); });
 }
 
@@ -20,6 +21,33 @@ void CommitQueue::stop() {
   }
   shared_->wake.notify_all();
   if (thread_.joinable()) thread_.join();
+  if (!run_work_) return;
+  if (idle_timer_ != 0) loop_.cancel(std::exchange(idle_timer_, 0));
+  while (run_one()) {
+  }
+}
+
+void CommitQueue::wake() {
+  if (!run_work_) return shared_->wake.notify_one();
+  if (shared_->stopping || std::exchange(shared_->handed_out, true)) return;
+  run_work_([this, shared = shared_] {
+    if (shared->stopping) return;  // The queue may be gone.
+    shared->handed_out = false;
+    if (run_one()) return wake();
+    arm_idle();
+  });
+}
+
+void CommitQueue::arm_idle() {
+  if (idle_timer_ != 0) loop_.cancel(std::exchange(idle_timer_, 0));
+  const std::optional<std::int64_t> delay = committer_.idle_delay_ms();
+  if (delay) idle_timer_ = loop_.call_at(loop_.now().plus_ms(*delay), [this] { idle(); });
+}
+
+void CommitQueue::idle() {
+  idle_timer_ = 0;
+  if (shared_->handed_out) return;  // It is not idle.
+  if (committer_.idle_step()) idle_timer_ = loop_.call_at(loop_.now(), [this] { idle(); });
 }
 
 std::size_t CommitQueue::queued_batches() const {
@@ -32,7 +60,7 @@ void CommitQueue::post_to_thread(std::function<void()> work) {
     std::lock_guard lock(shared_->mutex);
     shared_->work.push_back(std::move(work));
   }
-  shared_->wake.notify_all();
+  wake();
 }
 
 void CommitQueue::answer(Store::Done done, Error error) {
@@ -56,7 +84,7 @@ void CommitQueue::append(Batch batch, Store::Done done) {
     }
   }
   if (checked) {
-    shared_->wake.notify_one();
+    wake();
   } else {
     answer(std::move(done), std::move(checked).error());
   }
@@ -107,20 +135,27 @@ bool CommitQueue::wait_for_work(std::unique_lock<std::mutex>& lock) {
 void CommitQueue::run() {
   std::unique_lock lock(shared_->mutex);
   while (wait_for_work(lock)) {
-    if (!shared_->work.empty()) {
-      std::function<void()> work = std::move(shared_->work.front());
-      shared_->work.pop_front();
-      lock.unlock();
-      work();
-    } else {
-      std::vector<Pending> group = take_group();
-      if (group.empty()) continue;
-      lock.unlock();
-      commit(std::move(group));
-    }
-    committer_.after_work();
+    lock.unlock();
+    static_cast<void>(run_one());
     lock.lock();
   }
+}
+
+bool CommitQueue::run_one() {
+  std::unique_lock lock(shared_->mutex);
+  if (!shared_->work.empty()) {
+    std::function<void()> work = std::move(shared_->work.front());
+    shared_->work.pop_front();
+    lock.unlock();
+    work();
+  } else {
+    std::vector<Pending> group = take_group();
+    if (group.empty()) return false;
+    lock.unlock();
+    commit(std::move(group));
+  }
+  committer_.after_work();
+  return true;
 }
 
 std::vector<CommitQueue::Pending> CommitQueue::take_group() {

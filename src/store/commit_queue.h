@@ -10,6 +10,10 @@
 // Bounds. A batch beyond `batch_bytes_max`, and one that would bring the queue over `queue_bytes_max`, is
 // answered "LimitExceeded".
 //
+// Without a thread: where the maker hands in a `run_work`, each piece of work goes there instead, to be run
+// on the loop's thread, later and in order; `on_thread` then works within the call. Simulations are
+// deterministic that way.
+//
 // The owner calls `stop` before anything that the committer uses goes: it commits what is queued and joins.
 // `Done` callbacks of one group come in one Loop::post; they may still come after the queue is gone.
 #include <atomic>
@@ -50,7 +54,8 @@ class Committer {
 
 class CommitQueue {
  public:
-  CommitQueue(Loop& loop, Committer& committer, CommitQueueLimits limits);
+  using RunWork = std::function<void(std::function<void()> work)>;
+  CommitQueue(Loop& loop, Committer& committer, CommitQueueLimits limits, RunWork run_work = {});
   ~CommitQueue() { stop(); }
 
   void start();
@@ -66,6 +71,11 @@ class CommitQueue {
   // Runs `work` on the queue's thread and waits for its answer.
   template <typename T>
   Result<T> on_thread(std::function<Result<T>()> work) {
+    if (run_work_) {
+      Result<T> result = work();
+      committer_.after_work();
+      return result;
+    }
     std::mutex mutex;
     std::condition_variable answered;
     std::optional<Result<T>> answer;
@@ -95,11 +105,16 @@ class CommitQueue {
     std::deque<std::function<void()>> work;
     bool failing = false;  // A commit failed and the loop has not been told.
     std::atomic<bool> stopping{false};
+    bool handed_out = false;  // Without a thread: a piece of work is with run_work.
   };
 
   static void tell_failure(Loop& loop, const std::shared_ptr<Shared>& shared, std::vector<Pending> failed,
                            const Error& error);
   void run();
+  bool run_one();  // A piece of work, or a group; false: there is none.
+  void wake();     // There is something to do.
+  void arm_idle();
+  void idle();
   bool wait_for_work(std::unique_lock<std::mutex>& lock);
   std::vector<Pending> take_group();
   void commit(std::vector<Pending> group);
@@ -107,6 +122,8 @@ class CommitQueue {
   Loop& loop_;
   Committer& committer_;
   const CommitQueueLimits limits_;
+  const RunWork run_work_;
+  Loop::TimerId idle_timer_ = 0;
   std::shared_ptr<Shared> shared_ = std::make_shared<Shared>();
   std::thread thread_;
 };

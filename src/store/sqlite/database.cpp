@@ -66,11 +66,12 @@ std::string_view Query::bytes(int column) const {
 
 bool Query::is_null(int column) const { return sqlite3_column_type(statement_, column) == SQLITE_NULL; }
 
-Result<std::unique_ptr<Connection>> Connection::open(const std::string& file, OpenMode mode) {
+Result<std::unique_ptr<Connection>> Connection::open(const std::string& file, OpenMode mode,
+                                                     const std::string& vfs) {
   std::unique_ptr<Connection> connection(new Connection(file));
   int flags =
       SQLITE_OPEN_NOMUTEX | (mode == OpenMode::kReadOnly ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE);
-  int code = sqlite3_open_v2(file.c_str(), &connection->handle_, flags, nullptr);
+  int code = sqlite3_open_v2(file.c_str(), &connection->handle_, flags, vfs.empty() ? nullptr : vfs.c_str());
   if (code != SQLITE_OK) return connection->error(code);
   sqlite3_extended_result_codes(connection->handle_, 1);
   sqlite3_busy_timeout(connection->handle_, 10'000);

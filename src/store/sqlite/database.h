@@ -55,7 +55,9 @@ enum class OpenMode { kReadOnly, kReadWrite };
 
 class Connection {
  public:
-  static Result<std::unique_ptr<Connection>> open(const std::string& file, OpenMode mode);
+  // `vfs`: the file system, by the name under which it is registered with SQLite; empty: the system's.
+  static Result<std::unique_ptr<Connection>> open(const std::string& file, OpenMode mode,
+                                                  const std::string& vfs = "");
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
   ~Connection();

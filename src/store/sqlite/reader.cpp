@@ -73,8 +73,11 @@ FrameRow frame_of(FrameKey key, const FrameSlot& slot) {
 
 }  // namespace reader
 
-Reader::Reader(std::string file, std::size_t connections_max, View& view)
-    : file_(std::move(file)), view_(view), connections_left_(std::max<std::size_t>(connections_max, 1)) {}
+Reader::Reader(const SqliteOptions& options, std::string file, View& view)
+    : file_(std::move(file)),
+      vfs_(options.vfs),
+      view_(view),
+      connections_left_(std::max<std::size_t>(options.readers_max, 1)) {}
 
 Reader::Lease::~Lease() {
   if (connection_ == nullptr) return;
@@ -93,7 +96,7 @@ Result<Reader::Lease> Reader::lease() {
   }
   --connections_left_;
   lock.unlock();
-  auto connection = Connection::open(file_, OpenMode::kReadOnly);
+  auto connection = Connection::open(file_, OpenMode::kReadOnly, vfs_);
   if (connection.ok()) {
     Status set = connection.value()->execute("PRAGMA cache_size=-8192");
     if (set) return Lease(*this, std::move(connection).value());

@@ -15,7 +15,7 @@ namespace sortie::store::sqlite {
 
 class Reader {
  public:
-  Reader(std::string file, std::size_t connections_max, View& view);
+  Reader(const SqliteOptions& options, std::string file, View& view);
 
   Result<std::optional<ExecutionRow>> find_execution(std::string_view arn);
   Result<std::optional<ExecutionRow>> find_execution(ExecutionNo no);
@@ -55,6 +55,7 @@ class Reader {
                                  std::vector<ExecutionRow>* rows);
 
   const std::string file_;
+  const std::string vfs_;
   View& view_;
   std::mutex mutex_;
   std::condition_variable returned_;

@@ -17,15 +17,16 @@ constexpr std::size_t kIdleSliceUnits = 1024;
 
 class SqliteStore final : public Store, private Committer {
  public:
-  SqliteStore(const SqliteOptions& options, FolderLock lock, std::string file)
+  SqliteStore(const SqliteOptions& options, std::optional<FolderLock> lock, std::string file)
       : options_(options),
         lock_(std::move(lock)),
         file_(std::move(file)),
         writer_(options_, file_, view_),
-        reader_(file_, options_.readers_max, view_),
+        reader_(options_, file_, view_),
         queue_(*options_.loop, *this,
                {options_.group_batches_max, options_.group_bytes_max, options_.batch_bytes_max,
-                options_.queue_bytes_max}) {}
+                options_.queue_bytes_max},
+               options_.run_work) {}
 
   ~SqliteStore() override {
     queue_.stop();
@@ -38,10 +39,10 @@ class SqliteStore final : public Store, private Committer {
   }
 
   Status open() {
-    SORTIE_TRY_STATUS(make_private_file(file_));
+    if (options_.vfs.empty()) SORTIE_TRY_STATUS(make_private_file(file_));
     SORTIE_TRY_STATUS(writer_.open());
     queue_.start();
-    checkpoint_thread_ = std::thread([this] { run_checkpoints(); });
+    if (!options_.run_work) checkpoint_thread_ = std::thread([this] { run_checkpoints(); });
     return {};
   }
 
@@ -112,10 +113,11 @@ class SqliteStore final : public Store, private Committer {
   }
   bool idle_step() override;
   void run_checkpoints();
+  void copy_log();
   void want_checkpoint();
 
   const SqliteOptions options_;
-  FolderLock lock_;
+  std::optional<FolderLock> lock_;
   const std::string file_;
   View view_;
   Writer writer_;
@@ -128,6 +130,7 @@ class SqliteStore final : public Store, private Committer {
   bool checkpoint_wanted_ = false;
   bool checkpoint_stop_ = false;
   std::uint64_t checkpointed_at_ = 0;  // Size of the write-ahead log when a checkpoint was last asked for.
+  std::unique_ptr<Connection> checkpoint_connection_;  // Of the checkpoint thread alone.
   std::thread checkpoint_thread_;
 };
 
@@ -146,6 +149,10 @@ void SqliteStore::want_checkpoint() {
   if (now < checkpointed_at_) checkpointed_at_ = 0;
   if (now < options_.checkpoint_bytes || now - checkpointed_at_ < options_.checkpoint_bytes / 4) return;
   checkpointed_at_ = now;
+  if (options_.run_work) {
+    queue_.post_to_thread([this] { copy_log(); });
+    return;
+  }
   {
     std::lock_guard lock(checkpoint_mutex_);
     checkpoint_wanted_ = true;
@@ -154,24 +161,27 @@ void SqliteStore::want_checkpoint() {
 }
 
 void SqliteStore::run_checkpoints() {
-  std::unique_ptr<Connection> connection;
   std::unique_lock lock(checkpoint_mutex_);
   for (;;) {
     checkpoint_wake_.wait(lock, [this] { return checkpoint_wanted_ || checkpoint_stop_; });
     if (checkpoint_stop_) return;
     checkpoint_wanted_ = false;
     lock.unlock();
-    if (connection == nullptr) {
-      auto opened = Connection::open(file_, OpenMode::kReadWrite);
-      if (opened.ok()) connection = std::move(opened).value();
-    }
-    // A failure shows in the next commit, when it is of the disk; the log is only longer meanwhile.
-    if (connection != nullptr && connection->query("PRAGMA wal_checkpoint(PASSIVE)").run().ok()) {
-      // All but the last few pages are copied: the writer, between two groups, empties the log.
-      queue_.post_to_thread([this] { static_cast<void>(writer_.checkpoint()); });
-    }
+    copy_log();
     lock.lock();
   }
+}
+
+void SqliteStore::copy_log() {
+  if (checkpoint_connection_ == nullptr) {
+    auto opened = Connection::open(file_, OpenMode::kReadWrite, options_.vfs);
+    if (!opened.ok()) return;
+    checkpoint_connection_ = std::move(opened).value();
+  }
+  // A failure shows in the next commit, when it is of the disk; the log is only longer meanwhile.
+  if (!checkpoint_connection_->query("PRAGMA wal_checkpoint(PASSIVE)").run().ok()) return;
+  // All but the last few pages are copied: the writer, between two groups, empties the log.
+  queue_.post_to_thread([this] { static_cast<void>(writer_.checkpoint()); });
 }
 
 StoreFigures SqliteStore::figures() {
@@ -190,7 +200,11 @@ StoreFigures SqliteStore::figures() {
 
 Result<std::unique_ptr<Store>> open_sqlite_store(SqliteOptions options) {
   SORTIE_CHECK(options.loop != nullptr);
-  SORTIE_TRY(sqlite::FolderLock lock, sqlite::FolderLock::take(options.folder));
+  std::optional<sqlite::FolderLock> lock;
+  if (options.vfs.empty()) {
+    SORTIE_TRY(sqlite::FolderLock taken, sqlite::FolderLock::take(options.folder));
+    lock.emplace(std::move(taken));
+  }
   auto store = std::make_unique<sqlite::SqliteStore>(options, std::move(lock), options.folder + "/sortie.db");
   SORTIE_TRY_STATUS(store->open());
   return std::unique_ptr<Store>(std::move(store));

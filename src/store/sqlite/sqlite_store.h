@@ -20,6 +20,7 @@
 // The folder is made with mode 0700 and locked (flock on `<folder>/lock`) as long as the store lives; a
 // second process gets "StoreUnavailable" that names the first one. Destroying the store commits what is
 // queued. `Done` callbacks of one group come in one Loop::post; they may still come after the store is gone.
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -47,6 +48,12 @@ struct SqliteOptions {
   // The file grows no further; then commits fail with "StoreFull". 0: as far as the disk has space.
   std::uint64_t file_bytes_max = 0;
   std::size_t readers_max = 8;  // Connections; further readers wait for one.
+
+  // For simulations. A file system of their own, by the name under which it is registered with SQLite: the
+  // folder is then only a name in it, neither made nor locked. And instead of threads: whoever is handed a
+  // piece of work runs it on the loop's thread, later, in the order given.
+  std::string vfs;
+  std::function<void(std::function<void()> work)> run_work;
 };
 
 // Error codes as in store.h.

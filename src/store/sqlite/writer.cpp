@@ -36,7 +36,7 @@ Writer::Writer(const SqliteOptions& options, std::string file, View& view)
 Writer::~Writer() = default;
 
 Status Writer::open_connection() {
-  SORTIE_TRY(db_, Connection::open(file_, OpenMode::kReadWrite));
+  SORTIE_TRY(db_, Connection::open(file_, OpenMode::kReadWrite, options_.vfs));
   SORTIE_TRY_STATUS(prepare_schema(*db_));
   SORTIE_TRY_STATUS(db_->execute("PRAGMA wal_autocheckpoint=0; PRAGMA cache_size=-65536"));
   if (options_.file_bytes_max > 0) {
