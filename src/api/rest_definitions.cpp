@@ -47,7 +47,8 @@ void publish_playbook(const RestServices& services, const RestCall& call) {
         call.responder,
         Error{"InvalidParameter", "'definition' has to be the definition, as an object or as text", "", ""});
   }
-  const std::string definition = given.is_string() ? given.to_std_string() : json::to_text(given);
+  std::string definition = given.is_string() ? given.to_std_string() : json::to_text(given);
+  if (services.complete_definition) definition = services.complete_definition(definition);
   Result<std::string> role = body_text(call, "role_arn", false);
   if (!role) return answer(call.responder, role.error());
   const std::string arn = playbook_arn(call, services.region, name);

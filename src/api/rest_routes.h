@@ -24,6 +24,7 @@
 //   GET  /v1/audit?actor=&action=&subject=&text=&from=&before=&limit=&cursor=
 //   GET  /v1/audit/export?after=&limit=                                   JSON Lines; X-Sortie-Next is the
 //   next `after`
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -56,6 +57,8 @@ struct RestServices {
   response::People* people = nullptr;
   response::Audit* audit = nullptr;
   functions::FunctionService* functions = nullptr;
+  // What a published playbook gets before it is put in force (defaults.retry); unset: nothing.
+  std::function<std::string(const std::string& definition)> complete_definition;
 };
 
 // Everything that the services allow.

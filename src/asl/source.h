@@ -15,9 +15,11 @@ class DefinitionSource {
   explicit DefinitionSource(std::string_view text);
 
   const json::Value& value() const { return value_; }
-  // Where the value at a JSON pointer begins; a pointer that leads nowhere is taken for its nearest parent,
-  // in the end for the beginning of the text.
+  // Where the value at a JSON pointer begins, its column in characters; a pointer that leads nowhere is taken
+  // for its nearest parent, in the end for the beginning of the text.
   json::Position position(std::string_view pointer) const;
+  bool is_yaml() const { return is_yaml_; }
+  const std::map<std::string, json::Position>& places() const { return places_; }  // YAML only.
 
  private:
   std::string text_;
@@ -25,5 +27,8 @@ class DefinitionSource {
   std::map<std::string, json::Position> places_;  // YAML only.
   bool is_yaml_ = false;
 };
+
+// One step of a JSON pointer: "~" and "/" escaped.
+std::string escape_pointer(std::string_view name);
 
 }  // namespace sortie::asl

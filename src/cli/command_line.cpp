@@ -205,9 +205,10 @@ class CommandLine {
   void add_local_commands() {
     CLI::App* playbook = add(&app_, "playbook", "definitions: lint, graph, publish, list", nullptr);
     CLI::App* lint = add(playbook, "lint", "what would go wrong; exit 10 with findings",
-                         [this] { return playbook_lint(files_, lint_format_); });
-    lint->add_option("FILE", files_, "playbooks")->required();
-    lint->add_option("-o,--output", lint_format_, "text, json or sarif")
+                         [this] { return playbook_lint(lint_); });
+    lint->add_option("FILE", lint_.files, "playbooks")->required();
+    lint->add_flag("--fix", lint_.fix, "write defaults.retry of sortie.yaml into Tasks without Retry");
+    lint->add_option("-o,--output", lint_.format, "text, json or sarif")
         ->check(CLI::IsMember({"text", "json", "sarif"}));
     CLI::App* graph =
         add(playbook, "graph", "its graph", [this] { return playbook_graph(file_, graph_format_); });
@@ -278,7 +279,8 @@ class CommandLine {
   EventList events_;
   Eval eval_;
   std::string text_, text_value_, id_, reason_, hash_, account_, user_, file_, bus_, request_, role_, shell_;
-  std::string lint_format_ = "text", graph_format_ = "text";
+  PlaybookLint lint_;
+  std::string graph_format_ = "text";
   std::vector<std::string> groups_, files_;
 };
 

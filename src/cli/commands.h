@@ -56,11 +56,18 @@ int function_invoke(const Common& common, const std::string& name, const std::st
 int function_list(const Common& common);
 int function_logs(const Common& common, const std::string& name, const std::string& request_id);
 int playbook_list(const Common& common);
+
+// commands_playbooks.cpp
 int playbook_publish(const Common& common, const std::string& file, const std::string& role);
+struct PlaybookLint {
+  std::vector<std::string> files;
+  std::string format = "text";  // text, json, sarif
+  bool fix = false;             // Writes defaults.retry into the files first.
+};
+int playbook_lint(const PlaybookLint& what);
+int playbook_graph(const std::string& file, const std::string& format);
 
 // commands_local.cpp
-int playbook_lint(const std::vector<std::string>& files, const std::string& format);
-int playbook_graph(const std::string& file, const std::string& format);
 struct Eval {
   std::string language, expression, input_file, mode = "aws";
 };

@@ -128,25 +128,4 @@ int playbook_list(const Common& common) {
                    "name");
 }
 
-int playbook_publish(const Common& common, const std::string& file, const std::string& role) {
-  const Result<std::string> text = read_input(file);
-  if (!text) return report(text.error());
-  std::string name = file.substr(file.rfind('/') + 1);
-  for (const char* ending : {".asl.json", ".asl.yaml", ".asl.yml", ".json", ".yaml", ".yml"}) {
-    if (name.ends_with(ending)) {
-      name.resize(name.size() - std::string_view(ending).size());
-      break;
-    }
-  }
-  const Result<Client> client = Client::connect(common.client);
-  if (!client) return report(client.error());
-  json::ObjectBuilder body;
-  body.append("definition", *text);
-  if (!role.empty()) body.append("role_arn", role);
-  const Result<json::Value> done = client->post("/v1/playbooks/" + percent_encode(name), body.build());
-  if (!done) return report(done.error());
-  print_object(*done, "arn", common.output);
-  return kOk;
-}
-
 }  // namespace sortie::cli

@@ -1,11 +1,9 @@
-// Commands that need no server: lint, graph, init, check, backup, restore, doctor, version.
+// Commands that need no server: init, check, backup, restore, doctor, version.
 #include <unistd.h>
 
 #include <cstdio>
 #include <cstdlib>
 
-#include "asl/graph.h"
-#include "asl/lint/render.h"
 #include "base/text.h"
 #include "cli/commands.h"
 #include "cli/config.h"
@@ -23,26 +21,6 @@
 
 namespace sortie::cli {
 namespace {
-
-// The project folder that a playbook lies in: its approvals and functions say what lint may know.
-std::string project_of(const std::string& file) {
-  const std::size_t slash = file.rfind('/');
-  const std::string folder = slash == std::string::npos ? "." : file.substr(0, slash);
-  for (const std::string& candidate : {folder, folder + "/.."}) {
-    if (io::path_exists(candidate + "/sortie.yaml")) return candidate;
-  }
-  return "";
-}
-
-asl::LintKnowledge knowledge_of(const std::string& project_folder) {
-  asl::LintKnowledge knowledge;
-  if (project_folder.empty()) return knowledge;
-  const Project project = load_project(load_config(project_folder).config);
-  for (const response::ApprovalQueue& queue : project.approvals.queues) {
-    knowledge.approval_queues.push_back(queue.queue.substr(queue.queue.find_last_of("/:") + 1));
-  }
-  return knowledge;
-}
 
 int print_findings(const std::vector<std::string>& findings, const OutputOptions& output) {
   if (output.format == "json" || output.format == "jsonl") {
@@ -95,40 +73,6 @@ bool write_new(const std::string& path, const std::string& text) {
 }
 
 }  // namespace
-
-int playbook_lint(const std::vector<std::string>& files, const std::string& format) {
-  std::vector<asl::LintedFile> linted;
-  bool errors = false;
-  for (const std::string& file : files) {
-    const Result<std::string> text = read_input(file);
-    if (!text) return report(text.error());
-    const std::string project = project_of(file);
-    const bool strict = !project.empty() && load_config(project).config.strict;
-    linted.push_back(
-        asl::lint_file(file, *text, {asl::MachineType::kStandard, strict}, knowledge_of(project)));
-    errors = errors || !linted.back().findings.empty() || !linted.back().diagnostics.empty();
-  }
-  if (format == "json") {
-    print_line(asl::render_lint_json(linted));
-  } else if (format == "sarif") {
-    print_line(asl::render_lint_sarif(linted, kVersion));
-  } else {
-    const std::string text = asl::render_lint_text(linted);
-    std::fwrite(text.data(), 1, text.size(), stdout);
-  }
-  return errors ? kFindings : kOk;
-}
-
-int playbook_graph(const std::string& file, const std::string& format) {
-  const Result<std::string> text = read_input(file);
-  if (!text) return report(text.error());
-  const asl::Graph graph = asl::make_graph(*text);
-  const std::string out = format == "mermaid" ? asl::render_graph_mermaid(graph)
-                          : format == "dot"   ? asl::render_graph_dot(graph)
-                                              : asl::render_graph_text(graph);
-  std::fwrite(out.data(), 1, out.size(), stdout);
-  return kOk;
-}
 
 int check(const Common& common, const std::string& store_url) {
   if (!store_url.empty()) return check_postgres(store_url, common.output);
@@ -257,6 +201,8 @@ constexpr const char* kInitialConfiguration =
     "    mode: private                    # own network without instance metadata; isolated, host\n"
     "    loopback: open                   # what they reach of this machine's loopback; listed: only\n"
     "    allow: []                        # these, e.g. [127.0.0.1:5432, env:SLACK_WEBHOOK_URL]\n"
+    "# defaults: {retry: [{ErrorEquals: [Lambda.ServiceException], MaxAttempts: 6}]}   # of Tasks without "
+    "Retry\n"
     "approvals:\n"
     "  queues:                            # messages to these queues are approvals\n"
     "    - {queue: approvals, policy: default}\n"

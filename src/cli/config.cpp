@@ -5,6 +5,7 @@
 #include <functional>
 #include <optional>
 
+#include "asl/default_retry.h"
 #include "base/duration.h"
 #include "base/text.h"
 #include "events/queue_source.h"
@@ -68,6 +69,8 @@ class ConfigReader {
               [&](const std::string& place, const std::string& pointer) { read_place(place, pointer); });
     if (const auto sources = events::parse_queue_sources(root.get("sources")); !sources)
       complain("/sources" + sources.error().place, sources.error().message, sources.error().hint);
+    check_keys("/defaults", {"retry"});
+    read_default_retry();
     check_keys("/retention", {"executions", "events"});
     duration("/retention/executions", &config_.keep_executions_ms);
     duration("/retention/events", &config_.keep_events_ms);
@@ -94,6 +97,17 @@ class ConfigReader {
                       "write it like 127.0.0.1:5432, http://localhost:9000 or env:NAME");
     }
     config_.network_allow.push_back(place);
+  }
+
+  void read_default_retry() {
+    const json::Value& retry = at("/defaults/retry");
+    if (retry.is_null()) return;
+    const std::vector<asl::Diagnostic> wrong = asl::check_retry(retry);
+    for (const asl::Diagnostic& found : wrong) {
+      complain("/defaults/retry" + found.pointer, "defaults.retry: " + found.message,
+               "write it as a Task's Retry: [{ErrorEquals: [States.ALL], MaxAttempts: 2}]");
+    }
+    if (wrong.empty()) config_.default_retry = retry;
   }
 
   const json::Value& at(std::string_view pointer) const {

@@ -43,6 +43,7 @@ struct Config {
   std::string metrics_token;               // env:NAME or file:PATH
   std::string traces_endpoint;             // Base URL of an OpenTelemetry collector (OTLP/HTTP); empty: none.
   std::string traces_token;                // env:NAME or file:PATH; its bearer token.
+  json::Value default_retry;               // defaults.retry: of Tasks without one; null: none.
   std::int64_t keep_executions_ms = 90LL * 24 * 3600 * 1000;
   std::int64_t keep_events_ms = 90LL * 24 * 3600 * 1000;
 };

@@ -98,11 +98,7 @@ Result<json::Value> ServerApp::validate(const json::Value& definition) {
   if (text.size() > console_routes::kDefinitionBytesMax) {
     return Error{"DefinitionTooLarge", "a definition has at most 1 MiB", "", ""};
   }
-  asl::LintKnowledge knowledge;
-  for (const response::ApprovalQueue& queue : load_project(config_).approvals.queues) {
-    knowledge.approval_queues.push_back(queue.queue);
-  }
-  const asl::LintedFile file = asl::lint_file("definition", std::move(text), {}, knowledge);
+  const asl::LintedFile file = asl::lint_file("definition", std::move(text), {}, lint_knowledge(config_));
   return json::parse(asl::render_lint_json(std::span(&file, 1)));
 }
 

@@ -3,9 +3,12 @@
 #include <cstdio>
 #include <map>
 
+#include "asl/default_retry.h"
 #include "cli/commands.h"
+#include "cli/config.h"
 #include "cli/exit_code.h"
 #include "cli/output.h"
+#include "cli/project.h"
 #include "engine/testing/driver.h"
 #include "io/file.h"
 #include "json/yaml.h"
@@ -154,10 +157,12 @@ int run_playbook_tests(const std::vector<std::string>& given) {
     const json::Value& playbook = document->value.get("playbook");
     if (!playbook.is_string())
       return report({"InvalidTest", file + " names no playbook", "", "write `playbook: NAME`"});
-    const Result<std::string> definition = find_definition(file, playbook.to_std_string());
-    if (!definition) return report(definition.error());
+    const Result<std::string> written = find_definition(file, playbook.to_std_string());
+    if (!written) return report(written.error());
+    const std::string definition =
+        asl::with_default_retry(*written, load_config(project_folder_of(file)).config.default_retry).text;
     for (const json::Value& test : document->value.get("tests").items()) {
-      const std::string wrong = OneTest(*definition, test).run();
+      const std::string wrong = OneTest(definition, test).run();
       ++(wrong.empty() ? passed : failed);
       print_line((wrong.empty() ? "ok    " : "wrong ") + file + ": " + shown(text_or_json(test.get("name"))) +
                  (wrong.empty() ? "" : ": " + shown(wrong)));

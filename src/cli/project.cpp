@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "asl/compile.h"
+#include "asl/default_retry.h"
 #include "asl/source.h"
 #include "base/hash.h"
 #include "events/route.h"
@@ -67,7 +68,7 @@ void read_playbooks(const Config& config, Project& project) {
                                   ""});
     }
     if (made.ok()) {
-      project.playbooks.push_back({name, file, std::move(text).value()});
+      project.playbooks.push_back({name, file, asl::with_default_retry(*text, config.default_retry).text});
     } else {
       project.broken_playbooks.push_back(name);
     }
@@ -141,6 +142,15 @@ void read_policies(const Config& config, Project& project) {
 
 }  // namespace
 
+std::string project_folder_of(const std::string& file) {
+  const std::size_t slash = file.rfind('/');
+  const std::string folder = slash == std::string::npos ? "." : file.substr(0, slash);
+  for (const std::string& candidate : {folder, folder + "/.."}) {
+    if (io::path_exists(candidate + "/sortie.yaml")) return candidate;
+  }
+  return "";
+}
+
 std::string playbook_name(const std::string& file_name) {
   for (const char* ending : {".asl.json", ".asl.yaml", ".asl.yml"}) {
     if (file_name.ends_with(ending) && file_name.size() > std::string(ending).size()) {
@@ -171,6 +181,16 @@ Project load_project(const Config& config) {
   }
   read_policies(config, project);
   return project;
+}
+
+asl::LintKnowledge lint_knowledge(const Config& config) {
+  asl::LintKnowledge knowledge;
+  if (config.folder.empty()) return knowledge;
+  knowledge.has_default_retry = !config.default_retry.is_null();
+  for (const response::ApprovalQueue& queue : load_project(config).approvals.queues) {
+    knowledge.approval_queues.push_back(queue.queue.substr(queue.queue.find_last_of("/:") + 1));
+  }
+  return knowledge;
 }
 
 }  // namespace sortie::cli

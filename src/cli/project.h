@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "asl/lint/lint.h"
 #include "base/result.h"
 #include "cli/config.h"
 #include "events/model.h"
@@ -14,7 +15,7 @@ namespace sortie::cli {
 struct Playbook {
   std::string name;
   std::string file;
-  std::string definition;
+  std::string definition;  // With defaults.retry where a Task has none: what is put in force.
 };
 
 struct Project {
@@ -33,6 +34,12 @@ struct Project {
 Project load_project(const Config& config);
 // Cheap: what the fingerprint would be now.
 std::string project_fingerprint(const std::string& folder);
+
+// The project folder that a file of playbooks/ or tests/ lies in; empty: none.
+std::string project_folder_of(const std::string& file);
+
+// What lint may know from the project: approvals, defaults.
+asl::LintKnowledge lint_knowledge(const Config& config);
 
 // "incident-response" from "incident-response.asl.json"; empty for files that are no playbook.
 std::string playbook_name(const std::string& file_name);

@@ -71,11 +71,6 @@ Result<std::unique_ptr<ServerApp>> ServerApp::make(io::EventLoop& loop, const Se
     error.message = "the configuration cannot be used: " + error.message;
     return error;
   }
-  if (!loaded.config.document.value.get("defaults").is_null()) {
-    log(LogLevel::kWarning, "configuration",
-        Error{"NotSupported", "the section `defaults` is read by nothing: it has no effect",
-              loaded.config.place_of("/defaults"), "write Retry into the playbook's states"});
-  }
   auto app = std::unique_ptr<ServerApp>(new ServerApp(loop, options, std::move(loaded.config)));
   SORTIE_TRY_STATUS(app->open_data_folder());
   if (!app->uses_postgres()) SORTIE_TRY_STATUS(app->open_sqlite());
@@ -418,7 +413,10 @@ void ServerApp::watch_files() {
       fingerprint_ = now;
       LoadedConfig loaded = load_config(config_.folder);
       tell(loaded.problems);
-      if (loaded.problems.empty()) config_.document = loaded.config.document;
+      if (loaded.problems.empty()) {
+        config_.document = loaded.config.document;
+        config_.default_retry = loaded.config.default_retry;
+      }
       Project project = load_project(config_);
       tell(project.problems);
       people_->set_configured_groups(project.approvals.groups);

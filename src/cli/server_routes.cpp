@@ -3,6 +3,7 @@
 #include <cstdlib>
 
 #include "api/rest_routes.h"
+#include "asl/default_retry.h"
 #include "base/hash.h"
 #include "base/text.h"
 #include "cli/log.h"
@@ -157,6 +158,9 @@ void ServerApp::make_routes() {
   rest.people = people_.get();
   rest.audit = audit_.get();
   rest.functions = functions_.get();
+  rest.complete_definition = [this](const std::string& definition) {
+    return asl::with_default_retry(definition, config_.default_retry).text;
+  };
   api::add_rest_routes(*rest_, rest);
   add_plain_routes();
   add_operator_routes();

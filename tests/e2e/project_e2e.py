@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import pathlib
 
 import product as p
@@ -65,6 +66,49 @@ def test_dev_takes_removed_files_out_of_force_while_it_runs():
         assert before == ({"kept", "goes"}, {"goes", "other-bus"}, {"Goes"}), before
         remove_files(server.project)
         p.until(lambda: in_force(server) == ({"kept"}, set(), set()), told="what was removed is still in force")
+
+
+def test_tasks_without_retry_get_the_one_of_defaults_when_they_are_published_and_lint_writes_it():
+    retry = [{"ErrorEquals": ["Lambda.ServiceException", "States.Timeout"], "IntervalSeconds": 2, "MaxAttempts": 5}]
+    resource = "arn:aws:lambda:us-east-1:123456789012:function:f"
+    written = (
+        f"StartAt: A\nStates:\n  A:   # first\n    Type: Task\n    Resource: {resource}\n    Next: B\n"
+        f"  B: {{Type: Task, Resource: '{resource}', Retry: [], End: true}}\n"
+    )
+    files = {
+        "sortie.yaml": f"defaults:\n  retry: {json.dumps(retry)}\n",
+        "playbooks/two.asl.yaml": written,
+        "tests/two.test.yaml": "playbook: two\ntests:\n  - name: A is tried again\n"
+        "    mock: {A: [{throw: {error: States.Timeout}}, {return: 1}], B: [{return: 2}]}\n    expect: {status: SUCCEEDED}\n",
+    }
+    with p.running(project=files) as server:
+        sfn = server.client("stepfunctions")
+        shown = sfn.describe_state_machine(stateMachineArn=STATE_MACHINE + "two")["definition"]
+        assert "A:   # first" in shown and "Retry:\n      - ErrorEquals: [Lambda.ServiceException, States.Timeout]" in shown
+        one = server.folder / "one.asl.json"
+        one.write_text(json.dumps({"StartAt": "A", "States": {"A": {"Type": "Task", "Resource": resource, "End": True}}}))
+        assert server.cli("playbook", "publish", one).returncode == 0
+        assert json.loads(sfn.describe_state_machine(stateMachineArn=STATE_MACHINE + "one")["definition"])["States"]["A"]["Retry"] == retry
+        by_api = sfn.create_state_machine(name="by-api", definition=one.read_text(), roleArn=p.ROLE)["stateMachineArn"]
+        assert sfn.describe_state_machine(stateMachineArn=by_api)["definition"] == one.read_text(), "the API keeps what it is given"
+        file = server.project / "playbooks/two.asl.yaml"
+        assert p.cli("test", server.project / "tests/two.test.yaml").returncode == 0
+        assert p.cli("playbook", "lint", file).returncode == 0
+        assert file.read_text() == written
+        fixed = p.cli("playbook", "lint", "--fix", file)
+        assert fixed.returncode == 0 and "Retry written into A" in fixed.stderr, fixed.stderr
+        assert file.read_text() == shown
+        assert p.cli("playbook", "lint", "--fix", file).stderr == ""
+        nothing = p.cli("playbook", "lint", "--fix", one)
+        assert nothing.returncode == 1 and "defaults.retry" in nothing.stderr
+    with p.temporary_folder() as folder:
+        p.write_files(folder / "project", {"sortie.yaml": "defaults:\n  retry:\n    - ErrorEquals: []\n"})
+        try:
+            p.Server(folder, folder / "project").start()
+        except p.StartFailed as failed:
+            assert "sortie.yaml:3:" in failed.stderr and "defaults.retry" in failed.stderr, failed.stderr
+        else:
+            raise AssertionError("a Retry without error names was accepted")
 
 
 def test_mistakes_name_file_line_and_column_in_one_format():

@@ -22,19 +22,6 @@ struct Report {
   std::vector<Place> related;
 };
 
-// Columns are counted in bytes below; people and editors count characters.
-json::Position in_characters(std::string_view text, json::Position position) {
-  std::size_t start = 0;
-  for (int line = 1; line < position.line && start < text.size(); ++line) {
-    const std::size_t end = text.find('\n', start);
-    if (end == std::string_view::npos) return position;
-    start = end + 1;
-  }
-  const std::string_view before = text.substr(start, static_cast<std::size_t>(position.column - 1));
-  position.column = static_cast<int>(count_code_points(before)) + 1;
-  return position;
-}
-
 // "line: 3, column: 7" or "line 3, column 7", as readers of JSON and YAML tell it.
 json::Position position_in_words(std::string_view location) {
   json::Position out;
@@ -52,9 +39,7 @@ json::Position position_in_words(std::string_view location) {
 
 std::vector<Report> reports_of(const LintedFile& file) {
   const DefinitionSource source(file.text);
-  const auto place_of = [&](const std::string& pointer) {
-    return Place{pointer, in_characters(file.text, source.position(pointer))};
-  };
+  const auto place_of = [&](const std::string& pointer) { return Place{pointer, source.position(pointer)}; };
   std::vector<Report> out;
   for (const Diagnostic& found : file.diagnostics) {
     Report report{.code = found.code, .message = found.message, .cure = "", .related = {}};

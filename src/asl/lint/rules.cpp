@@ -108,7 +108,7 @@ void check_task(const SurveyedState& in, std::size_t number, const LintKnowledge
   if (traits.is_callback && !task.timeout_seconds.is_set() && !task.heartbeat_seconds.is_set()) {
     notebook.note("A02", number, "");
   }
-  if (in.state->retry.empty() && !knowledge.has_default_retry) notebook.note("A06", number, "");
+  if (!in.definition.has("Retry") && !knowledge.has_default_retry) notebook.note("A06", number, "");
   if (task.resource.is_bare_topic || task.resource.is_bare_queue) {
     const std::string what = task.resource.is_bare_topic ? "a topic" : "a queue";
     notebook.note("A08", number, "the Resource is " + what + ", no action, and no message is given",

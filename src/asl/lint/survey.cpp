@@ -184,10 +184,6 @@ class Surveyor {
 
 }  // namespace
 
-std::string escape_pointer(std::string_view name) {
-  return replace_all(replace_all(name, "~", "~0"), "/", "~1");
-}
-
 Survey survey_machine(const StateMachine& machine, const json::Value& definition,
                       const LintKnowledge& knowledge) {
   Survey survey;

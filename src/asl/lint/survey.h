@@ -5,6 +5,7 @@
 // is known, else guessed from names the way a reader would: "RevokeIAMCredentials" changes the world,
 // "DescribeX" does not, a callback through "approval-queue" is an approval.
 #include "asl/lint/lint.h"
+#include "asl/source.h"
 #include "json/value.h"
 
 namespace sortie::asl::analysis {
@@ -40,7 +41,5 @@ struct Survey {
 
 Survey survey_machine(const StateMachine& machine, const json::Value& definition,
                       const LintKnowledge& knowledge);
-
-std::string escape_pointer(std::string_view name);
 
 }  // namespace sortie::asl::analysis
