@@ -1,5 +1,7 @@
 #include <gtest/gtest.h>
 
+#include <limits>
+
 #include "json/text.h"
 #include "json/value.h"
 
@@ -76,6 +78,27 @@ TEST(Json, ComparesNumbersByValueAndObjectsWithoutOrder) {
   EXPECT_FALSE(Value(1) == Value("1"));
 }
 
+TEST(Json, RoundsIntegersBeyondEveryDoubleToTheLargest) {
+  EXPECT_EQ(Value::big_integer(std::string(400, '9')).as_double(), std::numeric_limits<double>::max());
+  EXPECT_EQ(Value::big_integer("-" + std::string(400, '9')).as_double(),
+            std::numeric_limits<double>::lowest());
+}
+
+TEST(Json, KeepsTheFirstPlaceAndTheLastValueOfARepeatedKey) {
+  const std::string longer = "a key of more than fourteen bytes";
+  for (const int others : {0, 3, 40}) {
+    std::vector<Member> members{{Value(longer), 1}, {Value("short"), 2}};
+    for (int i = 0; i < others; ++i) members.push_back({Value("other" + std::to_string(i)), i});
+    members.push_back({Value("short"), 3});
+    members.push_back({Value(longer), Value(longer)});
+    const Value made = Value::object(members);
+    ASSERT_EQ(made.size(), 2u + static_cast<std::size_t>(others));
+    EXPECT_EQ(made.members()[0].key.as_string(), longer);
+    EXPECT_EQ(made.get(longer).as_string(), longer);
+    EXPECT_EQ(made.get("short").as_integer(), 3);
+  }
+}
+
 TEST(Json, FindsMembersInLargeObjects) {
   ObjectBuilder builder;
   for (int i = 0; i < 1000; ++i) builder.append("key" + std::to_string(i), i);
@@ -85,6 +108,46 @@ TEST(Json, FindsMembersInLargeObjects) {
   EXPECT_EQ(big.get("key7").as_string(), "again");
   EXPECT_EQ(big.get("key999").as_integer(), 999);
   EXPECT_EQ(big.find("none"), nullptr);
+}
+
+TEST(Json, ASharedTextIsTheSameValue) {
+  for (const std::string& text :
+       {std::string(), std::string("short"), std::string(14, 'x'), std::string(200, 'y')}) {
+    Value original(text);
+    const Value shared = Value::share_text(original.as_string());
+    EXPECT_EQ(shared.identity(), original.identity());
+    original = Value();
+    EXPECT_EQ(shared.as_string(), text);
+  }
+}
+
+TEST(Json, WhatIsMadeInPlaceIsGivenBackWhenMakingFails) {
+  const auto item = [](std::size_t i) {
+    if (i == 3) throw i;
+    return Value(std::string(40, 'x'));
+  };
+  EXPECT_THROW(Value::array_of(5, item), std::size_t);
+  EXPECT_THROW(Value::object_of(30,
+                                [&](std::size_t i) {
+                                  return Member{Value(std::to_string(i)), item(i)};
+                                }),
+               std::size_t);
+  EXPECT_EQ(to_text(Value::array_of(3, [](std::size_t i) { return Value(static_cast<std::int64_t>(i)); })),
+            "[0,1,2]");
+  EXPECT_EQ(Value::array_of(0, item).depth(), 1u);
+}
+
+TEST(Json, APreparedKeyIsExactlyTheEqualText) {
+  const std::string texts[] = {"",     std::string("\0", 1),  "a",
+                               "ab",   "fourteen bytes",      "fifteen bytes :",
+                               "null", std::string(300, 'x'), std::string(13, 'x') + '\0'};
+  for (const std::string& key : texts) {
+    for (const std::string& text : texts)
+      EXPECT_EQ(Value(text).is(Key(key)), key == text) << key << '/' << text;
+    EXPECT_FALSE(Value().is(Key(key)));
+    EXPECT_FALSE(Value(0).is(Key(key)));
+    EXPECT_EQ(Value::object({{Value(key), 1}}).get(key).as_integer(), 1);
+  }
 }
 
 TEST(Json, FindsThePlaceOfAPointer) {

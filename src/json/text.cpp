@@ -126,15 +126,20 @@ class Reader {
   Result<Value> read_array(std::size_t depth) {
     if (depth >= kDepthMax) return fail("the text is nested too deeply");
     ++at_;
-    std::vector<Value> items;
+    const std::size_t first = items_.size();
     skip_blanks();
     if (peek() == ']') return ++at_, Value::array({});
     while (true) {
       skip_blanks();
       SORTIE_TRY(Value item, read_value(depth + 1));
-      items.push_back(std::move(item));
+      items_.push_back(std::move(item));
       skip_blanks();
-      if (peek() == ']') return ++at_, Value::array(std::move(items));
+      if (peek() == ']') {
+        ++at_;
+        Value array = Value::take_array(std::span(items_).subspan(first));
+        items_.resize(first);
+        return array;
+      }
       if (peek() != ',') return fail("',' or ']' is expected");
       ++at_;
     }
@@ -143,7 +148,7 @@ class Reader {
   Result<Value> read_object(std::size_t depth) {
     if (depth >= kDepthMax) return fail("the text is nested too deeply");
     ++at_;
-    std::vector<Member> members;
+    const std::size_t first = members_.size();
     skip_blanks();
     if (peek() == '}') return ++at_, Value::object(std::vector<Member>());
     while (true) {
@@ -157,9 +162,14 @@ class Reader {
       ++at_;
       skip_blanks();
       SORTIE_TRY(Value value, read_value(depth + 1));
-      members.push_back({std::move(key), std::move(value)});
+      members_.push_back({std::move(key), std::move(value)});
       skip_blanks();
-      if (peek() == '}') return ++at_, Value::object(std::move(members));
+      if (peek() == '}') {
+        ++at_;
+        Value object = Value::take_object(std::span(members_).subspan(first));
+        members_.resize(first);
+        return object;
+      }
       if (peek() != ',') return fail("',' or '}' is expected");
       ++at_;
     }
@@ -309,6 +319,9 @@ class Reader {
   std::string_view text_;
   std::size_t at_ = 0;
   std::string scratch_;
+  // What the arrays and objects that are open have so far, the innermost last.
+  std::vector<Value> items_;
+  std::vector<Member> members_;
 };
 
 void append_number(std::string& out, const Value& value) {

@@ -1,81 +1,24 @@
 #include "json/value.h"
 
-#include <atomic>
+#include <algorithm>
 #include <charconv>
 #include <functional>
+#include <limits>
+#include <new>
 #include <unordered_map>
 #include <utility>
-
-#include "base/result.h"
 
 namespace sortie::json {
 namespace {
 
-constexpr std::size_t kInlineTextMax = 14;
 constexpr std::size_t kIndexedMembersMin = 17;  // Below it a linear scan wins.
 constexpr std::uint32_t kNoSlot = UINT32_MAX;
+
+constexpr std::size_t kSlotsMin = 64;
 
 std::size_t hash_of(std::string_view text) { return std::hash<std::string_view>{}(text); }
 
 }  // namespace
-
-struct Value::Block {
-  std::atomic<std::uint32_t> references{1};
-  std::uint32_t depth = 0;
-};
-
-struct Value::StringBlock : Block {
-  std::string text;
-};
-
-struct Value::ArrayBlock : Block {
-  std::vector<Value> items;
-};
-
-struct Value::ObjectBlock : Block {
-  std::vector<Member> members;
-  std::vector<std::uint32_t> slots;  // Open addressing into members; empty for small objects.
-
-  void build_index() {
-    if (members.size() < kIndexedMembersMin) return;
-    std::size_t capacity = 64;
-    while (capacity < members.size() * 2) capacity *= 2;
-    slots.assign(capacity, kNoSlot);
-    for (std::size_t i = 0; i < members.size(); ++i) {
-      std::size_t slot = hash_of(members[i].key.as_string()) & (capacity - 1);
-      while (slots[slot] != kNoSlot) slot = (slot + 1) & (capacity - 1);
-      slots[slot] = static_cast<std::uint32_t>(i);
-    }
-  }
-
-  const Value* find(std::string_view key) const {
-    if (slots.empty()) {
-      if (key.size() <= kInlineTextMax) return find_short(key);
-      for (const Member& member : members) {
-        if (member.key.tag() == Tag::kString && member.key.as_string() == key) return &member.value;
-      }
-      return nullptr;
-    }
-    std::size_t slot = hash_of(key) & (slots.size() - 1);
-    for (; slots[slot] != kNoSlot; slot = (slot + 1) & (slots.size() - 1)) {
-      if (members[slots[slot]].key.as_string() == key) return &members[slots[slot]].value;
-    }
-    return nullptr;
-  }
-
-  // Short texts are their 16 bytes, so two words are compared for each member.
-  const Value* find_short(std::string_view key) const {
-    const Value wanted(key);
-    std::uint64_t words[2];
-    std::memcpy(words, wanted.bytes_, sizeof words);
-    for (const Member& member : members) {
-      std::uint64_t others[2];
-      std::memcpy(others, member.key.bytes_, sizeof others);
-      if (others[0] == words[0] && others[1] == words[1]) return &member.value;
-    }
-    return nullptr;
-  }
-};
 
 std::string_view kind_name(Kind kind) {
   switch (kind) {
@@ -97,24 +40,6 @@ std::string_view kind_name(Kind kind) {
   return "";
 }
 
-Value::Block* Value::block() const noexcept {
-  Block* pointer;
-  std::memcpy(&pointer, bytes_, sizeof pointer);
-  return pointer;
-}
-
-void Value::set_block(Block* pointer, Tag tag) noexcept {
-  std::memcpy(bytes_, &pointer, sizeof pointer);
-  set_tag(tag);
-}
-
-Value::Value(bool value) noexcept { set_tag(value ? Tag::kTrue : Tag::kFalse); }
-
-Value::Value(std::int64_t value) noexcept {
-  std::memcpy(bytes_, &value, sizeof value);
-  set_tag(Tag::kInteger);
-}
-
 Value::Value(std::uint64_t value) {
   if (value <= static_cast<std::uint64_t>(INT64_MAX)) {
     const auto number = static_cast<std::int64_t>(value);
@@ -126,28 +51,24 @@ Value::Value(std::uint64_t value) {
   }
 }
 
-Value::Value(double value) noexcept {
-  std::memcpy(bytes_, &value, sizeof value);
-  set_tag(Tag::kDouble);
-}
-
 Value::Value(std::string_view text) {
   if (text.size() <= kInlineTextMax) {
-    // What is not used is zero, so that equal texts are equal bytes.
-    std::memset(bytes_, 0, sizeof bytes_);
-    if (!text.empty()) std::memcpy(bytes_, text.data(), text.size());
-    bytes_[14] = static_cast<char>(text.size());
-    set_tag(Tag::kInlineString);
+    set_inline_text(text);
   } else {
-    auto* made = new StringBlock;
-    made->text.assign(text);
-    set_block(made, Tag::kString);
+    set_tag(Tag::kNull);
+    *this = make_text(text, Tag::kString);
   }
 }
 
+Value::Block* Value::make_block(std::size_t size, std::size_t bytes) {
+  Block* const made = new (::operator new(sizeof(Block) + bytes)) Block;
+  made->size = size;
+  return made;
+}
+
 Value Value::make_text(std::string_view text, Tag tag) {
-  auto* made = new StringBlock;
-  made->text.assign(text);
+  Block* const made = make_block(text.size(), text.size());
+  std::memcpy(made->content<char>(), text.data(), text.size());
   Value value;
   value.set_block(made, tag);
   return value;
@@ -160,202 +81,117 @@ Value Value::big_integer(std::string_view digits) {
   return make_text(digits, Tag::kBigInteger);
 }
 
-Value Value::array(std::vector<Value> items) {
-  auto* made = new ArrayBlock;
-  std::uint32_t deepest = 0;
-  for (const Value& item : items) deepest = std::max(deepest, item.depth());
-  made->items = std::move(items);
-  made->depth = deepest + 1;
-  Value value;
-  value.set_block(made, Tag::kArray);
-  return value;
+bool Value::same_key(const Value& a, const Value& b) noexcept {
+  if (std::memcmp(a.bytes_, b.bytes_, sizeof a.bytes_) == 0) return true;
+  return a.tag() == Tag::kString && b.tag() == Tag::kString && a.block()->text() == b.block()->text();
 }
 
-Value Value::object(std::vector<Member> members) {
-  auto* made = new ObjectBlock;
-  made->members = std::move(members);
-  std::vector<Member>& list = made->members;
-  made->build_index();
-  // A repeated key is rare: find it first, and only then rebuild the list.
-  bool repeated = false;
-  std::uint32_t deepest = 0;
-  for (const Member& member : list) {
-    deepest = std::max(deepest, member.value.depth());
-    repeated = repeated || made->find(member.key.as_string()) != &member.value;
+std::size_t Value::slots_of(std::size_t members) noexcept {
+  if (members < kIndexedMembersMin) return 0;
+  std::size_t slots = kSlotsMin;
+  while (slots < members * 2) slots *= 2;
+  return slots;
+}
+
+// Open addressing into the members.
+void Value::build_slots(Block* object) noexcept {
+  const Member* const members = object->content<Member>();
+  const std::size_t count = slots_of(object->size);
+  auto* const slots = reinterpret_cast<std::uint32_t*>(object->content<Member>() + object->size);
+  std::fill(slots, slots + count, kNoSlot);
+  for (std::size_t i = 0; count != 0 && i < object->size; ++i) {
+    std::size_t slot = hash_of(members[i].key.as_string()) & (count - 1);
+    while (slots[slot] != kNoSlot) slot = (slot + 1) & (count - 1);
+    slots[slot] = static_cast<std::uint32_t>(i);
   }
-  if (repeated) {
-    std::vector<Member> unique;
-    std::unordered_map<std::string, std::size_t> place;
-    unique.reserve(list.size());
-    for (Member& member : list) {
-      const auto [known, is_new] = place.try_emplace(member.key.to_std_string(), unique.size());
-      if (is_new) {
-        unique.push_back(std::move(member));
-      } else {
-        unique[known->second].value = std::move(member.value);
-      }
+}
+
+const Value* Value::find_member(Block* object, const Key& key) noexcept {
+  const Member* const members = object->content<Member>();
+  const Member* const end = members + object->size;
+  if (object->size < kIndexedMembersMin) {
+    for (const Member* at = members; at != end; ++at) {
+      if (at->key.is(key)) return &at->value;
     }
-    list = std::move(unique);
-    made->slots.clear();
-    made->build_index();
+    return nullptr;
   }
-  made->depth = deepest + 1;
-  Value value;
-  value.set_block(made, Tag::kObject);
-  return value;
+  const std::size_t mask = slots_of(object->size) - 1;
+  const auto* const slots = reinterpret_cast<const std::uint32_t*>(end);
+  for (std::size_t slot = hash_of(key.text()) & mask; slots[slot] != kNoSlot; slot = (slot + 1) & mask) {
+    if (members[slots[slot]].key.is(key)) return &members[slots[slot]].value;
+  }
+  return nullptr;
+}
+
+bool Value::repeats_a_key(Block* object) noexcept {
+  const Member* const members = object->content<Member>();
+  for (std::size_t i = 1; i < object->size; ++i) {
+    if (object->size >= kIndexedMembersMin) {
+      if (find_member(object, Key(members[i].key.as_string())) != &members[i].value) return true;
+      continue;
+    }
+    for (std::size_t before = 0; before < i; ++before) {
+      if (same_key(members[before].key, members[i].key)) return true;
+    }
+  }
+  return false;
+}
+
+Value Value::settle_object(Value object) {
+  build_slots(object.block());
+  if (!repeats_a_key(object.block())) return object;
+  // That is rare: it is found first, and only then a list without repetitions is made.
+  std::vector<Member> unique;
+  std::unordered_map<std::string_view, std::size_t> first;
+  unique.reserve(object.size());
+  for (const Member& member : object.members()) {
+    const auto [known, is_new] = first.try_emplace(member.key.as_string(), unique.size());
+    if (is_new) {
+      unique.push_back(member);
+    } else {
+      unique[known->second].value = member.value;
+    }
+  }
+  return take_object(unique);
 }
 
 Value Value::object(std::initializer_list<Member> members) { return object(std::vector<Member>(members)); }
 
-Value::Value(const Value& other) noexcept {
-  std::memcpy(bytes_, other.bytes_, sizeof bytes_);
-  if (has_block()) block()->references.fetch_add(1, std::memory_order_relaxed);
-}
-
-Value::Value(Value&& other) noexcept {
-  std::memcpy(bytes_, other.bytes_, sizeof bytes_);
-  other.set_tag(Tag::kNull);
-}
-
-Value& Value::operator=(const Value& other) noexcept {
-  Value copy(other);
-  return *this = std::move(copy);
-}
-
-Value& Value::operator=(Value&& other) noexcept {
-  if (this == &other) return *this;
-  const bool owned = has_block();
-  Block* const old = owned ? block() : nullptr;
-  const Tag old_tag = tag();
-  std::memcpy(bytes_, other.bytes_, sizeof bytes_);
-  other.set_tag(Tag::kNull);
-  if (owned) release(old, old_tag);
-  return *this;
-}
-
-Value::~Value() {
-  if (has_block()) release(block(), tag());
-}
-
 // Walks with a list of its own instead of recursing: a hostile payload may be nested as deep as it is long.
-void Value::release(Block* first, Tag first_tag) noexcept {
-  if (first->references.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+void Value::destroy(Block* first, Tag first_tag) noexcept {
+  if (first_tag < Tag::kArray) return ::operator delete(first);
   std::vector<std::pair<Block*, Tag>> dead;
   const auto bury = [&dead](Value& value) {
-    if (!value.has_block()) return;
-    Block* const child = value.block();
-    const Tag child_tag = value.tag();
-    value.set_tag(Tag::kNull);
-    if (child->references.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
-    if (child_tag == Tag::kString || child_tag == Tag::kBigInteger) {
-      delete static_cast<StringBlock*>(child);
+    if (!value.has_block() || !value.block()->let_go()) return;
+    if (value.tag() < Tag::kArray) {
+      ::operator delete(value.block());
     } else {
-      dead.emplace_back(child, child_tag);
+      dead.emplace_back(value.block(), value.tag());
     }
   };
-  const auto destroy = [&bury](Block* block, Tag tag) {
-    if (tag == Tag::kArray) {
-      auto* array = static_cast<ArrayBlock*>(block);
-      for (Value& item : array->items) bury(item);
-      delete array;
-    } else if (tag == Tag::kObject) {
-      auto* object = static_cast<ObjectBlock*>(block);
-      for (Member& member : object->members) {
-        bury(member.key);
-        bury(member.value);
-      }
-      delete object;
-    } else {
-      delete static_cast<StringBlock*>(block);
-    }
+  const auto open = [&bury](Block* block, Tag tag) {
+    // Keys and values of an object stand one behind the other.
+    Value* const content = block->content<Value>();
+    const std::size_t count = tag == Tag::kObject ? block->size * 2 : block->size;
+    for (std::size_t i = 0; i < count; ++i) bury(content[i]);
+    ::operator delete(block);
   };
-  destroy(first, first_tag);
+  open(first, first_tag);
   while (!dead.empty()) {
     const auto [next, next_tag] = dead.back();
     dead.pop_back();
-    destroy(next, next_tag);
+    open(next, next_tag);
   }
 }
 
-Kind Value::kind() const noexcept {
-  switch (tag()) {
-    case Tag::kNull:
-      return Kind::kNull;
-    case Tag::kFalse:
-    case Tag::kTrue:
-      return Kind::kBool;
-    case Tag::kInteger:
-      return Kind::kInteger;
-    case Tag::kDouble:
-      return Kind::kDouble;
-    case Tag::kInlineString:
-    case Tag::kString:
-      return Kind::kString;
-    case Tag::kBigInteger:
-      return Kind::kBigInteger;
-    case Tag::kArray:
-      return Kind::kArray;
-    case Tag::kObject:
-      return Kind::kObject;
-  }
-  return Kind::kNull;
-}
-
-bool Value::is_number() const noexcept {
-  return tag() == Tag::kInteger || tag() == Tag::kDouble || tag() == Tag::kBigInteger;
-}
-
-bool Value::as_bool() const {
-  SORTIE_CHECK(is_bool());
-  return tag() == Tag::kTrue;
-}
-
-std::int64_t Value::as_integer() const {
-  SORTIE_CHECK(tag() == Tag::kInteger);
-  std::int64_t number;
-  std::memcpy(&number, bytes_, sizeof number);
-  return number;
-}
-
-double Value::as_double() const {
-  SORTIE_CHECK(is_number());
-  if (tag() == Tag::kInteger) return static_cast<double>(as_integer());
-  double number = 0;
-  if (tag() == Tag::kDouble) {
-    std::memcpy(&number, bytes_, sizeof number);
-  } else {
-    const std::string& digits = static_cast<StringBlock*>(block())->text;
-    std::from_chars(digits.data(), digits.data() + digits.size(), number);
-  }
-  return number;
-}
-
-std::string_view Value::as_string() const& {
-  SORTIE_CHECK(is_string());
-  if (tag() == Tag::kInlineString) return {bytes_, static_cast<std::size_t>(bytes_[14])};
-  return static_cast<StringBlock*>(block())->text;
-}
-
-std::string_view Value::big_digits() const& {
+double Value::round_big() const {
   SORTIE_CHECK(tag() == Tag::kBigInteger);
-  return static_cast<StringBlock*>(block())->text;
-}
-
-std::span<const Value> Value::items() const {
-  if (tag() != Tag::kArray) return {};
-  return static_cast<ArrayBlock*>(block())->items;
-}
-
-std::span<const Member> Value::members() const {
-  if (tag() != Tag::kObject) return {};
-  return static_cast<ObjectBlock*>(block())->members;
-}
-
-std::size_t Value::size() const { return tag() == Tag::kArray ? items().size() : members().size(); }
-
-const Value* Value::find(std::string_view key) const {
-  if (tag() != Tag::kObject) return nullptr;
-  return static_cast<ObjectBlock*>(block())->find(key);
+  const std::string_view digits = block()->text();
+  // What is too large for a double stays finite: it is still larger than all others.
+  double number =
+      digits.starts_with('-') ? std::numeric_limits<double>::lowest() : std::numeric_limits<double>::max();
+  std::from_chars(digits.data(), digits.data() + digits.size(), number);
+  return number;
 }
 
 namespace {
@@ -371,10 +207,6 @@ const Value& Value::operator[](std::size_t index) const {
   const std::span<const Value> list = items();
   return index < list.size() ? list[index] : kNullValue;
 }
-
-std::uint32_t Value::depth() const noexcept { return has_block() ? block()->depth : 0; }
-
-const void* Value::identity() const noexcept { return has_block() ? block() : nullptr; }
 
 namespace {
 
