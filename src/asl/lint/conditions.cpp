@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/text.h"
+#include "json/text.h"
 
 namespace sortie::asl::analysis {
 namespace {
@@ -34,7 +35,90 @@ bool begins_with_any(std::string_view text, std::span<const std::string_view> wo
   return std::any_of(words.begin(), words.end(), [&](auto word) { return text.starts_with(word); });
 }
 
+// "$states.input.a" is "$.a" in the other language, "$b.c" is the same; empty: no plain path of input or
+// variable.
+std::string path_of_query(std::string_view expression) {
+  constexpr std::string_view kInput = "$states.input";
+  if (!is_plain_query_path(expression)) return "";
+  if (!expression.starts_with("$states")) return std::string(expression);
+  if (!expression.starts_with(kInput)) return "";
+  return "$" + std::string(expression.substr(kInput.size()));
+}
+
+json::Value literal_of_query(std::string_view text) {
+  const bool is_quoted = text.size() >= 2 && (text[0] == '\'' || text[0] == '"') && text.back() == text[0];
+  if (is_quoted && text.find_first_of("\\", 1) == std::string_view::npos) {
+    return json::Value(text.substr(1, text.size() - 2));
+  }
+  const Result<json::Value> value = json::parse(text);
+  return value.ok() && (value->is_bool() || value->is_number()) ? *value : json::Value();
+}
+
+struct QueryOperator {
+  std::string_view text;
+  std::string_view of_text, of_number;  // Names of the comparison; empty: there is none.
+};
+constexpr QueryOperator kQueryOperators[] = {
+    {"!=", "", ""},
+    {"<=", "StringLessThanEquals", "NumericLessThanEquals"},
+    {">=", "StringGreaterThanEquals", "NumericGreaterThanEquals"},
+    {"=", "StringEquals", "NumericEquals"},
+    {"<", "StringLessThan", "NumericLessThan"},
+    {">", "StringGreaterThan", "NumericGreaterThan"},
+};
+
+json::Value negated(const json::Value& rule) {
+  return rule.is_null() ? rule : json::Value::object({{"Not", rule}});
+}
+
+json::Value rule_of_comparison(std::string_view text) {
+  text = trim(text);
+  if (text.starts_with("$not(") && text.ends_with(")")) {
+    return negated(rule_of_comparison(text.substr(5, text.size() - 6)));
+  }
+  if (const std::string path = path_of_query(text); !path.empty()) {
+    return json::Value::object({{"Variable", path}, {"BooleanEquals", true}});
+  }
+  for (const QueryOperator& op : kQueryOperators) {
+    const std::size_t at = text.find(op.text);
+    if (at == std::string_view::npos) continue;
+    const std::string path = path_of_query(trim(text.substr(0, at)));
+    const json::Value literal = literal_of_query(trim(text.substr(at + op.text.size())));
+    if (path.empty() || literal.is_null()) return {};
+    const bool is_equality = op.of_text.empty() || op.text == "=";
+    if (literal.is_bool() && !is_equality) return {};
+    const std::string_view name = literal.is_bool() ? "BooleanEquals"
+                                  : op.of_text.empty()
+                                      ? (literal.is_string() ? "StringEquals" : "NumericEquals")
+                                  : literal.is_string() ? op.of_text
+                                                        : op.of_number;
+    const json::Value rule = json::Value::object({{"Variable", path}, {name, literal}});
+    return op.of_text.empty() ? negated(rule) : rule;
+  }
+  return {};
+}
+
 }  // namespace
+
+json::Value rule_of_condition(const json::Value& condition, bool whole) {
+  if (!is_jsonata_expression(condition)) return {};
+  std::string_view expression = query_text(condition.as_string());
+  if (expression.find(" or ") != std::string_view::npos || expression.find('?') != std::string_view::npos) {
+    return {};
+  }
+  std::vector<json::Value> rules;
+  while (!expression.empty() && rules.size() < kComparisonsMax) {
+    const std::size_t end = std::min(expression.find(" and "), expression.size());
+    if (json::Value rule = rule_of_comparison(expression.substr(0, end)); !rule.is_null()) {
+      rules.push_back(std::move(rule));
+    } else if (whole) {
+      return {};
+    }
+    expression = expression.substr(std::min(end + 5, expression.size()));
+  }
+  if (rules.size() < 2) return rules.empty() ? json::Value() : rules[0];
+  return json::Value::object({{"And", json::Value::array(std::move(rules))}});
+}
 
 std::vector<Comparison> comparisons_of(const json::Value& rule, const std::string& pointer) {
   std::vector<Comparison> out;
@@ -78,9 +162,9 @@ Verdict verdict_of(const Comparison& comparison) {
   return Verdict::kUnclear;
 }
 
-std::vector<std::string> guarded_paths(const json::Value& choices) {
+std::vector<std::string> guarded_paths(std::span<const json::Value> rules) {
   std::vector<std::string> out;
-  for (const json::Value& rule : choices.items()) {
+  for (const json::Value& rule : rules) {
     for (const Comparison& comparison : comparisons_of(rule, "")) {
       if (out.size() >= kGuardsMax) return out;
       if (comparison.rule->has("IsPresent")) out.push_back(variable_of(comparison));

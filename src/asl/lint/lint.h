@@ -16,8 +16,15 @@
 //   A09  warning  a result replaces input that a later state reads
 //   A10  warning  a function returns errors as data and nobody looks
 //   A11  warning  an action is not idempotent, or keeps no record to undo it
-//   A12  error    a path or variable that cannot be there
+//   A12  error    a path or variable that is not there on some way
 //   A13  warning  an error name that never occurs ("State.ALL")
+//   A14  warning  a retrier or catcher behind one that takes the same errors
+//   A15  warning  a Retry that outlasts the execution
+//   A16  warning  a path or expression that is taken as text
+//   A17  error    a callback whose task token is not handed out
+//   A18  error    states from which no way leads to an end
+//   A19  warning  a Choice that may match nothing and has no Default
+//   A20  warning  a variable that nobody reads
 //
 // A finding names one fault: where the same advice holds for many states (A04, A06) it is one finding with
 // the other places beside it. Pure and bounded: the walk has a budget of steps, beyond which it knows less

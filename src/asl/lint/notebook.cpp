@@ -34,6 +34,20 @@ constexpr LintRule kRules[] = {
      "Correct the path, or add the value to the state's input before it is read."},
     {"A13", FindingSeverity::kWarning, "Error name that never occurs",
      "Use a name that the States Language defines, such as States.ALL or States.TaskFailed."},
+    {"A14", FindingSeverity::kWarning, "Retrier or catcher that is never reached",
+     "Put the special errors before the general ones: the first entry that names an error decides."},
+    {"A15", FindingSeverity::kWarning, "Retry that outlasts the execution",
+     "Lower MaxAttempts, or bound the wait with MaxDelaySeconds and the whole with TimeoutSeconds."},
+    {"A16", FindingSeverity::kWarning, "Path or expression taken as text",
+     "End the member's name in \".$\" (JSONPath), or write the whole value as \"{% ... %}\" (JSONata)."},
+    {"A17", FindingSeverity::kError, "Task token that nobody gets",
+     "Pass $$.Task.Token (in JSONata $states.context.Task.Token) to whoever has to answer."},
+    {"A18", FindingSeverity::kError, "No way to an end",
+     "Let some way lead to a state with End, or to Succeed or Fail."},
+    {"A19", FindingSeverity::kWarning, "Choice without Default",
+     "Add a Default; a Fail state says better than States.NoChoiceMatched what was unexpected."},
+    {"A20", FindingSeverity::kWarning, "Variable that nobody reads",
+     "Remove it, or read it where it was meant to be read."},
 };
 
 const LintRule& rule_of(std::string_view code) {
@@ -53,6 +67,53 @@ std::string listed(const std::set<std::string>& words) {
   return join(std::vector<std::string>(words.begin(), words.end()), ", ");
 }
 
+// What a finding says, in pieces: @ is the state, # what was noted, % the state that made the data.
+struct Sentence {
+  std::string_view code, text;
+};
+constexpr Sentence kSentences[] = {
+    {"A01", "'@' reads #, but the output of % is an array"},
+    {"A02", "'@' waits for a callback without TimeoutSeconds or HeartbeatSeconds"},
+    {"A03", "no Choice tests the answer of '@': approve and reject take the same way"},
+    {"A04", "@"},  // Put together by merge(), like A06.
+    {"A05", "'@' has side effects and no Catch: one failing branch (#) aborts the others"},
+    {"A06", "@"},
+    {"A07", "'@' says #"},
+    {"A08", "'@': #"},
+    {"A09", "'@' reads #, but the result of % has replaced the input"},
+    {"A10", "'@' calls #, which returns errors as data, and no Choice looks at them"},
+    {"A11", "'@': #"},
+    {"A12", "'@' reads #, which is not there on a way that leads to it"},
+    {"A13", "'@': #"},
+    {"A14", "'@': # is never reached, an earlier entry takes the same errors"},
+    {"A15", "'@' may retry (#) for longer than the year that an execution lasts"},
+    {"A16", "'@' hands on the text \"#\", not what it refers to"},
+    {"A17", "'@' waits for a callback, but its parameters do not hold the task token"},
+    {"A18", "no way leads from '@' to an end"},
+    {"A19", "if no rule of '@' holds, the execution fails with States.NoChoiceMatched"},
+    {"A20", "'@' assigns #, and nobody reads it"},
+};
+
+std::string sentence(std::string_view code, const std::string& state, const std::string& details,
+                     const std::string& maker) {
+  const auto* found = std::find_if(std::begin(kSentences), std::end(kSentences),
+                                   [&](const Sentence& entry) { return entry.code == code; });
+  if (found == std::end(kSentences)) return state;
+  std::string out;
+  for (const char c : found->text) {
+    if (c == '@') {
+      out += state;
+    } else if (c == '#') {
+      out += details;
+    } else if (c == '%') {
+      out += maker;
+    } else {
+      out += c;
+    }
+  }
+  return out;
+}
+
 }  // namespace
 
 void Notebook::note(std::string_view code, std::size_t state, std::string detail, const std::string& pointer,
@@ -70,38 +131,11 @@ Finding Notebook::make_finding(const std::string& code, std::size_t state, const
   const std::string& name = survey_.states[state].state->name;
   const std::string made_by =
       note.maker == SIZE_MAX ? "an earlier state" : "'" + survey_.states[note.maker].state->name + "'";
-  const std::string details = listed(note.details);
-  std::string message;
-  if (code == "A01") {
-    message = "'" + name + "' reads " + details + ", but the output of " + made_by + " is an array";
-  } else if (code == "A02") {
-    message = "'" + name + "' waits for a callback without TimeoutSeconds or HeartbeatSeconds";
-  } else if (code == "A03") {
-    message = "no Choice tests the answer of '" + name + "': approve and reject take the same way";
-  } else if (code == "A05") {
-    message = "'" + name + "' has side effects and no Catch: one failing branch (" + details +
-              ") aborts the others";
-  } else if (code == "A07") {
-    message = "'" + name + "' says " + details;
-  } else if (code == "A08") {
-    message = "'" + name + "': " + details;
-  } else if (code == "A09") {
-    message =
-        "'" + name + "' reads " + details + ", but the result of " + made_by + " has replaced the input";
-  } else if (code == "A10") {
-    message =
-        "'" + name + "' calls " + details + ", which returns errors as data, and no Choice looks at them";
-  } else if (code == "A11" || code == "A13") {
-    message = "'" + name + "': " + details;
-  } else if (code == "A12") {
-    message = "'" + name + "' reads " + details + ", which cannot be there";
-  } else {
-    message = name;  // A04 and A06 are put together by merge().
-  }
+  const std::string message = sentence(code, name, listed(note.details), made_by);
   const LintRule& rule = rule_of(code);
   return {.code = code,
           .severity = rule.severity,
-          .message = std::move(message),
+          .message = message,
           .pointer = note.pointer,
           .cure = std::string(rule.cure),
           .related = {}};

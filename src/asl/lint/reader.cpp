@@ -1,5 +1,9 @@
 #include "asl/lint/reader.h"
 
+#include <algorithm>
+#include <cctype>
+
+#include "asl/jsonata_names.h"
 #include "base/text.h"
 
 namespace sortie::asl::analysis {
@@ -105,6 +109,14 @@ ShapePtr Reader::read_steps(const ShapePtr& root, Steps steps, std::string_view 
   return found.shape;
 }
 
+ShapePtr Reader::read_variable(std::string_view name, const std::string& pointer, std::size_t state,
+                               const Frame& frame) {
+  const auto variable = frame.variables.find(name);
+  if (variable != frame.variables.end()) return variable->second;
+  if (!frame.has_more_variables) notebook_.note("A12", state, "the variable $" + std::string(name), pointer);
+  return nullptr;
+}
+
 ShapePtr Reader::read_path(std::string_view text, const std::string& pointer, std::size_t state,
                            const Frame& frame, ShapePtr& root) {
   if (text.starts_with("$$")) return unknown_shape();
@@ -116,14 +128,9 @@ ShapePtr Reader::read_path(std::string_view text, const std::string& pointer, st
   if (!path.ok() || !path->is_reference()) return unknown_shape(root->all_sources);
   ShapePtr found;
   if (is_variable) {
-    const std::string name(definite.substr(1, name_end - 1));
-    const auto variable = frame.variables.find(name);
-    if (variable == frame.variables.end()) {
-      if (frame.has_more_variables) return unknown_shape();
-      notebook_.note("A12", state, "the variable $" + name, pointer);
-      return unknown_shape();
-    }
-    found = read_steps(variable->second, path->reference_steps(), text, pointer, state);
+    const ShapePtr variable = read_variable(definite.substr(1, name_end - 1), pointer, state, frame);
+    if (!variable) return unknown_shape();
+    found = read_steps(variable, path->reference_steps(), text, pointer, state);
   } else {
     found = read_steps(root, path->reference_steps(), text, pointer, state);
     if (is_whole) root = refine(root, path->reference_steps());
@@ -147,14 +154,73 @@ ShapePtr Reader::read(std::string_view text, const std::string& pointer, std::si
   return unknown_shape(sources);
 }
 
+std::string_view query_text(std::string_view braced) { return trim(braced.substr(2, braced.size() - 4)); }
+
+bool is_plain_query_path(std::string_view expression) {
+  if (expression.size() < 2 || expression[0] != '$') return false;
+  for (const std::string_view name : split(expression.substr(1), '.')) {
+    const auto is_word = [](char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_'; };
+    const bool is_name = !name.empty() && std::isdigit(static_cast<unsigned char>(name[0])) == 0;
+    if (!is_name || !std::all_of(name.begin(), name.end(), is_word)) return false;
+  }
+  return true;
+}
+
+ShapePtr Reader::read_query_path(std::string_view path, const std::string& pointer, std::size_t state,
+                                 const Frame& frame, const ShapePtr& input, const QueryData& data) {
+  const auto begins = [&](std::string_view root) {
+    return path.starts_with(root) && (path.size() == root.size() || path[root.size()] == '.');
+  };
+  std::size_t root_end = std::min(path.find('.'), path.size());
+  ShapePtr root;
+  if (begins("$states")) {
+    root = begins("$states.input")         ? input
+           : begins("$states.result")      ? data.result
+           : begins("$states.errorOutput") ? data.error
+                                           : nullptr;
+    root_end = std::min(path.find('.', std::min(root_end + 1, path.size())), path.size());
+  } else {
+    root = read_variable(path.substr(1, root_end - 1), pointer, state, frame);
+  }
+  if (!root) return unknown_shape();
+  Result<jsonpath::Path> rest = jsonpath::Path::compile("$" + std::string(path.substr(root_end)));
+  if (!rest.ok() || !rest->is_reference()) return unknown_shape(root->all_sources);
+  // A step into an array is taken in each of its items.
+  const Found found = resolve(root, rest->reference_steps());
+  if (found.miss == Miss::kArray) return unknown_shape(root->all_sources);
+  return read_steps(root, rest->reference_steps(), path, pointer, state);
+}
+
+ShapePtr Reader::read_query(std::string_view text, const std::string& pointer, std::size_t state,
+                            const Frame& frame, const ShapePtr& input, const QueryData& data) {
+  const std::string_view expression = query_text(text);
+  if (is_plain_query_path(expression)) {
+    return read_query_path(expression, pointer, state, frame, input, data);
+  }
+  const JsonataNames names = scan_jsonata_names(expression);
+  std::uint64_t sources = 0;
+  if ((names.reached & kStatesInput) != 0) sources |= input->all_sources;
+  if ((names.reached & kStatesResult) != 0 && data.result) sources |= data.result->all_sources;
+  for (const std::string& name : names.free) {
+    const auto variable = frame.variables.find(name);
+    if (variable != frame.variables.end()) sources |= variable->second->all_sources;
+  }
+  return unknown_shape(sources);
+}
+
 ShapePtr Reader::read_template(const json::Value& value, const std::string& pointer, std::size_t state,
-                               const Frame& frame, ShapePtr& root) {
+                               const Frame& frame, ShapePtr& root, const QueryData& data) {
+  const bool is_jsonata = survey_.states[state].is_jsonata();
+  if (is_jsonata && is_jsonata_expression(value)) {
+    return read_query(value.as_string(), pointer, state, frame, root, data);
+  }
   Shape out;
   if (value.is_array()) {
     out.kind = ShapeKind::kArray;
     out.is_tuple = true;
     for (std::size_t i = 0; i < value.size(); ++i) {
-      out.items.push_back(read_template(value[i], pointer + "/" + std::to_string(i), state, frame, root));
+      out.items.push_back(
+          read_template(value[i], pointer + "/" + std::to_string(i), state, frame, root, data));
     }
     return seal(std::move(out));
   }
@@ -165,11 +231,11 @@ ShapePtr Reader::read_template(const json::Value& value, const std::string& poin
     std::string_view name = member.key.as_string();
     const std::string place = pointer + "/" + escape_pointer(name);
     ShapePtr shape;
-    if (name.ends_with(".$") && member.value.is_string()) {
+    if (!is_jsonata && name.ends_with(".$") && member.value.is_string()) {
       name.remove_suffix(2);
       shape = read(member.value.as_string(), place, state, frame, root);
     } else {
-      shape = read_template(member.value, place, state, frame, root);
+      shape = read_template(member.value, place, state, frame, root, data);
     }
     out.members[std::string(name)] = std::move(shape);
   }

@@ -28,6 +28,11 @@ struct Frame {
 
 bool same_frame(const Frame& a, const Frame& b);
 
+// What expressions of a JSONata state see besides the input; null: nothing.
+struct QueryData {
+  ShapePtr result, error;
+};
+
 class Reader {
  public:
   Reader(const Survey& survey, Notebook& notebook) : survey_(survey), notebook_(notebook) {}
@@ -36,8 +41,13 @@ class Reader {
   // be there for the read to work.
   ShapePtr read(std::string_view text, const std::string& pointer, std::size_t state, const Frame& frame,
                 ShapePtr& root);
+  // In the state's own language: a payload template, or a value with JSONata expressions.
   ShapePtr read_template(const json::Value& value, const std::string& pointer, std::size_t state,
-                         const Frame& frame, ShapePtr& root);
+                         const Frame& frame, ShapePtr& root, const QueryData& data = {});
+  // "{% ... %}". Only an expression that is a plain path is followed; of any other is known where its parts
+  // come from.
+  ShapePtr read_query(std::string_view text, const std::string& pointer, std::size_t state,
+                      const Frame& frame, const ShapePtr& input, const QueryData& data);
   // InputPath, OutputPath and the like: absent is "$", null is {}.
   ShapePtr select(std::string_view field, std::size_t state, const Frame& frame, ShapePtr& root);
   // A field that holds a path, where it is written.
@@ -46,6 +56,10 @@ class Reader {
  private:
   ShapePtr read_path(std::string_view text, const std::string& pointer, std::size_t state, const Frame& frame,
                      ShapePtr& root);
+  ShapePtr read_query_path(std::string_view path, const std::string& pointer, std::size_t state,
+                           const Frame& frame, const ShapePtr& input, const QueryData& data);
+  ShapePtr read_variable(std::string_view name, const std::string& pointer, std::size_t state,
+                         const Frame& frame);
   ShapePtr read_steps(const ShapePtr& root, Steps steps, std::string_view text, const std::string& pointer,
                       std::size_t state);
 
@@ -55,5 +69,9 @@ class Reader {
 
 // The paths inside an intrinsic call, or the path itself.
 std::vector<std::string> paths_in(std::string_view expression);
+// The expression inside "{% %}", trimmed.
+std::string_view query_text(std::string_view braced);
+// Whether an expression is "$name.member.member" and nothing else.
+bool is_plain_query_path(std::string_view expression);
 
 }  // namespace sortie::asl::analysis

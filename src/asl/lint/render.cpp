@@ -1,5 +1,6 @@
 #include "asl/lint/render.h"
 
+#include <algorithm>
 #include <charconv>
 
 #include "asl/source.h"
@@ -22,6 +23,29 @@ struct Report {
   std::vector<Place> related;
 };
 
+// What AWS's own diagnostics are about.
+struct DiagnosticRule {
+  std::string_view code, title, cure;
+};
+constexpr DiagnosticRule kDiagnosticRules[] = {
+    {"INVALID_JSON_DESCRIPTION", "The definition cannot be read",
+     "Correct the text at this place; the rest is checked when it can be read."},
+    {"SCHEMA_VALIDATION_FAILED", "The States Language does not allow it",
+     "Write this member as the States Language wants it, or remove it."},
+    {"MISSING_TRANSITION_TARGET", "A transition that leads nowhere, or a state that none leads to",
+     "Name a state of the same States object; branches and processors have their own."},
+    {"DUPLICATE_STATE_NAME", "A state name that is used twice",
+     "Rename one of the states: a name is used once in a whole state machine."},
+    {"NOT_SUPPORTED_YET", "AWS runs it, Sortie does not",
+     "Do it in another way; docs/aws-compatibility.md says what is not supported."},
+};
+
+std::string cure_of(std::string_view code) {
+  const auto* found = std::find_if(std::begin(kDiagnosticRules), std::end(kDiagnosticRules),
+                                   [&](const DiagnosticRule& rule) { return rule.code == code; });
+  return found == std::end(kDiagnosticRules) ? "" : std::string(found->cure);
+}
+
 // "line: 3, column: 7" or "line 3, column 7", as readers of JSON and YAML tell it.
 json::Position position_in_words(std::string_view location) {
   json::Position out;
@@ -42,7 +66,7 @@ std::vector<Report> reports_of(const LintedFile& file) {
   const auto place_of = [&](const std::string& pointer) { return Place{pointer, source.position(pointer)}; };
   std::vector<Report> out;
   for (const Diagnostic& found : file.diagnostics) {
-    Report report{.code = found.code, .message = found.message, .cure = "", .related = {}};
+    Report report{.code = found.code, .message = found.message, .cure = cure_of(found.code), .related = {}};
     report.message = report.message.substr(0, report.message.find("\n at [Source"));
     report.is_error = found.severity == Diagnostic::Severity::kError;
     report.place = place_of(found.pointer);
@@ -64,39 +88,65 @@ json::Value place_json(const Place& place) {
       {{"pointer", place.pointer}, {"line", place.position.line}, {"column", place.position.column}});
 }
 
+json::Value text_json(std::string_view text) { return json::Value::object({{"text", text}}); }
+
 json::Value sarif_location(const std::string& path, const Place& place) {
-  json::Value region =
-      json::Value::object({{"startLine", place.position.line}, {"startColumn", place.position.column}});
-  json::Value artifact = json::Value::object({{"uri", percent_encode(path, true)}});
+  // A region ends where it begins: a place, not a stretch.
+  json::Value region = json::Value::object({{"startLine", place.position.line},
+                                            {"startColumn", place.position.column},
+                                            {"endLine", place.position.line},
+                                            {"endColumn", place.position.column + 1}});
+  const std::string uri = (path.starts_with('/') ? "file://" : "") + percent_encode(path, true);
+  json::Value artifact = json::Value::object({{"uri", uri}});
   json::Value physical = json::Value::object({{"artifactLocation", artifact}, {"region", region}});
   json::Value logical = json::Value::object({{"fullyQualifiedName", place.pointer}});
   return json::Value::object(
       {{"physicalLocation", physical}, {"logicalLocations", json::Value::array({logical})}});
 }
 
-json::Value sarif_result(const std::string& path, const Report& report) {
-  json::ObjectBuilder result;
-  result.set("ruleId", report.code)
-      .set("level", report.is_error ? "error" : "warning")
-      .set("message", json::Value::object({{"text", report.message}}))
-      .set("locations", json::Value::array({sarif_location(path, report.place)}));
-  std::vector<json::Value> related;
-  for (const Place& place : report.related) related.push_back(sarif_location(path, place));
-  if (!related.empty()) result.set("relatedLocations", json::Value::array(std::move(related)));
-  return result.build();
+json::Value sarif_rule(std::string_view code, std::string_view title, std::string_view cure, bool is_error) {
+  return json::Value::object(
+      {{"id", code},
+       {"name", code},
+       {"shortDescription", text_json(title)},
+       {"fullDescription", text_json(std::string(title) + ". " + std::string(cure))},
+       {"help", text_json(cure)},
+       {"defaultConfiguration", json::Value::object({{"level", is_error ? "error" : "warning"}})},
+       {"properties",
+        json::Value::object({{"problem.severity", is_error ? "error" : "warning"}, {"precision", "high"}})}});
 }
 
-json::Value sarif_rules() {
+std::vector<json::Value> sarif_rules() {
   std::vector<json::Value> rules;
   for (const LintRule& rule : lint_rules()) {
-    const json::Value level =
-        json::Value::object({{"level", rule.severity == FindingSeverity::kError ? "error" : "warning"}});
-    rules.push_back(json::Value::object({{"id", rule.code},
-                                         {"shortDescription", json::Value::object({{"text", rule.title}})},
-                                         {"help", json::Value::object({{"text", rule.cure}})},
-                                         {"defaultConfiguration", level}}));
+    rules.push_back(sarif_rule(rule.code, rule.title, rule.cure, rule.severity == FindingSeverity::kError));
   }
-  return json::Value::array(std::move(rules));
+  for (const DiagnosticRule& rule : kDiagnosticRules) {
+    rules.push_back(sarif_rule(rule.code, rule.title, rule.cure, true));
+  }
+  return rules;
+}
+
+json::Value sarif_result(const std::string& path, const Report& report,
+                         const std::vector<json::Value>& rules) {
+  const auto rule = std::find_if(rules.begin(), rules.end(), [&](const json::Value& candidate) {
+    return candidate.get("id") == json::Value(report.code);
+  });
+  json::ObjectBuilder result;
+  result.append("ruleId", report.code);
+  if (rule != rules.end()) result.append("ruleIndex", static_cast<std::int64_t>(rule - rules.begin()));
+  result.append("level", report.is_error ? "error" : "warning")
+      .append("message", text_json(report.message + (report.cure.empty() ? "" : "\n" + report.cure)))
+      .append("locations", json::Value::array({sarif_location(path, report.place)}));
+  std::vector<json::Value> related;
+  for (const Place& place : report.related) {
+    related.push_back(json::ObjectBuilder(sarif_location(path, place))
+                          .set("id", static_cast<std::int64_t>(related.size() + 1))
+                          .set("message", text_json("here, too"))
+                          .build());
+  }
+  if (!related.empty()) result.append("relatedLocations", json::Value::array(std::move(related)));
+  return result.build();
 }
 
 }  // namespace
@@ -117,6 +167,10 @@ std::string render_lint_text(std::span<const LintedFile> files) {
       out += file.path + ":" + std::to_string(report.place.position.line) + ":" +
              std::to_string(report.place.position.column) + " " + report.code + " " +
              replace_all(report.message, "\n", " ") + "\n";
+      if (!report.cure.empty()) {
+        out +=
+            "    " + (report.place.pointer.empty() ? "/" : report.place.pointer) + ": " + report.cure + "\n";
+      }
     }
   }
   return out;
@@ -151,12 +205,13 @@ std::string render_lint_json(std::span<const LintedFile> files) {
 }
 
 std::string render_lint_sarif(std::span<const LintedFile> files, std::string_view version) {
+  const std::vector<json::Value> rules = sarif_rules();
   std::vector<json::Value> results;
   for (const LintedFile& file : files) {
-    for (const Report& report : reports_of(file)) results.push_back(sarif_result(file.path, report));
+    for (const Report& report : reports_of(file)) results.push_back(sarif_result(file.path, report, rules));
   }
-  const json::Value driver =
-      json::Value::object({{"name", "sortie"}, {"semanticVersion", version}, {"rules", sarif_rules()}});
+  const json::Value driver = json::Value::object(
+      {{"name", "sortie"}, {"semanticVersion", version}, {"rules", json::Value::array(rules)}});
   const json::Value run = json::Value::object({{"tool", json::Value::object({{"driver", driver}})},
                                                {"columnKind", "unicodeCodePoints"},
                                                {"results", json::Value::array(std::move(results))}});

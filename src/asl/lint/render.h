@@ -2,7 +2,10 @@
 // Findings and diagnostics for people and programs: text lines, JSON, SARIF 2.1.0.
 //
 //   playbooks/contain.asl.json:12:7 A02 'Ask' waits for a callback without ...
+//     /States/Ask: Set TimeoutSeconds (or HeartbeatSeconds) and catch States.Timeout.
 //
+// A finding is one line, indented below it stand its JSON pointer and the cure. SARIF holds what GitHub code
+// scanning asks for: rules with help, a level, a message and a region for each result.
 // Lines and columns count from 1, columns in characters. Everything keeps the order it was found in.
 #include <span>
 #include <string>

@@ -5,48 +5,6 @@
 namespace sortie::asl::analysis {
 namespace {
 
-constexpr std::string_view kErrorNames[] = {
-    "States.ALL",
-    "States.BranchFailed",
-    "States.DataLimitExceeded",
-    "States.ExceedToleratedFailureThreshold",
-    "States.HeartbeatTimeout",
-    "States.Http.Socket",
-    "States.IntrinsicFailure",
-    "States.ItemReaderFailed",
-    "States.NoChoiceMatched",
-    "States.ParameterPathFailure",
-    "States.Permissions",
-    "States.QueryEvaluationError",
-    "States.ResultPathMatchFailure",
-    "States.ResultWriterFailed",
-    "States.Runtime",
-    "States.TaskFailed",
-    "States.Timeout",
-};
-
-// "States.Foo" is reserved and "State.ALL" a slip of the pen; both match nothing. HTTP statuses are
-// open-ended.
-bool is_impossible_error(std::string_view name) {
-  if (name.starts_with("State.")) return true;
-  if (!name.starts_with("States.") || name.starts_with("States.Http.")) return false;
-  return std::find(std::begin(kErrorNames), std::end(kErrorNames), name) == std::end(kErrorNames);
-}
-
-void check_error_names(const SurveyedState& in, std::size_t number, Notebook& notebook) {
-  const auto check = [&](const std::vector<std::string>& names, std::string_view list, std::size_t i) {
-    for (const std::string& name : names) {
-      if (!is_impossible_error(name)) continue;
-      notebook.note("A13", number, "no error is ever named \"" + name + "\"",
-                    in.at(list) + "/" + std::to_string(i) + "/ErrorEquals");
-    }
-  };
-  for (std::size_t i = 0; i < in.state->retry.size(); ++i) check(in.state->retry[i].error_equals, "Retry", i);
-  for (std::size_t i = 0; i < in.state->catchers.size(); ++i) {
-    check(in.state->catchers[i].error_equals, "Catch", i);
-  }
-}
-
 bool catches_all(const State& state) {
   return std::any_of(state.catchers.begin(), state.catchers.end(), [](const Catcher& catcher) {
     return std::find(catcher.error_equals.begin(), catcher.error_equals.end(), "States.ALL") !=
@@ -117,7 +75,7 @@ void check_task(const SurveyedState& in, std::size_t number, const LintKnowledge
   const bool is_listed = knowledge.functions.find(traits.function) != knowledge.functions.end();
   if (!traits.function.empty() && knowledge.has_all_functions && !is_listed) {
     notebook.note("A08", number, "there is no function named " + traits.function,
-                  task.resource.is_lambda_arn ? in.at("Resource") : in.at("Parameters"));
+                  task.resource.is_lambda_arn ? in.at("Resource") : in.at(in.parameters_name()));
   }
   if (!traits.facts.is_idempotent.value_or(true)) {
     notebook.note("A11", number, traits.function + " is not idempotent, and a Task may run more than once");
@@ -132,10 +90,14 @@ void check_task(const SurveyedState& in, std::size_t number, const LintKnowledge
 void check_states(const Survey& survey, const LintKnowledge& knowledge, Notebook& notebook) {
   for (std::size_t i = 0; i < survey.states.size(); ++i) {
     const SurveyedState& in = survey.states[i];
-    check_error_names(in, i, notebook);
+    check_handlers(in, i, notebook);
+    check_texts(in, i, notebook);
     if (in.state->type == StateType::kTask) check_task(in, i, knowledge, notebook);
     if (in.state->type == StateType::kParallel) check_parallel(survey, i, notebook);
+    if (in.state->type == StateType::kChoice) check_choice(in, i, notebook);
   }
+  check_ends(survey, notebook);
+  check_variables(survey, notebook);
 }
 
 }  // namespace sortie::asl::analysis

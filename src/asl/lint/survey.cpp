@@ -71,7 +71,7 @@ bool mentions_approval(std::string_view text, const LintKnowledge& knowledge) {
 bool is_approval_task(const SurveyedState& in, const TaskResource& resource, const LintKnowledge& knowledge) {
   if (mentions_approval(in.state->name, knowledge) || mentions_approval(resource.text, knowledge))
     return true;
-  const json::Value& parameters = in.definition.get("Parameters");
+  const json::Value& parameters = in.parameters();
   for (const std::string_view name : {"QueueUrl", "TopicArn", "FunctionName"}) {
     const json::Value& target = parameters.get(name);
     if (target.is_string() && mentions_approval(target.as_string(), knowledge)) return true;
@@ -103,7 +103,7 @@ bool is_disruptive_call(const TaskResource& resource) {
 TaskTraits traits_of(const SurveyedState& in, const LintKnowledge& knowledge) {
   const auto& task = std::get<Task>(in.state->body);
   const TaskResource& resource = task.resource;
-  const json::Value& parameters = in.definition.get("Parameters");
+  const json::Value& parameters = in.parameters();
   TaskTraits out;
   out.function = function_of(resource, parameters);
   if (const auto known = knowledge.functions.find(out.function); known != knowledge.functions.end()) {

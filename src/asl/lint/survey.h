@@ -29,6 +29,9 @@ struct SurveyedState {
   std::size_t weight = 1;  // How much there is to look at: values in the definition, without inner flows.
 
   std::string at(std::string_view member) const { return pointer + "/" + std::string(member); }
+  bool is_jsonata() const { return state->query_language == QueryLanguage::kJsonata; }
+  std::string_view parameters_name() const { return is_jsonata() ? "Arguments" : "Parameters"; }
+  const json::Value& parameters() const { return definition.get(parameters_name()); }
 };
 
 struct Survey {

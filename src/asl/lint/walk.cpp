@@ -4,8 +4,6 @@
 #include <deque>
 #include <unordered_map>
 
-#include "asl/lint/conditions.h"
-
 namespace sortie::asl::analysis {
 namespace {
 
@@ -54,6 +52,7 @@ ShapePtr with_sources(const ShapePtr& shape, std::uint64_t sources, std::size_t 
 
 // "$" handed on as it is: the function may well give everything back.
 bool passes_whole_input(const json::Value& value) {
+  if (is_jsonata_expression(value)) return query_text(value.as_string()) == "$states.input";
   for (const json::Member& member : value.members()) {
     if (member.value == json::Value("$") && member.key.as_string().ends_with(".$")) return true;
     if (passes_whole_input(member.value)) return true;
@@ -157,6 +156,7 @@ std::vector<Frame> Walk::run_flow(FlowIndex flow, Frame entry) {
 Walk::Moves Walk::visit(std::size_t state, const Frame& entry) {
   const State& compiled = *survey_.states[state].state;
   const json::Value& definition = survey_.states[state].definition;
+  if (survey_.states[state].is_jsonata()) return visit_jsonata(state, entry);
   Frame frame = entry;
   const bool has_input_path = definition.has("InputPath");
   ShapePtr input = reader_.select("InputPath", state, frame, frame.value);
@@ -194,10 +194,7 @@ Walk::Moves Walk::visit(std::size_t state, const Frame& entry) {
       result =
           reader_.read_template(*selector, survey_.states[state].at("ResultSelector"), state, frame, result);
     }
-    const bool is_task = compiled.type == StateType::kTask;
-    const bool may_lose = !is_task || result->kind == ShapeKind::kObject ||
-                          (definition.has("Parameters") && !passes_whole_input(definition.get("Parameters")));
-    put_result(state, definition, frame, result, may_lose);
+    put_result(state, definition, frame, result, may_lose_input(state, result));
   } else if (has_input_path) {
     frame.value = input;
   }
@@ -209,12 +206,58 @@ Walk::Moves Walk::visit(std::size_t state, const Frame& entry) {
     if (before->replaced) out.maker = before->maker;
     frame.value = seal(std::move(out));
   }
+  return moves_of(state, entry, std::move(frame));
+}
+
+Walk::Moves Walk::moves_of(std::size_t state, const Frame& entry, Frame exit) {
+  const State& compiled = *survey_.states[state].state;
   Moves out;
   add_catches(state, entry, out);
-  if (survey_.states[state].task.is_approval) frame.is_approved = true;
+  if (survey_.states[state].task.is_approval) exit.is_approved = true;
   const bool ends = compiled.is_end || compiled.type == StateType::kSucceed;
-  out.push_back({ends ? kNoState : compiled.next, std::move(frame)});
+  out.push_back({ends ? kNoState : compiled.next, std::move(exit)});
   return out;
+}
+
+// A function that got the whole input may give it back; everything else stands for something new.
+bool Walk::may_lose_input(std::size_t state, const ShapePtr& result) const {
+  const SurveyedState& in = survey_.states[state];
+  const bool is_chosen = in.definition.has(in.parameters_name()) && !passes_whole_input(in.parameters());
+  return in.state->type != StateType::kTask || result->kind == ShapeKind::kObject || is_chosen;
+}
+
+Walk::Moves Walk::visit_jsonata(std::size_t state, const Frame& entry) {
+  const SurveyedState& in = survey_.states[state];
+  Frame frame = entry;
+  ShapePtr input = frame.value;
+  if (in.state->type == StateType::kChoice) return visit_choice(state, std::move(frame), input);
+  for (const std::string_view field : {"Seconds", "Timestamp", "TimeoutSeconds", "HeartbeatSeconds", "Error",
+                                       "Cause", "MaxConcurrency", "ToleratedFailureCount"}) {
+    const json::Value* value = in.definition.find(field);
+    if (value != nullptr) reader_.read_template(*value, in.at(field), state, frame, input);
+  }
+  QueryData data;
+  if (in.state->type == StateType::kFail) return {};
+  if (in.state->type == StateType::kTask) data.result = visit_task(state, frame, input);
+  if (in.state->type == StateType::kParallel) data.result = visit_parallel(state, frame, input);
+  if (in.state->type == StateType::kMap) data.result = visit_map(state, frame, input);
+  ShapePtr output = data.result ? replacing(state, data.result, input) : input;
+  if (data.result && !may_lose_input(state, data.result)) output = data.result;
+  if (const json::Value* written = in.definition.find("Output")) {
+    output = reader_.read_template(*written, in.at("Output"), state, frame, input, data);
+  }
+  assign(state, in.definition, in.pointer, frame, input, data);
+  frame.value = std::move(output);
+  return moves_of(state, entry, std::move(frame));
+}
+
+// A value that takes the place of another.
+ShapePtr Walk::replacing(std::size_t state, const ShapePtr& value, const ShapePtr& before) {
+  if (value == before) return value;
+  Shape out = *value;
+  out.maker = state;
+  out.replaced = before;
+  return seal(std::move(out));
 }
 
 void Walk::visit_pass(std::size_t state, Frame& frame, ShapePtr& input) {
@@ -240,16 +283,16 @@ void Walk::visit_pass(std::size_t state, Frame& frame, ShapePtr& input) {
 }
 
 ShapePtr Walk::parameters_of(std::size_t state, const Frame& frame, ShapePtr& input) {
-  const json::Value* parameters = survey_.states[state].definition.find("Parameters");
-  if (parameters == nullptr) return input;
-  return reader_.read_template(*parameters, survey_.states[state].at("Parameters"), state, frame, input);
+  const SurveyedState& in = survey_.states[state];
+  if (!in.definition.has(in.parameters_name())) return input;
+  return reader_.read_template(in.parameters(), in.at(in.parameters_name()), state, frame, input);
 }
 
 ShapePtr Walk::visit_task(std::size_t state, Frame& frame, ShapePtr& input) {
   const SurveyedState& surveyed = survey_.states[state];
   const auto& task = std::get<Task>(surveyed.state->body);
   if (surveyed.task.is_disruptive && !frame.is_approved) notebook_.note("A04", state, "");
-  check_literals(state, surveyed.definition.get("Parameters"), surveyed.at("Parameters"), frame, 0);
+  check_literals(state, surveyed.parameters(), surveyed.at(surveyed.parameters_name()), frame, 0);
   const ShapePtr parameters = parameters_of(state, frame, input);
   for (const std::string_view field : {"TimeoutSecondsPath", "HeartbeatSecondsPath"}) {
     reader_.read_field(field, state, frame, input);
@@ -299,12 +342,30 @@ ShapePtr Walk::visit_parallel(std::size_t state, Frame& frame, ShapePtr& input) 
   return seal(std::move(result));
 }
 
+// What a Map works through. With an ItemReader ItemsPath means something in what is read.
+ShapePtr Walk::items_of(std::size_t state, const Frame& frame, ShapePtr& input) {
+  const SurveyedState& in = survey_.states[state];
+  const json::Value& definition = in.definition;
+  if (definition.has("ItemReader")) return unknown_shape();
+  if (in.is_jsonata()) {
+    if (!definition.has("Items")) return input;
+    return reader_.read_template(definition.get("Items"), in.at("Items"), state, frame, input);
+  }
+  const ShapePtr items =
+      definition.has("ItemsPath") ? reader_.read_field("ItemsPath", state, frame, input) : input;
+  if (items->kind == ShapeKind::kScalar) {
+    const json::Value& path = definition.get("ItemsPath");
+    notebook_.note("A12", state, (path.is_string() ? path.to_std_string() : "$") + " as a list",
+                   definition.has("ItemsPath") ? in.at("ItemsPath") : "");
+  }
+  return items;
+}
+
 ShapePtr Walk::visit_map(std::size_t state, Frame& frame, ShapePtr& input) {
   const SurveyedState& surveyed = survey_.states[state];
   const auto& map = std::get<Map>(surveyed.state->body);
   const json::Value& definition = surveyed.definition;
-  const ShapePtr items =
-      definition.has("ItemsPath") ? reader_.read_field("ItemsPath", state, frame, input) : input;
+  const ShapePtr items = items_of(state, frame, input);
   for (const std::string_view field :
        {"MaxConcurrencyPath", "ToleratedFailureCountPath", "ToleratedFailurePercentagePath"}) {
     reader_.read_field(field, state, frame, input);
@@ -316,6 +377,10 @@ ShapePtr Walk::visit_map(std::size_t state, Frame& frame, ShapePtr& input) {
   const std::string_view selector = definition.has("ItemSelector") ? "ItemSelector" : "Parameters";
   if (const json::Value* value = definition.find(selector)) {
     entry.value = reader_.read_template(*value, surveyed.at(selector), state, frame, input);
+  }
+  if (map.distributed) {  // Its children are executions of their own: they see no variables of this one.
+    entry.variables.clear();
+    entry.has_more_variables = false;
   }
   const std::vector<Frame> exits = run_flow(map.processor, std::move(entry));
   Shape result = *array_of(merged_exit(exits));
@@ -332,10 +397,7 @@ void Walk::put_result(std::size_t state, const json::Value& definition, Frame& f
       frame.value = std::move(result);
       return;
     }
-    Shape out = *result;
-    out.maker = state;
-    out.replaced = frame.value;
-    frame.value = seal(std::move(out));
+    frame.value = replacing(state, result, frame.value);
     return;
   }
   Result<jsonpath::Path> compiled = jsonpath::Path::compile_reference(path->as_string());
@@ -346,10 +408,10 @@ void Walk::put_result(std::size_t state, const json::Value& definition, Frame& f
 }
 
 void Walk::assign(std::size_t state, const json::Value& definition, const std::string& pointer, Frame& frame,
-                  ShapePtr root) {
+                  ShapePtr root, const QueryData& data) {
   const json::Value* assigned = definition.find("Assign");
   if (assigned == nullptr) return;
-  const ShapePtr shape = reader_.read_template(*assigned, pointer + "/Assign", state, frame, root);
+  const ShapePtr shape = reader_.read_template(*assigned, pointer + "/Assign", state, frame, root, data);
   for (const auto& [name, member] : shape->members) {
     const bool is_full = frame.variables.size() >= kVariablesMax && !frame.variables.contains(name);
     if (is_full) {
@@ -368,32 +430,69 @@ void Walk::add_catches(std::size_t state, const Frame& entry, Moves& out) {
     const json::Value& catcher = list[i];
     Frame frame = entry;
     const ShapePtr error = closed_object({"Error", "Cause"});
-    assign(state, catcher, pointer, frame, error);
-    put_result(state, catcher, frame, error, true);
+    if (surveyed.is_jsonata()) {
+      const QueryData data{nullptr, error};
+      ShapePtr input = frame.value;
+      const json::Value* written = catcher.find("Output");
+      ShapePtr output = written != nullptr
+                            ? reader_.read_template(*written, pointer + "/Output", state, frame, input, data)
+                            : replacing(state, error, input);
+      assign(state, catcher, pointer, frame, input, data);
+      frame.value = std::move(output);
+    } else {
+      assign(state, catcher, pointer, frame, error);
+      put_result(state, catcher, frame, error, true);
+    }
     out.push_back({surveyed.state->catchers[i].next, std::move(frame)});
   }
+}
+
+// The conditions of a Choice, in JSONPath's form.
+std::vector<json::Value> Walk::conditions_of(std::size_t state, const Frame& frame, const ShapePtr& input) {
+  const SurveyedState& in = survey_.states[state];
+  const std::span<const json::Value> rules = in.definition.get("Choices").items();
+  if (!in.is_jsonata()) return {rules.begin(), rules.end()};
+  std::vector<json::Value> out;
+  for (const json::Value& rule : rules) {
+    const json::Value& condition = rule.get("Condition");
+    // Beyond comparisons of paths, all that it reads counts as tested.
+    if (is_jsonata_expression(condition) && rule_of_condition(condition, true).is_null()) {
+      Notebook ignored(survey_);  // What is not there compares unequal.
+      const ShapePtr read =
+          Reader(survey_, ignored).read_query(condition.as_string(), in.pointer, state, frame, input, {});
+      tested_ |= read->all_sources;
+    }
+    out.push_back(rule_of_condition(condition));
+  }
+  return out;
+}
+
+std::uint64_t Walk::sources_of(const Comparison& comparison, std::size_t state, bool tolerates_absence,
+                               const Frame& frame, ShapePtr& input) {
+  const std::string variable = variable_of(comparison);
+  if (!tolerates_absence) {
+    return reader_.read(variable, comparison.pointer + "/Variable", state, frame, input)->all_sources;
+  }
+  if (!variable.starts_with('$')) return 0;
+  Notebook ignored(survey_);  // Only where it comes from matters.
+  ShapePtr copy = input;
+  return Reader(survey_, ignored).read(variable, comparison.pointer, state, frame, copy)->all_sources;
 }
 
 Walk::Moves Walk::visit_choice(std::size_t state, Frame frame, ShapePtr& input) {
   const SurveyedState& surveyed = survey_.states[state];
   const auto& choice = std::get<Choice>(surveyed.state->body);
-  const json::Value& rules = surveyed.definition.get("Choices");
+  const std::vector<json::Value> rules = conditions_of(state, frame, input);
   const std::vector<std::string> guarded = guarded_paths(rules);
   std::map<std::string, std::shared_ptr<std::set<std::string>>> domains;
   std::vector<Frame> ways(choice.rules.size() + 1, frame);
   bool approves_by_rule = false;
   for (std::size_t i = 0; i < choice.rules.size(); ++i) {
     const std::string pointer = surveyed.at("Choices") + "/" + std::to_string(i);
-    for (const Comparison& comparison : comparisons_of(rules.items()[i], pointer)) {
+    for (const Comparison& comparison : comparisons_of(rules[i], pointer)) {
       const std::string variable = variable_of(comparison);
-      std::uint64_t sources = 0;
-      if (!is_guarded(guarded, variable)) {
-        sources = reader_.read(variable, comparison.pointer + "/Variable", state, frame, input)->all_sources;
-      } else if (variable.starts_with('$')) {
-        Notebook ignored(survey_);  // Tolerates absence; only where it comes from matters.
-        ShapePtr copy = input;
-        sources = Reader(survey_, ignored).read(variable, pointer, state, frame, copy)->all_sources;
-      }
+      const bool tolerates_absence = surveyed.is_jsonata() || is_guarded(guarded, variable);
+      const std::uint64_t sources = sources_of(comparison, state, tolerates_absence, frame, input);
       tested_ |= sources;
       const std::string name = last_name(variable);
       const std::optional<std::string> text = equal_text(comparison);
@@ -425,13 +524,17 @@ Walk::Moves Walk::visit_choice(std::size_t state, Frame frame, ShapePtr& input) 
     for (auto& [name, fact] : ways[i].facts) {
       if (const auto domain = domains.find(name); domain != domains.end()) fact.domain = domain->second;
     }
+    const std::string pointer =
+        is_default ? surveyed.pointer : surveyed.at("Choices") + "/" + std::to_string(i);
+    const json::Value& written = is_default ? surveyed.definition : surveyed.definition.get("Choices")[i];
     ways[i].value = input;
     if (surveyed.definition.has("OutputPath")) {
       ways[i].value = reader_.select("OutputPath", state, ways[i], ways[i].value);
     }
-    const std::string pointer =
-        is_default ? surveyed.pointer : surveyed.at("Choices") + "/" + std::to_string(i);
-    assign(state, is_default ? surveyed.definition : rules.items()[i], pointer, ways[i], input);
+    if (const json::Value* output = surveyed.is_jsonata() ? written.find("Output") : nullptr) {
+      ways[i].value = reader_.read_template(*output, pointer + "/Output", state, ways[i], input);
+    }
+    assign(state, written, pointer, ways[i], input);
     out.push_back({next, std::move(ways[i])});
   }
   return out;

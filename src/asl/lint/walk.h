@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "asl/lint/conditions.h"
 #include "asl/lint/reader.h"
 
 namespace sortie::asl::analysis {
@@ -36,13 +37,22 @@ class Walk {
   ShapePtr visit_parallel(std::size_t state, Frame& frame, ShapePtr& input);
   ShapePtr visit_map(std::size_t state, Frame& frame, ShapePtr& input);
   Moves visit_choice(std::size_t state, Frame frame, ShapePtr& input);
+  Moves visit_jsonata(std::size_t state, const Frame& entry);
+  // Where a state that does not fail goes on, and its catchers.
+  Moves moves_of(std::size_t state, const Frame& entry, Frame exit);
+  std::vector<json::Value> conditions_of(std::size_t state, const Frame& frame, const ShapePtr& input);
+  std::uint64_t sources_of(const Comparison& comparison, std::size_t state, bool tolerates_absence,
+                           const Frame& frame, ShapePtr& input);
+  ShapePtr items_of(std::size_t state, const Frame& frame, ShapePtr& input);
+  bool may_lose_input(std::size_t state, const ShapePtr& result) const;
+  static ShapePtr replacing(std::size_t state, const ShapePtr& value, const ShapePtr& before);
 
   ShapePtr parameters_of(std::size_t state, const Frame& frame, ShapePtr& input);
   // ResultPath: where the result goes. `may_lose`: it stands for something else than the input.
   void put_result(std::size_t state, const json::Value& definition, Frame& frame, ShapePtr result,
                   bool may_lose);
   void assign(std::size_t state, const json::Value& definition, const std::string& pointer, Frame& frame,
-              ShapePtr root);
+              ShapePtr root, const QueryData& data = {});
   void add_catches(std::size_t state, const Frame& entry, Moves& out);
   void check_literals(std::size_t state, const json::Value& value, const std::string& pointer,
                       const Frame& frame, int depth);
