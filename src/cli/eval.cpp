@@ -28,6 +28,7 @@ struct EvalQuestion {
   bool has_input = false;
   json::Value bindings, context, limits;
   bool standard = false;
+  bool keep_halves = false;  // Of surrogate pairs: JSON Lines are written with escapes.
 };
 
 // An answer without its id: {"result": ..} or {"match": ..}.
@@ -95,6 +96,7 @@ EvalAnswer eval_jsonata(const EvalQuestion& q) {
   static io::EventLoop clock;  // Only its clock is used.
   inputs.now = clock.now();
   inputs.random = &random;
+  inputs.keep_halves = q.keep_halves;
   inputs.limits.elapsed_ms = steady_ms;
   inputs.limits.time_ms_max = kEvalMsMax;
   if (q.limits.get("time_ms").is_integer()) inputs.limits.time_ms_max = q.limits.get("time_ms").as_integer();
@@ -168,6 +170,7 @@ Result<EvalQuestion> read_question(const json::Value& line) {
   q.context = line.get("context");
   q.limits = line.get("limits");
   q.standard = text("mode") == "standard";
+  q.keep_halves = true;
   if (line.has("input_text")) {
     q.input_text = text("input_text");
     q.has_input = true;
@@ -193,7 +196,7 @@ int eval_lines(Evaluate evaluate) {
     } else {
       for (const json::Member& member : answer->members()) out.append(member.key.as_string(), member.value);
     }
-    std::cout << json::to_text(out.build()) << '\n' << std::flush;
+    std::cout << jsonata::to_text_with_halves(out.build()) << '\n' << std::flush;
   }
   return kOk;
 }

@@ -63,6 +63,8 @@ Val random(Engine& engine, Arguments a) {
     return Val::of_number(static_cast<double>(bits >> 11) * 0x1p-53);
   };
   if (argument(a, 0).is_number()) {
+    // The seed belongs to states, which have no input document: over one, this is JSONata's own $random.
+    if (engine.inputs().input) throw Failure{.code = "T0410", .value = describe(a[0]), .index = 1};
     SeededRandom seeded(static_cast<std::uint64_t>(std::llround(std::fmod(a[0].number, 9e15))));
     return unit(seeded.next());
   }

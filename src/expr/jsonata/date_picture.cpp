@@ -6,6 +6,7 @@
 #include <map>
 
 #include "expr/jsonata/failure.h"
+#include "expr/jsonata/numbers.h"
 #include "expr/jsonata/pictures.h"
 #include "expr/jsonata/utf.h"
 
@@ -311,6 +312,11 @@ std::string format_part(const Part& part, double ms, const Zone& zone) {
   double value = fragment(ms, part.component);
   if (part.names != NameCase::kNone) {
     std::string name;
+    if (std::isnan(value) && std::string_view("MxF").find(part.component) != std::string_view::npos) {
+      // There is no name to shorten or to write in capitals, which JavaScript refuses.
+      if (part.names == NameCase::kTitle && !part.width_min && !part.width_max) return "undefined";
+      throw Failure{.code = "D3110", .message = "The time is out of the range of dates"};
+    }
     if (part.component == 'M' || part.component == 'x') {
       name = kMonths[static_cast<int>(value) - 1];
     } else if (part.component == 'F') {
@@ -454,13 +460,13 @@ std::string format_date(double ms, std::optional<std::string_view> picture,
   using namespace date_picture;
   Zone zone;
   if (zone_text) {
-    const double offset = std::trunc(std::atof(std::string(zone_text->substr(0, 12)).c_str()));
+    const double offset = leading_integer(*zone_text);
     zone.hours = std::floor(offset / 100);
     zone.minutes = std::fmod(offset, 100);
   }
-  const double local = std::trunc(ms) + (60 * zone.hours + zone.minutes) * 60'000;
-  if (!(std::fabs(local) <= 8.64e15))
-    throw Failure{.code = "D3110", .message = "The time is out of the range of dates"};
+  // As JavaScript's dates: beyond their range, and in a zone that is no number, everything is not a number.
+  double local = std::trunc(ms) + (60 * zone.hours + zone.minutes) * 60'000;
+  if (!(std::fabs(local) <= 8.64e15)) local = NAN;
   if (!picture && zone.hours == 0 && zone.minutes == 0) {
     if (auto text = format_iso(local)) return *text;
   }

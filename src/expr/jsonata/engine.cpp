@@ -211,8 +211,8 @@ void Engine::bind_variable(Frame* frame, std::int32_t symbol, Val value) {
 // The names of the new tree continue those of the program, so that its variables are found by number.
 const Node* Engine::compile_text(std::string_view text) {
   constexpr std::size_t kBytesEach = 64;  // Of tree, for each of text.
-  eval_bytes_ += sizeof(NodePool) + text.size() * kBytesEach + names_->size() * sizeof(Symbol);
-  arena_.check(static_cast<double>(eval_bytes_));
+  texts_->bytes += sizeof(NodePool) + text.size() * kBytesEach + names_->size() * sizeof(Symbol);
+  arena_.check(static_cast<double>(texts_->bytes));
   auto pool = std::make_unique<NodePool>();
   pool->mode = mode_;
   pool->text = text;
@@ -230,12 +230,13 @@ const Node* Engine::compile_text(std::string_view text) {
       root_->bind(arena_, symbol, value ? Val::of_json(*value) : Val());
   }
   names_ = &pool->names;
-  eval_pools_.push_back(std::move(pool));
-  return eval_pools_.back()->root;
+  texts_->pools.push_back(std::move(pool));
+  return texts_->pools.back()->root;
 }
 
 Val Engine::evaluate_text(std::string_view text, Val focus) {
-  const Node*& root = eval_roots_[std::string(text)];
+  if (!texts_) texts_ = std::make_unique<Texts>();
+  const Node*& root = texts_->roots[std::string(text)];
   if (!root) root = compile_text(text);
   if (focus.is_array()) {
     Arr* outer = make_sequence();

@@ -165,7 +165,7 @@ class Engine {
   // The member that a name step means. Where it was in the object before is remembered for each step: the
   // objects of a list are alike.
   Val named_member(const Node& name, Val object) {
-    return member_near(object, name.text, name.place < places_max_ ? places_[name.place] : places_[0]);
+    return member_near(object, name.key, name.place < places_max_ ? places_[name.place] : places_[0]);
   }
   void bind_variable(Frame* frame, std::int32_t symbol, Val value);
   Frame* make_frame(Frame* parent) {
@@ -224,9 +224,13 @@ class Engine {
   Arena arena_;
   const NodePool* pool_;
   const Names* names_;  // The program's, or with $eval those of the latest text, which continue them.
-  std::vector<std::unique_ptr<NodePool>> eval_pools_;
-  std::unordered_map<std::string, const Node*> eval_roots_;  // By text.
-  std::size_t eval_bytes_ = 0;
+  // What $eval has compiled.
+  struct Texts {
+    std::vector<std::unique_ptr<NodePool>> pools{};
+    std::unordered_map<std::string, const Node*> roots{};  // By text.
+    std::size_t bytes = 0;
+  };
+  std::unique_ptr<Texts> texts_;
   Frame* root_ = nullptr;
   Frame* current_frame_ = nullptr;  // Of the native call in progress, for $eval.
   Val current_context_{};

@@ -284,7 +284,8 @@ std::string format_integer(double number, const IntegerPicture& picture) {
   using Kind = IntegerPicture::Kind;
   using Case = IntegerPicture::Case;
   const double value = std::fabs(number);
-  if (!std::isfinite(value)) throw Failure{.code = "D1001", .value = number_to_text(number)};
+  if (std::isinf(value) || (std::isnan(value) && picture.kind == Kind::kWords))
+    throw Failure{.code = "D1001", .value = number_to_text(number)};
   std::string out;
   switch (picture.kind) {
     case Kind::kLetters:

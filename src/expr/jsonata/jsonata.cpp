@@ -1,11 +1,13 @@
 #include "expr/jsonata/jsonata.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "base/text.h"
 #include "expr/jsonata/engine.h"
 #include "expr/jsonata/parser.h"
 #include "expr/jsonata/utf.h"
+#include "json/text.h"
 
 namespace sortie::jsonata {
 namespace results {
@@ -30,8 +32,10 @@ json::Value text_value(std::string_view text) {
 }
 
 json::Value number_value(double number) {
-  if (number == std::floor(number) && std::abs(number) <= 9007199254740992.0)
-    return json::Value(static_cast<std::int64_t>(number));
+  if (std::abs(number) <= 9007199254740992.0) {
+    const auto integer = static_cast<std::int64_t>(number);
+    if (static_cast<double>(integer) == number) return json::Value(integer);
+  }
   return json::Value(number);
 }
 
@@ -41,6 +45,10 @@ struct Copier {
   Outcome::Kind kind = Outcome::Kind::kValue;
 
   double bytes = 0;
+
+  json::Value text(std::string_view bytes_of_text) const {
+    return engine.inputs().keep_halves ? json::Value(bytes_of_text) : text_value(bytes_of_text);
+  }
 
   json::Value copy(Val value, std::uint32_t depth = 0) {
     engine.work(1);
@@ -55,25 +63,24 @@ struct Copier {
         kind = Outcome::Kind::kNonFinite;
         return {};
       case Tag::kString:
-        return text_value(value.str());
+        return value.whole ? json::Value::share_text(value.str()) : text(value.str());
       case Tag::kJsonArray:
       case Tag::kJsonObject:
         return *value.json;
       case Tag::kArray: {
-        std::vector<json::Value> items;
-        items.reserve(value.array->size);
-        for (std::uint32_t i = 0; i < value.array->size; ++i)
-          items.push_back(copy(value.array->at(i), depth + 1));
-        return json::Value::array(std::move(items));
+        const Arr& array = *value.array;
+        return json::Value::array_of(array.size, [&](std::size_t i) { return copy(array.at(i), depth + 1); });
       }
       case Tag::kObject: {
-        std::vector<json::Member> members;
-        members.reserve(value.object->size);
-        for (std::uint32_t i = 0; i < value.object->size; ++i) {
-          const Entry& entry = value.object->entries[i];
-          if (entry.value.defined()) members.push_back({text_value(entry.key), copy(entry.value, depth + 1)});
-        }
-        return json::Value::object(std::move(members));
+        const Obj& object = *value.object;
+        const Entry* next = object.entries;
+        const auto defined =
+            std::count_if(next, next + object.size, [](const Entry& entry) { return entry.value.defined(); });
+        return json::Value::object_of(static_cast<std::size_t>(defined), [&](std::size_t) {
+          while (next->value.undefined()) ++next;
+          const Entry& entry = *next++;
+          return json::Member{text(entry.key), copy(entry.value, depth + 1)};
+        });
       }
       case Tag::kFunction:
         if (kind == Outcome::Kind::kValue) kind = Outcome::Kind::kFunction;
@@ -123,6 +130,24 @@ Result<Outcome> Program::evaluate(const Inputs& inputs) const {
   } catch (const std::bad_alloc&) {
     return Error{"D2015", "The evaluation needs more memory than there is"};
   }
+}
+
+std::string to_text_with_halves(const json::Value& value) {
+  const std::string raw = json::to_text(value);
+  if (!has_surrogate(raw)) return raw;
+  std::string out;
+  for (std::size_t at = 0; at < raw.size();) {
+    const std::size_t start = at;
+    const std::uint32_t c = next_code_point(raw, at);
+    if (c >= 0xD800 && c < 0xE000) {
+      char escape[8];
+      std::snprintf(escape, sizeof escape, "\\u%04x", c);
+      out += escape;
+    } else {
+      out.append(raw, start, at - start);
+    }
+  }
+  return out;
 }
 
 std::vector<std::string_view> Program::variables() const {

@@ -47,6 +47,9 @@ struct Inputs {
   Timestamp now{};
   Random* random = nullptr;  // For $random, $shuffle, $uuid; without it they fail.
   Limits limits{};
+  // Half of a surrogate pair in the result becomes U+FFFD; with this it stays, as three bytes that are no
+  // UTF-8 (to_text_with_halves writes them).
+  bool keep_halves = false;
 };
 
 struct Outcome {
@@ -63,6 +66,9 @@ struct Outcome {
 struct NodePool;
 
 inline constexpr std::size_t kTextBytesMax = 1024 * 1024;
+
+// JSON text of the value of an Outcome made with keep_halves: halves are escapes, "\\ud83d".
+std::string to_text_with_halves(const json::Value& value);
 
 class Program {
  public:

@@ -15,12 +15,14 @@ constexpr std::string_view kOrders =
     R"({"order":{"id":7,"items":[{"sku":"a","price":10,"qty":2},{"sku":"b","price":5,"qty":1}]},"one":[5]})";
 
 // The result as JSON text; "undefined", "function", "nonfinite", or the error's code and place.
-std::string run(std::string_view expression, Mode mode = Mode::kStandard, Limits limits = {}) {
+std::string run(std::string_view expression, Mode mode = Mode::kStandard, Limits limits = {},
+                bool over_document = true) {
   const auto program = Program::compile(expression, mode);
   if (!program) return program.error().code + " at " + program.error().place;
   const json::Value input = *json::parse(kOrders);
   SeededRandom random(1);
-  Inputs inputs{.input = &input, .now = {1521801216617}, .random = &random, .limits = limits};
+  Inputs inputs{
+      .input = over_document ? &input : nullptr, .now = {1521801216617}, .random = &random, .limits = limits};
   const json::Value bound = *json::parse(R"({"input":{"a":[1,2,3]}})");
   inputs.bindings.emplace_back("states", &bound);
   const auto outcome = program->evaluate(inputs);
@@ -70,7 +72,8 @@ TEST(Jsonata, AwsModeAddsAndRemovesWhatStepFunctionsDoes) {
   EXPECT_EQ(run("$range(1,9,9)", Mode::kAws), "1");
   EXPECT_EQ(run("$hash('a','MD5')", Mode::kAws), R"("0cc175b9c0f1b6a831c399e269772661")");
   EXPECT_EQ(run("$parse('{\"a\":[1]}').a", Mode::kAws), "[1]");
-  EXPECT_EQ(run("$random(5) = $random(5)", Mode::kAws), "true");
+  EXPECT_EQ(run("$random(5) = $random(5)", Mode::kAws, {}, false), "true");
+  EXPECT_EQ(run("$random(5)", Mode::kAws), "T0410");
   EXPECT_EQ(run("$eval('1')", Mode::kAws), "T1006");
   EXPECT_EQ(run("$eval('order.id')"), "7");
   EXPECT_EQ(run("$partition([1],1)"), "T1006");
@@ -91,6 +94,30 @@ TEST(Jsonata, PicturesFormatNumbersAndDates) {
   EXPECT_EQ(run("$now()"), R"("2018-03-23T10:33:36.617Z")");
   EXPECT_EQ(run("$fromMillis(0, '[FNn] [D1o] [MNn] [Y]')"), R"("Thursday 1st January 1970")");
   EXPECT_EQ(run("$toMillis('2018-03-23T10:33:36.617Z')"), "1521801216617");
+}
+
+TEST(Jsonata, ZonesThatAreNoNumbersMakeEverythingNotANumber) {
+  EXPECT_EQ(run(R"($fromMillis(0, "[Y]-[M01]T[H01] [Z] [z] [P] [Yi]", "Z"))"),
+            R"("NaN-NaNTNaN 0N:aN GMT0N:aN am ")");
+  EXPECT_EQ(run(R"($fromMillis(0, "[Z0]", "abc"))"), R"("NaN:NaN")");
+  EXPECT_EQ(run(R"($fromMillis(0, "[MNn] [FNn]", ""))"), R"("undefined undefined")");
+  EXPECT_EQ(run(R"($fromMillis(0, "[FN]", "x"))"), "D3110");
+  EXPECT_EQ(run(R"($fromMillis(0, "[Yw]", "x"))"), "D1001");
+  EXPECT_EQ(run(R"($fromMillis(1e20, "[D] [Z]"))"), R"("NaN +00:00")");
+  EXPECT_EQ(run(R"($fromMillis(0, "[H01]:[m01]", " +0530x"))"), R"("05:30")");
+}
+
+TEST(Jsonata, AFunctionForATextIsInsertedAsItsSource) {
+  EXPECT_EQ(run(R"($substring($replace("abc", "b", function($x){$x}), 0, 17))"), R"("aasync function (")");
+  EXPECT_EQ(run(R"($length($replace("b", "b", $uppercase)) = $length("b" ~> $replace("b", $trim)))"), "true");
+}
+
+TEST(Jsonata, HalvesOfPairsLeaveTheEngineOnlyWhereTheyAreAskedFor) {
+  const auto program = Program::compile(R"({"\uD83D": $split("\uD83D\uDE00!", "")})", Mode::kStandard);
+  EXPECT_EQ(json::to_text(program->evaluate({})->value),
+            "{\"\xEF\xBF\xBD\":[\"\xEF\xBF\xBD\",\"\xEF\xBF\xBD\",\"!\"]}");
+  const auto kept = program->evaluate({.keep_halves = true});
+  EXPECT_EQ(to_text_with_halves(kept->value), R"({"\ud83d":["\ud83d","\ude00","!"]})");
 }
 
 TEST(Jsonata, ErrorsSayWhere) {

@@ -214,6 +214,7 @@ struct Node {
   std::int32_t index = kNoSymbol;
   std::uint32_t place = 0;  // kName: its number among the names, see Engine::named_member.
   std::string_view text{};  // Name, string, variable, operator.
+  json::Key key{};          // kName: the same, to be looked for.
   double number = 0;        // kNumber; for kValue 0 false, 1 true, 2 null.
   Node* lhs = nullptr;
   Node* rhs = nullptr;

@@ -75,7 +75,7 @@ Val sqrt(Engine&, Arguments a) {
 Val power(Engine&, Arguments a) {
   if (argument(a, 0).undefined()) return {};
   const double exponent = argument(a, 1).undefined() ? NAN : a[1].number;
-  const double result = std::pow(a[0].number, exponent);
+  const double result = power_of(a[0].number, exponent);
   if (!std::isfinite(result)) throw Failure{.code = "D3061", .value = describe(a[0]), .index = 1};
   return Val::of_number(result);
 }

@@ -67,6 +67,18 @@ double to_precision_15(double number) {
   return number < 0 ? -result : result;
 }
 
+double leading_integer(std::string_view text) {
+  text.remove_prefix(std::min(text.find_first_not_of(" \t\n\v\f\r"), text.size()));
+  const bool negative = text.starts_with('-');
+  if (negative || text.starts_with('+')) text.remove_prefix(1);
+  const bool hex = text.starts_with("0x") || text.starts_with("0X");
+  if (hex) text.remove_prefix(2);
+  text = text.substr(0, text.find_first_not_of(hex ? "0123456789abcdefABCDEF" : "0123456789"));
+  if (text.empty()) return NAN;
+  const double number = std::strtod(((hex ? "0x" : "") + std::string(text)).c_str(), nullptr);
+  return negative ? -number : number;
+}
+
 double text_to_number(std::string_view text) { return std::strtod(std::string(text).c_str(), nullptr); }
 
 namespace rounding {

@@ -14,6 +14,10 @@ double round_half_even(double number, double precision);
 // Exact decimal expansion with so many fraction digits (at most 100), ties away from zero.
 std::string to_fixed(double number, int digits);
 // JavaScript's Number(text) for plain decimal text, or NaN.
+// Math.pow, to the last bit.
+double power_of(double x, double y);
+// JavaScript's parseInt: the integer at the beginning, decimal or 0x...; NaN without one.
+double leading_integer(std::string_view text);
 double text_to_number(std::string_view text);
 
 }  // namespace sortie::jsonata

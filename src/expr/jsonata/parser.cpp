@@ -114,6 +114,8 @@ class Parser {
     Node* node = pool_.make(type, token.position);
     node->op = op;
     node->text = token.text;
+    // A string may turn out to be a step.
+    if (type == NodeType::kName || type == NodeType::kString) node->key = json::Key(token.text);
     return node;
   }
   // Every node is finished through here: its height bounds all later recursion.

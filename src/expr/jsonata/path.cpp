@@ -118,6 +118,7 @@ Val Engine::eval_step(const Node& step, Val input, Frame* env, bool last) {
     for (std::size_t k = 0; k < items.size; ++k) out->push(arena_, items[k]);
   };
   for (std::size_t i = 0; i < list.size; ++i) {
+    list.fetch_ahead(i);
     const Region region = enter();
     Val value = eval(step, list[i], env);
     for (const Stage& stage : step.stages) {
@@ -148,9 +149,10 @@ Val Engine::eval_name_step(const Node& step, const Items& list, bool last) {
   std::size_t hint = 0;
   work(list.size);
   for (std::size_t i = 0; i < list.size; ++i) {
+    list.fetch_ahead(i, hint * sizeof(json::Member));
     const Val item = list[i];
     const Val value =
-        settle(item.is_array() ? lookup(item, step.text) : member_near(item, step.text, hint), false);
+        settle(item.is_array() ? lookup(item, step.text) : member_near(item, step.key, hint), false);
     if (value.undefined()) continue;
     if (++count == 1) only = value;
     if (!value.is_array() || (value.tag == Tag::kArray && value.array->cons)) {
@@ -304,6 +306,7 @@ Val Engine::eval_filter(const Node& predicate, Val input, Frame* env) {
     return count;
   };
   for (std::size_t i = 0; i < items.size; ++i) {
+    items.fetch_ahead(i);
     const Val item = items[i];
     const Region region = enter();
     const bool tuple = item.tag == Tag::kTuple;
@@ -443,6 +446,7 @@ Val Engine::eval_group(const List<Pair>& pairs, std::uint32_t position, Val inpu
   std::vector<std::pair<std::string_view, grouping::Collected>> groups;
   Obj* by_key = make_object();  // The number of the group.
   for (std::size_t i = 0; i < items.size; ++i) {
+    items.fetch_ahead(i);
     const Val item = items[i];
     const bool tuple = item.tag == Tag::kTuple;
     Frame* frame = tuple ? tuple_frame(env, *item.tuple) : env;

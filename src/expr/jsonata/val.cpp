@@ -23,28 +23,6 @@ std::int64_t index_key(std::string_view key) {
 
 }  // namespace values
 
-Val Val::of_json(const json::Value& value) {
-  switch (value.kind()) {
-    case json::Kind::kNull:
-      return null();
-    case json::Kind::kBool:
-      return of_bool(value.as_bool());
-    case json::Kind::kInteger:
-    case json::Kind::kDouble:
-    case json::Kind::kBigInteger:
-      return of_number(value.as_double());
-    case json::Kind::kString:
-      return of_text(value.as_string());
-    case json::Kind::kArray:
-    case json::Kind::kObject: {
-      Val v = of(value.is_array() ? Tag::kJsonArray : Tag::kJsonObject);
-      v.json = &value;
-      return v;
-    }
-  }
-  return {};
-}
-
 Val Arena::text(std::string_view bytes) {
   char* copy = static_cast<char*>(allocate(bytes.size()));
   if (!bytes.empty()) std::memcpy(copy, bytes.data(), bytes.size());
@@ -86,10 +64,12 @@ void Arena::grow(std::size_t bytes) {
     chunks_.push_back(std::move(spare_));
     spare_ = {};
   } else {
-    const std::size_t size = std::max(chunk_bytes_, bytes);
+    // Close to the limit no more than what is asked for.
+    const std::size_t size =
+        std::max(bytes, std::min(chunk_bytes_, bytes_max_ - std::min(bytes_max_, used_)));
     check(static_cast<double>(size));
     chunks_.push_back({std::unique_ptr<char[]>(new char[size]), size});
-    chunk_bytes_ = std::min<std::size_t>(chunk_bytes_ * 2, 1 << 20);
+    chunk_bytes_ = std::min(chunk_bytes_ * 2, kChunkBytesMax);
   }
   next_ = chunks_.back().memory.get();
   left_ = chunks_.back().size;
@@ -101,7 +81,7 @@ void Arena::release_chunks(const Mark& mark) {
   while (chunks_.size() > mark.chunks) {
     used_ -= chunks_.back().size;
     mark_used(chunks_.back().memory.get(), chunks_.back().size);
-    if (chunks_.back().size > spare_.size && chunks_.back().size <= (1 << 20))
+    if (chunks_.back().size > spare_.size && chunks_.back().size <= kChunkBytesMax)
       spare_ = std::move(chunks_.back());
     chunks_.pop_back();
   }
@@ -239,31 +219,19 @@ Val member(Val object, std::string_view key) {
   return entry ? entry->value : Val();
 }
 
-Val member_near(Val object, std::string_view key, std::size_t& hint) {
-  constexpr std::size_t kScannedMax = 16;
+Val member_elsewhere(Val object, const json::Key& key, std::size_t& hint) {
   if (object.tag == Tag::kJsonObject) {
-    const auto members = object.json->members();
-    if (hint < members.size() && members[hint].key.as_string() == key)
-      return Val::of_json(members[hint].value);
-    if (members.size() > kScannedMax) {
-      const json::Value* found = object.json->find(key);
-      if (!found) return {};
-      hint = static_cast<std::size_t>(reinterpret_cast<const char*>(found) -
-                                      reinterpret_cast<const char*>(&members[0].value)) /
-             sizeof(json::Member);
-      return Val::of_json(*found);
-    }
-    for (std::size_t i = 0; i < members.size(); ++i) {
-      if (members[i].key.as_string() != key) continue;
-      hint = i;
-      return Val::of_json(members[i].value);
-    }
-    return {};
+    const json::Value* const found = object.json->find(key);
+    if (!found) return {};
+    hint = static_cast<std::size_t>(reinterpret_cast<const char*>(found) -
+                                    reinterpret_cast<const char*>(&object.json->members()[0].value)) /
+           sizeof(json::Member);
+    return Val::of_json(*found);
   }
   if (object.tag != Tag::kObject) return {};
   const Obj& obj = *object.object;
-  if (hint < obj.size && obj.entries[hint].key == key) return obj.entries[hint].value;
-  const Entry* entry = obj.find(key);
+  if (hint < obj.size && obj.entries[hint].key == key.text()) return obj.entries[hint].value;
+  const Entry* entry = obj.find(key.text());
   if (!entry) return {};
   hint = static_cast<std::size_t>(entry - obj.entries);
   return entry->value;

@@ -63,6 +63,7 @@ struct Tuple;
 struct Val {
   Tag tag = Tag::kUndefined;
   bool boolean = false;
+  bool whole = false;      // A text that is all of a json::Value's: results share it instead of copying it.
   std::uint32_t size = 0;  // Of a text, in bytes.
   union {
     double number;
@@ -113,7 +114,30 @@ struct Val {
     v.tuple = value;
     return v;
   }
-  static Val of_json(const json::Value& value);
+  static Val of_json(const json::Value& value) {
+    switch (value.kind()) {
+      case json::Kind::kNull:
+        return null();
+      case json::Kind::kBool:
+        return of_bool(value.as_bool());
+      case json::Kind::kInteger:
+      case json::Kind::kDouble:
+      case json::Kind::kBigInteger:
+        return of_number(value.as_double());
+      case json::Kind::kString: {
+        Val v = of_text(value.as_string());
+        v.whole = true;
+        return v;
+      }
+      case json::Kind::kArray:
+      case json::Kind::kObject: {
+        Val v = of(value.is_array() ? Tag::kJsonArray : Tag::kJsonObject);
+        v.json = &value;
+        return v;
+      }
+    }
+    return {};
+  }
 
   bool undefined() const { return tag == Tag::kUndefined; }
   bool defined() const { return tag != Tag::kUndefined; }
@@ -212,7 +236,7 @@ class Arena {
       release_chunks(mark);
     }
   }
-  std::size_t bytes_since(const Mark& mark) const { return used_ - mark.used; }
+  std::size_t bytes_since(const Mark& mark) const { return (used_ - left_) - (mark.used - mark.left); }
 
   struct Chunk {
     std::unique_ptr<char[]> memory;
@@ -223,6 +247,11 @@ class Arena {
   void drop(std::vector<Chunk> chunks);
 
  private:
+  // Each chunk is twice the one before: what malloc keeps back after a large piece was freed is measured by
+  // that piece, so all of an evaluation's memory stays for the next one instead of going to the kernel and
+  // back.
+  static constexpr std::size_t kChunkBytesMax = 4 << 20;
+
   void grow(std::size_t bytes);
   void release_chunks(const Mark& mark);
 
@@ -277,6 +306,15 @@ struct Items {
     }
   }
   Val operator[](std::size_t index) const { return array ? array->at(index) : Val::of_json(json[index]); }
+  // For a walk over all items: the elements of a document lie all over the memory, so that of a later one is
+  // fetched while this one is looked at; `offset` is where in it.
+  void fetch_ahead(std::size_t index, std::size_t offset = 0) const {
+    constexpr std::size_t kAhead = 8;
+    if (!json || index + kAhead >= size) return;
+    const char* const block = static_cast<const char*>(json[index + kAhead].identity());
+    __builtin_prefetch(block);
+    if (offset >= 64) __builtin_prefetch(block + offset);
+  }
 };
 
 struct Entry {
@@ -329,7 +367,14 @@ struct Tuple {
 // Member of an object of either kind; undefined where absent.
 Val member(Val object, std::string_view key);
 // The same for many objects in a row: `hint` says where the key was in the one before.
-Val member_near(Val object, std::string_view key, std::size_t& hint);
+Val member_elsewhere(Val object, const json::Key& key, std::size_t& hint);
+inline Val member_near(Val object, const json::Key& key, std::size_t& hint) {
+  if (object.tag == Tag::kJsonObject) {
+    const auto members = object.json->members();
+    if (hint < members.size() && members[hint].key.is(key)) return Val::of_json(members[hint].value);
+  }
+  return member_elsewhere(object, key, hint);
+}
 std::size_t member_count(Val object);
 // In JavaScript's order: keys that are array indices first, ascending, then the others as they came.
 std::vector<Entry> ordered_entries(Val object);

@@ -18,18 +18,10 @@ bool is_regex_space(char c) {
   return c == ' ' || c == '\t' || c == '\n' || c == '\v' || c == '\f' || c == '\r';
 }
 
-Step name_step(std::string name) {
-  Step step;
-  step.kind = StepKind::kName;
-  step.slot = slot_of(name);
-  step.name = std::move(name);
-  return step;
-}
-
 // Reads one bracket fragment, "[...]" as it was cut out (the closing bracket may be missing).
 class FragmentReader {
  public:
-  explicit FragmentReader(std::string_view text) : text_(text) {}
+  FragmentReader(Program& program, std::string_view text) : program_(program), text_(text) {}
 
   Result<Step> read(bool operand) {
     Step step;
@@ -39,6 +31,7 @@ class FragmentReader {
     }
     if (is_placeholder()) {
       step.kind = StepKind::kFilter;
+      add_extra(step);
       return step;
     }
     for (at_ = 0; at_ < text_.size(); ++at_) {
@@ -85,32 +78,38 @@ class FragmentReader {
       --brackets;
       if (parentheses != 0) continue;
       if (brackets != 0) break;
-      SORTIE_TRY(auto filter, compile_filter(text_.substr(first, i + 1 - first)));
+      SORTIE_TRY(Filter filter, compile_filter(text_.substr(first, i + 1 - first)));
       Step step;
       step.kind = StepKind::kFilter;
-      step.filter = std::move(filter);
+      add_extra(step).filter = std::move(filter);
       return step;
     }
     return invalid_path("Filter brackets are not balanced");
   }
 
   Result<Step> read_names() {
-    Step step;
+    std::vector<std::string> names;
     std::string name;
     bool open = false;
     for (; at_ < text_.size() && text_[at_] != ']'; ++at_) {
       if (text_[at_] != '\'') {
         if (open) name += text_[at_];
       } else if (open) {
-        step.names.push_back(std::exchange(name, {}));
+        names.push_back(std::exchange(name, {}));
         open = false;
       } else {
         open = true;
       }
     }
     if (at_ == text_.size()) return unclosed();
-    if (step.names.size() == 1) return name_step(std::move(step.names[0]));
+    Step step;
+    StepExtra& extra = add_extra(step);
+    if (names.size() == 1) {
+      extra.name = std::move(names[0]);
+      return name_step(extra.name);
+    }
     step.kind = StepKind::kNames;
+    extra.names = std::move(names);
     return step;
   }
 
@@ -133,14 +132,13 @@ class FragmentReader {
     if (at_ == text_.size()) return unclosed();
     Step step;
     step.kind = StepKind::kFromEnd;
-    SORTIE_TRY_STATUS(push_number(digits, step));
-    step.index = step.numbers[0];
+    SORTIE_TRY(step.index, number_of(digits));
     return step;
   }
 
   // Indices and slices. A second colon and what follows it are read and forgotten.
   Result<Step> read_numbers() {
-    Step step;
+    std::vector<std::int32_t> numbers;
     std::string digits;
     bool list = false;
     bool to = false;
@@ -150,7 +148,7 @@ class FragmentReader {
       if (!is_digit(c) && c != ',' && c != ' ' && c != ':' && c != '-') break;
       if (c == ':') {
         const bool open = digits.empty();
-        if (!open) SORTIE_TRY_STATUS(push_number(std::exchange(digits, {}), step));
+        if (!open) SORTIE_TRY_STATUS(push_number(digits, numbers));
         for (++at_; at_ < text_.size() && (is_digit(text_[at_]) || text_[at_] == ' ' || text_[at_] == '-');
              ++at_) {
           if (text_[at_] != ' ') digits += text_[at_];
@@ -159,10 +157,10 @@ class FragmentReader {
           from = true;
         } else {
           to = to || open;
-          SORTIE_TRY_STATUS(push_number(std::exchange(digits, {}), step));
+          SORTIE_TRY_STATUS(push_number(digits, numbers));
         }
       } else if (c == ',') {
-        SORTIE_TRY_STATUS(push_number(std::exchange(digits, {}), step));
+        SORTIE_TRY_STATUS(push_number(digits, numbers));
         list = true;
       } else if (c != ' ') {
         digits += c;
@@ -172,11 +170,15 @@ class FragmentReader {
       ++at_;
     }
     if (at_ >= text_.size()) return unclosed();
-    if (!digits.empty()) SORTIE_TRY_STATUS(push_number(digits, step));
-    if (step.numbers.size() == 1 && !to && !from) {
+    if (!digits.empty()) SORTIE_TRY_STATUS(push_number(digits, numbers));
+    Step step;
+    if (numbers.size() == 1 && !to && !from) {
       step.kind = StepKind::kIndex;
-      step.index = step.numbers[0];
-    } else if (list) {
+      step.index = numbers[0];
+      return step;
+    }
+    add_extra(step).numbers = std::move(numbers);
+    if (list) {
       step.kind = StepKind::kIndices;
     } else {
       step.kind = from ? StepKind::kSliceFrom : to ? StepKind::kSliceTo : StepKind::kSliceBetween;
@@ -184,42 +186,54 @@ class FragmentReader {
     return step;
   }
 
-  static Status push_number(const std::string& digits, Step& step) {
+  // Takes the digits.
+  static Status push_number(std::string& digits, std::vector<std::int32_t>& numbers) {
+    SORTIE_TRY(const std::int32_t number, number_of(digits));
+    numbers.push_back(number);
+    digits.clear();
+    return {};
+  }
+
+  static Result<std::int32_t> number_of(const std::string& digits) {
     std::int32_t number = 0;
     const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), number);
     if (error != std::errc() || end != digits.data() + digits.size()) {
       return invalid_path("'" + digits.substr(0, 40) + "' is no array index");
     }
-    step.numbers.push_back(number);
-    return {};
+    return number;
+  }
+
+  StepExtra& add_extra(Step& step) {
+    program_.extras.push_back(std::make_unique<StepExtra>());
+    step.extra = program_.extras.back().get();
+    return *program_.extras.back();
   }
 
   static Error unclosed() { return invalid_path("a bracket is not closed"); }
 
+  Program& program_;
   std::string_view text_;
   std::size_t at_ = 0;
 };
 
 class PathReader {
  public:
-  PathReader(std::string_view text, bool operand) : text_(text), operand_(operand) {}
+  // `text` lies in the program.
+  PathReader(Program& program, std::string_view text, bool operand)
+      : program_(program), text_(text), operand_(operand) {}
 
-  Result<std::vector<Step>> read() {
-    steps_.reserve(
-        std::min<std::size_t>(static_cast<std::size_t>(std::count_if(
-                                  text_.begin(), text_.end(), [](char c) { return c == '.' || c == '['; })),
-                              kStepCountMax));
+  Status read() {
     // at_ 0 is the '$'.
     for (at_ = 1; at_ < text_.size();) {
       const std::size_t first = at_;
       SORTIE_TRY(bool made, read_step());
       if (!made) continue;
-      if (steps_.size() > kStepCountMax || fan_outs_ > kFanOutMax) {
+      if (program_.steps.size() > kStepCountMax || fan_outs_ > kFanOutMax) {
         return Error{std::string(kLimitExceeded), "the path has too many steps",
                      "offset " + std::to_string(first), ""};
       }
     }
-    return std::move(steps_);
+    return {};
   }
 
  private:
@@ -249,7 +263,7 @@ class PathReader {
       ++at_;
       Step step;
       step.kind = StepKind::kScan;
-      return add(std::move(step));
+      return add(step);
     }
     const std::size_t end = name_end();
     if (end == at_) return false;
@@ -265,10 +279,10 @@ class PathReader {
     const std::string_view name = text_.substr(at_, end - at_);
     at_ = end;
     if (name.find('\'') == std::string_view::npos && name.find(']') == std::string_view::npos)
-      return add(name_step(std::string(name)));
+      return add(name_step(name));
     const std::string fragment = "['" + std::string(name) + "']";
-    SORTIE_TRY(Step step, FragmentReader(fragment).read(operand_));
-    return add(std::move(step));
+    SORTIE_TRY(Step step, FragmentReader(program_, fragment).read(operand_));
+    return add(step);
   }
 
   // Counts brackets, blind to quotes: ['a]'] ends at its first bracket.
@@ -284,13 +298,13 @@ class PathReader {
       if (c == '[') ++nested;
       if (c == ']') --nested;
     }
-    auto step = FragmentReader(text_.substr(first, at_ - first)).read(operand_);
+    auto step = FragmentReader(program_, text_.substr(first, at_ - first)).read(operand_);
     if (!step) {
       Error error = std::move(step).error();
       if (error.place.empty()) error.place = "offset " + std::to_string(first);
       return error;
     }
-    return add(std::move(*step));
+    return add(*step);
   }
 
   std::size_t name_end() const {
@@ -302,19 +316,19 @@ class PathReader {
   bool add_wildcard() {
     Step step;
     step.kind = StepKind::kWildcard;
-    return add(std::move(step));
+    return add(step);
   }
 
-  bool add(Step step) {
+  bool add(const Step& step) {
     if (step.kind >= StepKind::kSliceFrom || step.kind == StepKind::kIndices) ++fan_outs_;
-    steps_.push_back(std::move(step));
+    program_.steps.push(step);
     return true;
   }
 
+  Program& program_;
   std::string_view text_;
   std::size_t at_ = 0;
   bool operand_;
-  std::vector<Step> steps_;
   std::size_t fan_outs_ = 0;
 };
 
@@ -325,7 +339,7 @@ bool is_definite_step(const Step& step) {
 // A member that is absent before the path's end drops its branch when the step itself, the one before it or
 // anything after it is indefinite; otherwise it is an error.
 void settle_definiteness(Program& program) {
-  std::vector<Step>& steps = program.steps;
+  Steps& steps = program.steps;
   bool definite_from = true;
   for (std::size_t i = steps.size(); i-- > 0;) {
     const bool own = is_definite_step(steps[i]);
@@ -335,19 +349,6 @@ void settle_definiteness(Program& program) {
     program.linear = program.linear && own && steps[i].kind != StepKind::kNames;
   }
   program.definite = definite_from;
-}
-
-std::vector<ReferenceStep> reference_steps_of(const std::vector<Step>& steps) {
-  std::vector<ReferenceStep> out;
-  out.reserve(steps.size());
-  for (const Step& step : steps) {
-    if (step.kind == StepKind::kName) {
-      out.emplace_back(step.name);
-    } else {
-      out.emplace_back(static_cast<std::uint32_t>(step.index));
-    }
-  }
-  return out;
 }
 
 std::string joined(const std::vector<std::string>& names) {
@@ -371,10 +372,15 @@ std::string joined(const std::vector<std::int32_t>& numbers) {
 
 }  // namespace
 
-std::uint8_t slot_of(std::string_view name) {
-  std::size_t hash = name.size();
-  for (const char c : name) hash = hash * 31 + static_cast<unsigned char>(c);
-  return static_cast<std::uint8_t>(hash % kSlotCount);
+Step name_step(std::string_view name) {
+  Step step;
+  step.kind = StepKind::kName;
+  step.name = json::Key(name);
+  std::size_t mixed = name.size();
+  if (!name.empty())
+    mixed += static_cast<unsigned char>(name.front()) * 5u + static_cast<unsigned char>(name.back()) * 3u;
+  step.slot = static_cast<std::uint8_t>(mixed % kSlotCount);
+  return step;
 }
 
 Error invalid_path(std::string message, std::optional<std::size_t> offset) {
@@ -401,26 +407,23 @@ Result<std::shared_ptr<const Program>> compile_path(std::string_view text, bool 
   auto program = std::make_shared<Program>();
   program->text = text;
   program->begins_at = text[0] == '@';
-  std::string made;
-  std::string_view rooted = text;
+  if (read_plain_path(*program, program->text, operand))
+    return std::shared_ptr<const Program>(std::move(program));
+  std::string_view rooted = program->text;
   if (text[0] != '$') {
-    made = program->begins_at ? "$" + std::string(text.substr(1)) : "$." + std::string(text);
-    rooted = made;
+    program->rooted = program->begins_at ? "$" + std::string(text.substr(1)) : "$." + std::string(text);
+    rooted = program->rooted;
   }
   if (rooted.size() > 1 && rooted[1] != '.' && rooted[1] != '[') {
     return invalid_path("Invalid path " + std::string(truncate_utf8(rooted, kFragmentShown)), 1);
   }
-  SORTIE_TRY(program->steps, PathReader(rooted, operand).read());
+  SORTIE_TRY_STATUS(PathReader(*program, rooted, operand).read());
   if (!program->steps.empty() && program->steps.back().kind == StepKind::kScan) {
     return invalid_path("A path can not end with a scan.");
   }
   settle_definiteness(*program);
   if (operand && !program->definite) {
     return invalid_path("the predicate path: " + program->text + " is not definite");
-  }
-  if (!operand && program->linear && is_reference_text(text)) {
-    program->reference = true;
-    program->reference_steps = reference_steps_of(program->steps);
   }
   return std::shared_ptr<const Program>(std::move(program));
 }
@@ -430,20 +433,22 @@ std::string step_text(const Step& step) {
     case StepKind::kRoot:
       return "$";
     case StepKind::kName:
-      return "['" + step.name + "']";
+      return "['" + std::string(step.name.text()) + "']";
     case StepKind::kNames:
-      return "[" + joined(step.names) + "]";
+      return "[" + joined(step.extra->names) + "]";
     case StepKind::kIndex:
+      return "[" + std::to_string(step.index) + "]";
     case StepKind::kIndices:
-      return "[" + joined(step.numbers) + "]";
+      return "[" + joined(step.extra->numbers) + "]";
     case StepKind::kFromEnd:
-      return "[@.size()" + std::to_string(step.numbers[0]) + "]";
+      return "[@.size()" + std::to_string(step.index) + "]";
     case StepKind::kSliceFrom:
-      return "[" + std::to_string(step.numbers[0]) + ":]";
+      return "[" + std::to_string(step.extra->numbers[0]) + ":]";
     case StepKind::kSliceTo:
-      return "[:" + std::to_string(step.numbers[0]) + "]";
+      return "[:" + std::to_string(step.extra->numbers[0]) + "]";
     case StepKind::kSliceBetween:
-      return "[" + std::to_string(step.numbers[0]) + ":" + std::to_string(step.numbers[1]) + "]";
+      return "[" + std::to_string(step.extra->numbers[0]) + ":" + std::to_string(step.extra->numbers[1]) +
+             "]";
     case StepKind::kWildcard:
       return "[*]";
     case StepKind::kScan:

@@ -79,7 +79,6 @@ class Evaluation {
  private:
   // A piece of the path walked so far, for messages: a name or an index.
   struct Segment {
-    const std::string* name = nullptr;
     std::string_view key;
     std::int64_t index = 0;
     bool is_index = false;
@@ -103,7 +102,7 @@ class Evaluation {
         case StepKind::kName: {
           const json::Value* member = find_member(*value, step);
           if (member == nullptr) return missing(at, *value);
-          push(step.name);
+          push_key(step.name.text());
           value = member;
           continue;
         }
@@ -133,7 +132,7 @@ class Evaluation {
   const json::Value* find_member(const json::Value& object, const Step& step) {
     const auto members = object.members();
     std::uint32_t& place = places_[step.slot];
-    if (place < members.size() && members[place].key.as_string() == step.name) return &members[place].value;
+    if (place < members.size() && members[place].key.is(step.name)) return &members[place].value;
     const json::Value* found = object.find(step.name);
     if (found != nullptr) {
       const auto distance =
@@ -156,7 +155,7 @@ class Evaluation {
     const Step& step = step_at(at);
     const auto length = static_cast<std::int64_t>(array.size());
     if (step.kind == StepKind::kIndices) {
-      for (const std::int32_t index : step.numbers) {
+      for (const std::int32_t index : step.extra->numbers) {
         if (const Outcome out = run_element(at, array, index); out != Outcome::kOk) return out;
       }
       return Outcome::kOk;
@@ -164,15 +163,15 @@ class Evaluation {
     std::int64_t from = 0;
     std::int64_t to = length;
     if (step.kind == StepKind::kSliceFrom) {
-      from = step.numbers[0] < 0 ? step.numbers[0] + length : step.numbers[0];
+      from = step.extra->numbers[0] < 0 ? step.extra->numbers[0] + length : step.extra->numbers[0];
       from = std::max<std::int64_t>(from, 0);
     } else if (step.kind == StepKind::kSliceTo) {
-      to = step.numbers[0] < 0 ? step.numbers[0] + length : step.numbers[0];
+      to = step.extra->numbers[0] < 0 ? step.extra->numbers[0] + length : step.extra->numbers[0];
       to = std::min(to, length);
     } else {
       // A negative bound of a two-sided slice does not count from the end; it is simply out of bounds.
-      from = step.numbers[0];
-      to = std::min<std::int64_t>(step.numbers[1], length);
+      from = step.extra->numbers[0];
+      to = std::min<std::int64_t>(step.extra->numbers[1], length);
       if (length == 0) return Outcome::kOk;
     }
     for (std::int64_t i = from; i < to; ++i) {
@@ -186,12 +185,8 @@ class Evaluation {
     const auto items = value.items();
     expect_results(items.size());
     for (std::size_t i = 0; i < items.size(); ++i) {
-      // The elements lie all over the memory: the block of a later one is fetched, and the members of the
-      // next.
-      if (i + kFetchAhead < items.size()) {
-        __builtin_prefetch(items[i + kFetchAhead].identity());
-        __builtin_prefetch(items[i + kFetchAhead / 2].members().data());
-      }
+      // The elements lie all over the memory: that of a later one is fetched.
+      if (i + kFetchAhead < items.size()) __builtin_prefetch(items[i + kFetchAhead].identity());
       const Outcome out = run_item(at, items, i);
       if (out != Outcome::kOk && out != Outcome::kNotFound) return out;
     }
@@ -299,8 +294,8 @@ class Evaluation {
         return Outcome::kOk;
       case StepKind::kNames:
         wanted = kind == json::Kind::kObject;
-        for (const std::string& name : step.names) wanted = wanted && value.has(name);
-        return spend(step.names.size()) ? Outcome::kOk : Outcome::kLimit;
+        for (const std::string& name : step.extra->names) wanted = wanted && value.has(name);
+        return spend(step.extra->names.size()) ? Outcome::kOk : Outcome::kLimit;
       case StepKind::kWildcard:
         wanted = true;
         return Outcome::kOk;
@@ -339,13 +334,14 @@ class Evaluation {
 
   Outcome accepts(const Step& step, const json::Value& item, bool& accepted) {
     accepted = false;
-    if (step.filter == nullptr) {
+    if (!step.extra->filter) {
       return fail(Outcome::kInvalid, [] { return std::string("the filter [?] has no predicate"); });
     }
-    if (step.filter->single != nullptr && !tracing_) {
-      return spend(1) ? holds_plainly(*step.filter->single, item, accepted) : Outcome::kLimit;
+    const Filter& filter = *step.extra->filter;
+    if (filter.single && !tracing_) {
+      return spend(1) ? holds_plainly(filter.groups[0][0], item, accepted) : Outcome::kLimit;
     }
-    for (const auto& group : step.filter->groups) {
+    for (const auto& group : filter.groups) {
       bool all = true;
       for (const Criterion& criterion : group) {
         if (!spend(1)) return Outcome::kLimit;
@@ -469,9 +465,9 @@ class Evaluation {
         return "Multi properties can only be used as path leafs: " + path_text() + step_text(step);
       });
     }
-    if (!spend(step.names.size())) return Outcome::kLimit;
+    if (!spend(step.extra->names.size())) return Outcome::kLimit;
     json::ObjectBuilder selection;
-    for (const std::string& name : step.names) {
+    for (const std::string& name : step.extra->names) {
       if (const json::Value* member = value.find(name)) {
         selection.append(name, *member);
       } else if (all_names_) {
@@ -528,14 +524,11 @@ class Evaluation {
     return true;
   }
 
-  void push(const std::string& name) {
-    if (tracing_) segments_.push_back({&name, {}, 0, false});
-  }
   void push_key(std::string_view key) {
-    if (tracing_) segments_.push_back({nullptr, key, 0, false});
+    if (tracing_) segments_.push_back({key, 0, false});
   }
   void push(std::int64_t index) {
-    if (tracing_) segments_.push_back({nullptr, {}, index, true});
+    if (tracing_) segments_.push_back({{}, index, true});
   }
   Mark mark() const { return {segments_.size(), base_}; }
   void reset(const Mark& to) {
@@ -551,7 +544,7 @@ class Evaluation {
         out += '[' + std::to_string(segment.index) + ']';
       } else {
         out += "['";
-        out += segment.name != nullptr ? std::string_view(*segment.name) : segment.key;
+        out += segment.key;
         out += "']";
       }
     }

@@ -160,7 +160,7 @@ Result<std::string_view> filter_body(std::string_view text) {
 
 }  // namespace
 
-Result<std::shared_ptr<const Filter>> compile_filter(std::string_view text) {
+Result<Filter> compile_filter(std::string_view text) {
   SORTIE_TRY(const std::string_view body, filter_body(text));
   std::vector<Criterion> criteria;
   std::vector<bool> conjunctions;  // One per operator: && is true.
@@ -182,16 +182,15 @@ Result<std::shared_ptr<const Filter>> compile_filter(std::string_view text) {
   if (criteria.size() != conjunctions.size() + 1) {
     return invalid_path("Invalid operators " + std::string(truncate_utf8(body, 200)));
   }
-  auto filter = std::make_shared<Filter>();
-  filter->groups.emplace_back();
-  filter->groups.back().push_back(std::move(criteria.back()));
+  Filter filter;
+  filter.groups.emplace_back();
+  filter.groups.back().push_back(std::move(criteria.back()));
   for (std::size_t i = conjunctions.size(); i-- > 0;) {
-    if (!conjunctions[i]) filter->groups.emplace_back();
-    filter->groups.back().push_back(std::move(criteria[i]));
+    if (!conjunctions[i]) filter.groups.emplace_back();
+    filter.groups.back().push_back(std::move(criteria[i]));
   }
-  const Criterion& first = filter->groups[0][0];
-  if (conjunctions.empty() && first.plain) filter->single = &first;
-  return std::shared_ptr<const Filter>(std::move(filter));
+  filter.single = conjunctions.empty() && filter.groups[0][0].plain;
+  return filter;
 }
 
 }  // namespace sortie::jsonpath

@@ -30,18 +30,18 @@ bool is_reserved(char c) {
   }
 }
 
-// Reads the grammar of reference paths. `steps` may be null where only its yes or no is wanted; `full` is for
-// the text of a full path, in which a backslash is a character like any other and quotes in names mislead.
+// Reads the grammar of reference paths, behind the first character, into `program`, whose text this is.
+// `full` is for the text of a full path, in which a backslash is a character like any other and quotes in
+// names mislead.
 class ReferenceReader {
  public:
-  ReferenceReader(std::string_view text, bool full, std::vector<ReferenceStep>* steps)
-      : text_(text), full_(full), steps_(steps) {}
+  ReferenceReader(Program& program, std::string_view text, bool full)
+      : program_(program), text_(text), full_(full) {}
 
   bool read() {
-    if (!text_.starts_with('$')) return false;
     at_ = 1;
-    for (std::size_t count = 0; at_ < text_.size(); ++count) {
-      if (count == kReferenceStepsMax || !read_step()) return false;
+    while (at_ < text_.size()) {
+      if (program_.steps.size() == kReferenceStepsMax || !read_step()) return false;
     }
     return true;
   }
@@ -60,7 +60,9 @@ class ReferenceReader {
       const char c = text_[at_];
       if (is_reserved(c) || c == '\'' || c == '\\') return false;
     }
-    return at_ > first;
+    if (at_ == first) return false;
+    program_.steps.push(name_step(text_.substr(first, at_ - first)));
+    return true;
   }
 
   bool read_escaped() {
@@ -78,7 +80,9 @@ class ReferenceReader {
       }
     }
     if (at_ == first) return false;
-    steps_->emplace_back(std::move(name));
+    program_.extras.push_back(std::make_unique<StepExtra>());
+    program_.extras.back()->name = std::move(name);
+    program_.steps.push(name_step(program_.extras.back()->name));
     return true;
   }
 
@@ -89,7 +93,7 @@ class ReferenceReader {
     const std::string_view name = text_.substr(first, end - first);
     if (full_ && (name.find('[') != std::string_view::npos || name.find(']') != std::string_view::npos))
       return false;
-    if (steps_ != nullptr) steps_->emplace_back(std::string(name));
+    program_.steps.push(name_step(name));
     at_ = end + 2;
     return true;
   }
@@ -100,20 +104,28 @@ class ReferenceReader {
     const char* const last = text_.data() + text_.size();
     const auto [end, error] = std::from_chars(first, last, index);
     if (error != std::errc() || *first == '-' || end == last || *end != ']') return false;
-    if (steps_ != nullptr) steps_->emplace_back(static_cast<std::uint32_t>(index));
+    Step step;
+    step.kind = StepKind::kIndex;
+    step.index = index;
+    program_.steps.push(step);
     at_ += static_cast<std::size_t>(end - first) + 1;
     return true;
   }
 
+  Program& program_;
   std::string_view text_;
   std::size_t at_ = 0;
   bool full_;
-  std::vector<ReferenceStep>* steps_;
 };
 
 }  // namespace
 
-bool is_reference_text(std::string_view text) { return ReferenceReader(text, true, nullptr).read(); }
+bool read_plain_path(Program& program, std::string_view text, bool operand) {
+  if (text[0] != '$' && !(operand && text[0] == '@')) return false;
+  program.reference = ReferenceReader(program, text, true).read();
+  if (!program.reference) program.steps.clear();
+  return program.reference;
+}
 
 Result<Path> Path::compile(std::string_view text) {
   SORTIE_TRY(auto program, compile_path(text, false));
@@ -122,29 +134,15 @@ Result<Path> Path::compile(std::string_view text) {
 
 Result<Path> Path::compile_reference(std::string_view text) {
   const std::string_view trimmed = trim_controls(text);
-  std::vector<ReferenceStep> steps;
-  if (trimmed.size() > kTextBytesMax || !is_valid_utf8(trimmed) ||
-      !ReferenceReader(trimmed, false, &steps).read()) {
+  auto program = std::make_shared<Program>();
+  program->text = trimmed;
+  if (trimmed.size() > kTextBytesMax || !is_valid_utf8(trimmed) || !trimmed.starts_with('$') ||
+      !ReferenceReader(*program, program->text, false).read()) {
     Error error = invalid_path("'" + to_valid_utf8(truncate_utf8(trimmed, 200)) + "' is no reference path");
     error.hint = "name one node: $, .name, ['name'] and [0] only; put a backslash before @,:?*[]() in a name";
     return error;
   }
-  auto program = std::make_shared<Program>();
-  program->text = trimmed;
   program->reference = true;
-  for (const ReferenceStep& reference : steps) {
-    Step step;
-    if (const auto* name = std::get_if<std::string>(&reference)) {
-      step.kind = StepKind::kName;
-      step.name = *name;
-      step.slot = slot_of(*name);
-    } else {
-      step.kind = StepKind::kIndex;
-      step.index = static_cast<std::int32_t>(std::get<std::uint32_t>(reference));
-    }
-    program->steps.push_back(std::move(step));
-  }
-  program->reference_steps = std::move(steps);
   return Path(std::move(program));
 }
 
@@ -152,7 +150,19 @@ const std::string& Path::text() const { return program_->text; }
 bool Path::is_root() const { return program_->steps.empty(); }
 bool Path::is_definite() const { return program_->definite; }
 bool Path::is_reference() const { return program_->reference; }
-std::span<const ReferenceStep> Path::reference_steps() const { return program_->reference_steps; }
+
+std::vector<ReferenceStep> Path::reference_steps() const {
+  std::vector<ReferenceStep> out;
+  if (!program_->reference) return out;
+  for (const Step& step : program_->steps) {
+    if (step.kind == StepKind::kName) {
+      out.emplace_back(std::string(step.name.text()));
+    } else {
+      out.emplace_back(static_cast<std::uint32_t>(step.index));
+    }
+  }
+  return out;
+}
 
 Result<json::Value> Path::evaluate(const json::Value& root) const {
   return evaluate_program(*program_, root);

@@ -20,10 +20,10 @@
 // beyond that it ends with kLimitExceeded. Regular expressions run on RE2, in linear time.
 #include <cstdint>
 #include <memory>
-#include <span>
 #include <string>
 #include <string_view>
 #include <variant>
+#include <vector>
 
 #include "base/result.h"
 #include "json/value.h"
@@ -63,7 +63,7 @@ class Path {
   // Names exactly one node: member names and non-negative indices only.
   bool is_reference() const;
   // The steps of a reference path; empty for "$" and for paths that are none.
-  std::span<const ReferenceStep> reference_steps() const;
+  std::vector<ReferenceStep> reference_steps() const;
 
   Result<json::Value> evaluate(const json::Value& root) const;
   // For a definite path: where its value lies in `root`, or nullptr for any failure. Allocates nothing when
@@ -71,6 +71,7 @@ class Path {
   const json::Value* find(const json::Value& root) const;
 
  private:
+  friend Result<json::Value> set_at(const json::Value& root, const Path& reference, json::Value value);
   explicit Path(std::shared_ptr<const Program> program) : program_(std::move(program)) {}
 
   std::shared_ptr<const Program> program_;

@@ -3,9 +3,11 @@
 // this folder; jsonpath.h is the door.
 #include <cstdint>
 #include <memory>
+#include <new>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <vector>
 
 #include "expr/jsonpath/decimal.h"
@@ -60,33 +62,85 @@ struct Criterion {
 // evaluated, which is from the right end of the text to its left: an error in one hides those behind it.
 struct Filter {
   std::vector<std::vector<Criterion>> groups;
-  const Criterion* single = nullptr;  // The only criterion, where there is one and it is plain.
+  bool single = false;  // There is only one criterion, and it is plain.
+};
+
+// What a step has beyond one name or index; the Program owns it.
+struct StepExtra {
+  std::string name;                   // kName whose text was put together.
+  std::vector<std::string> names;     // kNames
+  std::vector<std::int32_t> numbers;  // Slices and lists
+  std::optional<Filter> filter;       // None in `[?]`, which fails when it is applied.
 };
 
 struct Step {
   StepKind kind = StepKind::kRoot;
-  bool drop_missing = false;             // An absent member here drops the branch instead of failing.
-  std::uint8_t slot = 0;                 // Of a name: where an evaluation notes at which place it was found.
-  std::int32_t index = 0;                // kIndex, kFromEnd
-  std::string name;                      // kName
-  std::vector<std::string> names;        // kNames
-  std::vector<std::int32_t> numbers;     // Slices and lists
-  std::shared_ptr<const Filter> filter;  // Null in `[?]`, which fails when it is applied.
+  bool drop_missing = false;         // An absent member here drops the branch instead of failing.
+  std::uint8_t slot = 0;             // Of a name: where an evaluation notes at which place it was found.
+  std::int32_t index = 0;            // kIndex, kFromEnd
+  json::Key name{};                  // kName; its text lies in the Program.
+  const StepExtra* extra = nullptr;  // Never null for kinds that have one.
+};
+
+// The steps of a path. A few of them, which is nearly always all, lie within.
+class Steps {
+ public:
+  Steps() : first_(few()) {}
+  Steps(const Steps&) = delete;
+  Steps& operator=(const Steps&) = delete;
+
+  void push(const Step& step) {
+    if (size_ == kFew) {
+      many_.reserve(kFew * 2);
+      many_.assign(few(), few() + kFew);
+    }
+    if (size_ < kFew) {
+      new (few() + size_) Step(step);
+    } else {
+      many_.push_back(step);
+      first_ = many_.data();
+    }
+    ++size_;
+  }
+  void clear() {
+    size_ = 0;
+    first_ = few();
+  }
+  bool empty() const { return size_ == 0; }
+  std::size_t size() const { return size_; }
+  Step& operator[](std::size_t at) { return first_[at]; }
+  const Step& operator[](std::size_t at) const { return first_[at]; }
+  const Step& back() const { return first_[size_ - 1]; }
+  const Step* begin() const { return first_; }
+  const Step* end() const { return first_ + size_; }
+
+ private:
+  static_assert(std::is_trivially_copyable_v<Step>);
+  static constexpr std::size_t kFew = 8;
+
+  Step* few() { return reinterpret_cast<Step*>(room_); }
+
+  Step* first_;
+  std::size_t size_ = 0;
+  std::vector<Step> many_;
+  alignas(Step) char room_[kFew * sizeof(Step)];
 };
 
 // Elements of an array mostly have the same members in the same places. An evaluation remembers the place at
 // which it last found a name and looks there first; names share the slots by their hash.
 inline constexpr std::size_t kSlotCount = 16;
-std::uint8_t slot_of(std::string_view name);
 
 struct Program {
+  Program() {}  // Not defaulted, which would clear the room for steps first.
+
   std::string text;
-  std::vector<Step> steps;  // Without the leading `$`.
+  std::string rooted;  // The text with a `$` in front, where it has none of its own.
+  Steps steps;         // Without the leading `$`.
+  std::vector<std::unique_ptr<StepExtra>> extras;
   bool definite = true;
   bool linear = true;      // One node at a time, nothing to build: names, indices, from-end, roots.
   bool begins_at = false;  // Written with `@`.
   bool reference = false;
-  std::vector<ReferenceStep> reference_steps;
 };
 
 // How a step is spelled in messages: ['a'], [0], [1:], [*], [?], .. ; the steps from `first` on together.
@@ -96,10 +150,13 @@ std::string steps_text(const Program& program, std::size_t first);
 // Compiles any path; `operand` marks one inside a filter, which has to be definite.
 Result<std::shared_ptr<const Program>> compile_path(std::string_view text, bool operand);
 // `text` is the whole bracket: [?( ... )].
-Result<std::shared_ptr<const Filter>> compile_filter(std::string_view text);
-// Whether the text of a full path reads the same as a reference path: no reserved characters in dotted names,
-// no brackets or quotes inside quoted ones.
-bool is_reference_text(std::string_view text);
+Result<Filter> compile_filter(std::string_view text);
+// Reads the text of a path that is a reference path in the grammar of full paths as well (no reserved
+// characters in dotted names, no brackets or quotes inside quoted ones), as nearly all are; false for any
+// other text. An operand of a filter may begin with `@` as well.
+bool read_plain_path(Program& program, std::string_view text, bool operand);
+// kName; the text of the name has to lie in the program.
+Step name_step(std::string_view name);
 
 Error invalid_path(std::string message, std::optional<std::size_t> offset = std::nullopt);
 // Java's trim: everything up to the blank, control characters included, at both ends.

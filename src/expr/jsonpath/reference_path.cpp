@@ -21,12 +21,12 @@ Error mismatch(const json::Value& root, const Path& path) {
           "Unable to apply ReferencePath " + path.text() + " to input " + input, "", ""};
 }
 
-json::Value replaced(const json::Value& container, const ReferenceStep& step, json::Value value) {
-  if (const auto* name = std::get_if<std::string>(&step)) {
-    return json::ObjectBuilder(container).set(*name, std::move(value)).build();
+json::Value replaced(const json::Value& container, const Step& step, json::Value value) {
+  if (step.kind == StepKind::kName) {
+    return json::ObjectBuilder(container).set(step.name.text(), std::move(value)).build();
   }
   std::vector<json::Value> items(container.items().begin(), container.items().end());
-  items[std::get<std::uint32_t>(step)] = std::move(value);
+  items[static_cast<std::size_t>(step.index)] = std::move(value);
   return json::Value::array(std::move(items));
 }
 
@@ -34,18 +34,18 @@ json::Value replaced(const json::Value& container, const ReferenceStep& step, js
 
 Result<json::Value> set_at(const json::Value& root, const Path& reference, json::Value value) {
   if (!reference.is_reference()) return invalid_path("'" + reference.text() + "' is no reference path");
-  const std::span<const ReferenceStep> steps = reference.reference_steps();
+  const Steps& steps = reference.program_->steps;
   if (steps.empty()) return value;
   // Down to the place, checking that each step fits; nullptr is an object that is yet to be made.
   std::vector<const json::Value*> spine;
   const json::Value* at = &root;
   for (std::size_t i = 0; i < steps.size(); ++i) {
     spine.push_back(at);
-    if (const auto* name = std::get_if<std::string>(&steps[i])) {
+    if (steps[i].kind == StepKind::kName) {
       if (at != nullptr && !at->is_object()) return mismatch(root, reference);
-      at = at != nullptr ? at->find(*name) : nullptr;
+      at = at != nullptr ? at->find(steps[i].name) : nullptr;
     } else {
-      const std::uint32_t index = std::get<std::uint32_t>(steps[i]);
+      const auto index = static_cast<std::size_t>(steps[i].index);
       if (at == nullptr || !at->is_array() || index >= at->size()) return mismatch(root, reference);
       at = &at->items()[index];
     }
