@@ -11,33 +11,22 @@
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
-#include <ctime>
-#include <fstream>
-#include <sstream>
+#include <filesystem>
 
 #include "base/hash.h"
 #include "base/text.h"
 #include "expr/jsonata/jsonata.h"
-#include "json/text.h"
+#include "measure.h"
 
 namespace {
 
 using namespace sortie;
-
-[[noreturn]] void fail(const std::string& what) {
-  std::fprintf(stderr, "jsonata_bench: %s\n", what.c_str());
-  std::exit(1);
-}
+using namespace sortie::measure;
 
 json::Value read(const std::string& first, const std::string& second, const std::string& name) {
   for (const std::string& folder : {first, second}) {
-    std::ifstream file(folder + "/" + name + ".json");
-    if (!file) continue;
-    std::stringstream text;
-    text << file.rdbuf();
-    auto value = json::parse(text.str());
-    if (!value) fail(name + ".json: " + value.error().message);
-    return std::move(*value);
+    const std::string file = folder + "/" + name + ".json";
+    if (std::filesystem::exists(file)) return read_json(file);
   }
   fail("there is no " + name + ".json");
 }
@@ -87,12 +76,6 @@ struct Figure {
   double per_second = 0;
   double cpu_us = 0;  // Each: what other programs on the machine disturb least.
 };
-
-double cpu_seconds() {
-  timespec used{};
-  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
-  return static_cast<double>(used.tv_sec) + 1e-9 * static_cast<double>(used.tv_nsec);
-}
 
 // Best of three rounds after a warm-up.
 template <typename Work>

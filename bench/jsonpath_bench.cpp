@@ -9,59 +9,17 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
-#include <ctime>
 #include <filesystem>
-#include <fstream>
-#include <sstream>
 #include <string>
 #include <vector>
 
 #include "expr/jsonpath/jsonpath.h"
-#include "json/text.h"
+#include "measure.h"
 
 namespace {
 
 using namespace sortie;
-
-// Of this thread's CPU time: the machine's other users disturb it least.
-double cpu_seconds() {
-  timespec now{};
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-  return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
-}
-
-[[noreturn]] void fail(const std::string& what) {
-  std::fprintf(stderr, "jsonpath_bench: %s\n", what.c_str());
-  std::exit(1);
-}
-
-json::Value read_json(const std::string& name) {
-  std::ifstream file(name, std::ios::binary);
-  std::ostringstream text;
-  text << file.rdbuf();
-  auto value = json::parse(text.str());
-  if (!file || !value) fail("cannot read " + name);
-  return std::move(value).value();
-}
-
-template <typename Operation>
-double rate_of(double seconds, const Operation& operation) {
-  double best = 0;
-  for (int round = 0; round < 4; ++round) {
-    const double start = cpu_seconds();
-    std::size_t count = 0;
-    std::size_t burst = 1;
-    double spent = 0;
-    while (spent < seconds / 4) {
-      for (std::size_t i = 0; i < burst; ++i) operation();
-      count += burst;
-      spent = cpu_seconds() - start;
-      if (spent < seconds / 400) burst *= 2;
-    }
-    if (round > 0) best = std::max(best, static_cast<double>(count) / spent);
-  }
-  return best;
-}
+using namespace sortie::measure;
 
 void print(const std::string& name, const char* what, double rate, std::size_t results) {
   std::printf("{\"bench\":\"jsonpath/%s/%s\",\"impl\":\"sortie\",\"ops_per_s\":%.5g,\"results\":%zu}\n",

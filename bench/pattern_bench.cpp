@@ -1,53 +1,29 @@
 // Event patterns at speed: the same events and rule sets as the reference implementation's benchmark, and how
 // the cost behaves as rules are added.
 //
-//   pattern_bench sets RULES.json EVENTS.jsonl             events a second against each set, and all sets
-//   together, with
-//                                                          the number of matches of each rule, as JSON lines
-//   pattern_bench disjoint EVENTS                          one event after the other, EVENTS times, against
-//   10, 100, ...
-//                                                          10,000 rules of which at most one matches
-//   pattern_bench one RULES EVENTS                         the same for one number of rules, for counting
-//   instructions pattern_bench build RULES                              how long RULES rules with two random
-//   fields take to build,
-//                                                          what memory, and what adding one to a shared set
-//                                                          costs
+//   pattern_bench sets RULES.json EVENTS.jsonl
+//     events a second against each set, and all sets together, with the number of matches of each rule
+//   pattern_bench disjoint EVENTS
+//     one event after the other, EVENTS times, against 10 to 10,000 rules of which at most one matches
+//   pattern_bench one RULES EVENTS
+//     the same for one number of rules, for counting instructions
+//   pattern_bench build RULES
+//     how long RULES rules with two random fields take to build, what memory, and what adding one costs
 #include <cstdio>
 #include <cstdlib>
-#include <ctime>
 #include <fstream>
 #include <memory>
-#include <sstream>
 #include <string>
 #include <vector>
 
 #include "base/hash.h"
 #include "expr/pattern/rule_set.h"
-#include "json/text.h"
+#include "measure.h"
 
 namespace {
 
 using namespace sortie;
-
-// Of this thread's CPU time: the machine's other users disturb it least.
-double cpu_seconds() {
-  timespec now{};
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-  return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
-}
-
-[[noreturn]] void fail(const std::string& what) {
-  std::fprintf(stderr, "pattern_bench: %s\n", what.c_str());
-  std::exit(1);
-}
-
-std::string read_file(const std::string& name) {
-  std::ifstream file(name, std::ios::binary);
-  if (!file) fail("cannot read " + name);
-  std::ostringstream text;
-  text << file.rdbuf();
-  return text.str();
-}
+using namespace sortie::measure;
 
 void add(pattern::RuleSet& rules, pattern::RuleId id, const std::string& text) {
   auto compiled = pattern::Pattern::compile(text, pattern::Mode::kStandard);
@@ -81,14 +57,13 @@ void run_set(const std::string& name, const pattern::RuleSet& rules, std::size_t
 }
 
 void run_sets(const std::string& rules_file, const std::string& events_file) {
-  const auto sets = json::parse(read_file(rules_file));
-  if (!sets) fail("no rule sets: " + rules_file);
+  const json::Value sets = read_json(rules_file);
   std::vector<std::string> events;
   std::ifstream lines(events_file);
   for (std::string line; std::getline(lines, line);) events.push_back(line);
   pattern::RuleSet all;
   std::size_t total = 0;
-  for (const json::Value& set : sets->items()) {
+  for (const json::Value& set : sets.items()) {
     pattern::RuleSet rules;
     std::size_t count = 0;
     for (const json::Value& rule : set.get("rules").items()) {

@@ -19,7 +19,7 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 OUT = ROOT / "build" / "test"
-TSAN_PROGRAMS = ["runtime_test", "store_test", "functions_test", "api_test", "io_test"]
+TSAN_PROGRAMS = ["runtime_test", "store_test", "functions_test", "api_test", "io_test", "expr_threads_test"]
 FUZZ_SMOKE_RUNS = 40_000
 LINE = re.compile(r"^(\d+) passed, (\d+) failed(?:, (\d+) skipped)?$")
 

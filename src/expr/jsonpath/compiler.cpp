@@ -25,10 +25,6 @@ class FragmentReader {
 
   Result<Step> read(bool operand) {
     Step step;
-    if (text_ == "[*]") {
-      step.kind = StepKind::kWildcard;
-      return step;
-    }
     if (is_placeholder()) {
       step.kind = StepKind::kFilter;
       add_extra(step);
@@ -78,10 +74,9 @@ class FragmentReader {
       --brackets;
       if (parentheses != 0) continue;
       if (brackets != 0) break;
-      SORTIE_TRY(Filter filter, compile_filter(text_.substr(first, i + 1 - first)));
       Step step;
       step.kind = StepKind::kFilter;
-      add_extra(step).filter = std::move(filter);
+      SORTIE_TRY_STATUS(compile_filter(text_.substr(first, i + 1 - first), add_extra(step).filter.emplace()));
       return step;
     }
     return invalid_path("Filter brackets are not balanced");
@@ -106,7 +101,8 @@ class FragmentReader {
     StepExtra& extra = add_extra(step);
     if (names.size() == 1) {
       extra.name = std::move(names[0]);
-      return name_step(extra.name);
+      step.kind = StepKind::kName;
+      return step;
     }
     step.kind = StepKind::kNames;
     extra.names = std::move(names);
@@ -204,9 +200,9 @@ class FragmentReader {
   }
 
   StepExtra& add_extra(Step& step) {
-    program_.extras.push_back(std::make_unique<StepExtra>());
-    step.extra = program_.extras.back().get();
-    return *program_.extras.back();
+    StepExtra& extra = program_.extras.emplace_front();
+    step.extra = &extra;
+    return extra;
   }
 
   static Error unclosed() { return invalid_path("a bracket is not closed"); }
@@ -223,16 +219,22 @@ class PathReader {
       : program_(program), text_(text), operand_(operand) {}
 
   Status read() {
+    bool plain = true;
     // at_ 0 is the '$'.
     for (at_ = 1; at_ < text_.size();) {
       const std::size_t first = at_;
-      SORTIE_TRY(bool made, read_step());
-      if (!made) continue;
+      if (!read_plain_step(program_, text_, at_)) {
+        plain = false;
+        SORTIE_TRY(bool made, read_step());
+        if (!made) continue;
+      }
       if (program_.steps.size() > kStepCountMax || fan_outs_ > kFanOutMax) {
         return Error{std::string(kLimitExceeded), "the path has too many steps",
                      "offset " + std::to_string(first), ""};
       }
     }
+    program_.reference =
+        plain && !operand_ && program_.text[0] == '$' && program_.steps.size() <= kReferenceStepsMax;
     return {};
   }
 
@@ -279,7 +281,7 @@ class PathReader {
     const std::string_view name = text_.substr(at_, end - at_);
     at_ = end;
     if (name.find('\'') == std::string_view::npos && name.find(']') == std::string_view::npos)
-      return add(name_step(name));
+      return add_name_step(program_, name), true;
     const std::string fragment = "['" + std::string(name) + "']";
     SORTIE_TRY(Step step, FragmentReader(program_, fragment).read(operand_));
     return add(step);
@@ -287,6 +289,10 @@ class PathReader {
 
   // Counts brackets, blind to quotes: ['a]'] ends at its first bracket.
   Result<bool> read_bracket() {
+    if (text_.substr(at_, 3) == "[*]") {
+      at_ += 3;
+      return add_wildcard();
+    }
     const std::size_t first = at_;
     int nested = 0;
     for (++at_; at_ < text_.size(); ++at_) {
@@ -321,7 +327,11 @@ class PathReader {
 
   bool add(const Step& step) {
     if (step.kind >= StepKind::kSliceFrom || step.kind == StepKind::kIndices) ++fan_outs_;
-    program_.steps.push(step);
+    if (step.kind == StepKind::kName) {
+      add_name_step(program_, step.extra->name);
+    } else {
+      program_.steps.add() = step;
+    }
     return true;
   }
 
@@ -372,15 +382,14 @@ std::string joined(const std::vector<std::int32_t>& numbers) {
 
 }  // namespace
 
-Step name_step(std::string_view name) {
-  Step step;
+void add_name_step(Program& program, std::string_view name) {
+  Step& step = program.steps.add();
   step.kind = StepKind::kName;
   step.name = json::Key(name);
   std::size_t mixed = name.size();
   if (!name.empty())
     mixed += static_cast<unsigned char>(name.front()) * 5u + static_cast<unsigned char>(name.back()) * 3u;
   step.slot = static_cast<std::uint8_t>(mixed % kSlotCount);
-  return step;
 }
 
 Error invalid_path(std::string message, std::optional<std::size_t> offset) {
@@ -407,15 +416,13 @@ Result<std::shared_ptr<const Program>> compile_path(std::string_view text, bool 
   auto program = std::make_shared<Program>();
   program->text = text;
   program->begins_at = text[0] == '@';
-  if (read_plain_path(*program, program->text, operand))
-    return std::shared_ptr<const Program>(std::move(program));
-  std::string_view rooted = program->text;
-  if (text[0] != '$') {
-    program->rooted = program->begins_at ? "$" + std::string(text.substr(1)) : "$." + std::string(text);
+  std::string_view rooted = program->text;  // The first character stands for the root, whichever it is.
+  if (text[0] != '$' && text[0] != '@') {
+    program->rooted = "$." + std::string(text);
     rooted = program->rooted;
   }
   if (rooted.size() > 1 && rooted[1] != '.' && rooted[1] != '[') {
-    return invalid_path("Invalid path " + std::string(truncate_utf8(rooted, kFragmentShown)), 1);
+    return invalid_path("Invalid path $" + std::string(truncate_utf8(rooted.substr(1), kFragmentShown)), 1);
   }
   SORTIE_TRY_STATUS(PathReader(*program, rooted, operand).read());
   if (!program->steps.empty() && program->steps.back().kind == StepKind::kScan) {

@@ -339,19 +339,16 @@ class Evaluation {
     }
     const Filter& filter = *step.extra->filter;
     if (filter.single && !tracing_) {
-      return spend(1) ? holds_plainly(filter.groups[0][0], item, accepted) : Outcome::kLimit;
+      return spend(1) ? holds_plainly(filter.criteria[0], item, accepted) : Outcome::kLimit;
     }
-    for (const auto& group : filter.groups) {
-      bool all = true;
-      for (const Criterion& criterion : group) {
-        if (!spend(1)) return Outcome::kLimit;
-        if (const Outcome out = holds(criterion, item, all); out != Outcome::kOk) return out;
-        if (!all) break;
-      }
-      if (all) {
+    for (const Criterion& criterion : filter.criteria) {
+      if (criterion.begins_group) {
+        if (accepted) return Outcome::kOk;  // The group before.
         accepted = true;
-        return Outcome::kOk;
       }
+      if (!accepted) continue;
+      if (!spend(1)) return Outcome::kLimit;
+      if (const Outcome out = holds(criterion, item, accepted); out != Outcome::kOk) return out;
     }
     return Outcome::kOk;
   }

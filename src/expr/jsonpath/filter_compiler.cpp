@@ -3,6 +3,7 @@
 // == >= <= != < > =~ in this order, not the leftmost, is the operator.
 #include <re2/re2.h>
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <utility>
@@ -55,14 +56,13 @@ bool is_pattern(std::string_view text) {
   return !text.empty() && text.front() == '/' && (text.back() == '/' || text.ends_with("/i"));
 }
 
-Result<Operand> compile_operand(std::string_view text) {
-  Operand operand;
+Status compile_operand(std::string_view text, Operand& operand) {
   if (is_path(text)) {
     if (text[0] == '!') text.remove_prefix(1);
     operand.kind = Operand::Kind::kPath;
     SORTIE_TRY(operand.path, compile_path(text, true));
     operand.from_root = !operand.path->begins_at;
-    return operand;
+    return {};
   }
   if (is_quoted(text)) {
     if (text.size() == 1) return invalid_path("a quote in a filter is not closed");
@@ -73,16 +73,17 @@ Result<Operand> compile_operand(std::string_view text) {
     operand.kind = Operand::Kind::kPattern;
     operand.text = text.substr(1, last - 1);
     SORTIE_TRY(operand.pattern, compile_regex(operand.text, text.back() == 'i'));
-    return operand;
+    return {};
   }
   operand.text = text;
-  operand.compared_text = replace_all(text, "\\'", "'");
+  operand.compared_text =
+      text.find('\\') == std::string_view::npos ? operand.text : replace_all(text, "\\'", "'");
   operand.number = Decimal::parse(text);
   operand.plain_number = plain_number_of(text);
-  return operand;
+  return {};
 }
 
-Result<Criterion> compile_criterion(std::string_view text) {
+Status compile_criterion(std::string_view text, Criterion& criterion) {
   static constexpr std::array<std::pair<std::string_view, Comparison>, 7> kOperators = {{
       {"==", Comparison::kEq},
       {">=", Comparison::kGe},
@@ -92,7 +93,6 @@ Result<Criterion> compile_criterion(std::string_view text) {
       {">", Comparison::kGt},
       {"=~", Comparison::kRegex},
   }};
-  Criterion criterion;
   for (const auto& [spelling, comparison] : kOperators) {
     const std::size_t at = text.find(spelling);
     if (at == std::string_view::npos) continue;
@@ -101,36 +101,32 @@ Result<Criterion> compile_criterion(std::string_view text) {
       return invalid_path("Invalid negation! Can only be used for existence check e.g [?(!@.foo)]");
     }
     criterion.comparison = comparison;
-    SORTIE_TRY(criterion.left, compile_operand(trim_controls(text.substr(0, at))));
-    SORTIE_TRY(criterion.right, compile_operand(right));
+    SORTIE_TRY_STATUS(compile_operand(trim_controls(text.substr(0, at)), criterion.left));
+    SORTIE_TRY_STATUS(compile_operand(right, criterion.right));
     criterion.plain = comparison != Comparison::kRegex && criterion.left.kind == Operand::Kind::kPath &&
                       criterion.left.path->linear && criterion.right.kind == Operand::Kind::kText;
-    return criterion;
+    return {};
   }
   text = trim_controls(text);
   if (!is_path(text)) {
     return invalid_path("'" + std::string(truncate_utf8(text, 100)) + "' is no filter criterion");
   }
   criterion.comparison = text[0] == '!' ? Comparison::kAbsent : Comparison::kExists;
-  SORTIE_TRY(criterion.left, compile_operand(text));
-  return criterion;
+  SORTIE_TRY_STATUS(compile_operand(text, criterion.left));
+  return {};
 }
 
-// Cuts before and after each && and ||; overlapping operators (&&&) come out as single characters.
-std::vector<std::string_view> split_at_operators(std::string_view text) {
-  const auto operator_at = [&](std::size_t i) {
-    const std::string_view two = text.substr(i, 2);
-    return two == "&&" || two == "||";
-  };
-  std::vector<std::string_view> pieces;
-  std::size_t first = 0;
-  for (std::size_t i = 1; i < text.size(); ++i) {
-    if (!operator_at(i) && !(i >= 2 && operator_at(i - 2))) continue;
-    pieces.push_back(text.substr(first, i - first));
-    first = i;
-  }
-  pieces.push_back(text.substr(first));
-  return pieces;
+bool operator_at(std::string_view text, std::size_t at) {
+  const char c = text[at];
+  return (c == '&' || c == '|') && at + 1 < text.size() && text[at + 1] == c;
+}
+
+// Takes the next piece off the text, which is cut before and after each && and ||; overlapping operators
+// (&&&) come out as single characters.
+std::string_view take_piece(std::string_view body, std::size_t& at) {
+  const std::size_t first = at++;
+  while (at < body.size() && !operator_at(body, at) && !(at >= 2 && operator_at(body, at - 2))) ++at;
+  return body.substr(first, at - first);
 }
 
 // Drops what is taken for grouping at both ends; an empty rest is an error.
@@ -160,12 +156,13 @@ Result<std::string_view> filter_body(std::string_view text) {
 
 }  // namespace
 
-Result<Filter> compile_filter(std::string_view text) {
+Status compile_filter(std::string_view text, Filter& filter) {
   SORTIE_TRY(const std::string_view body, filter_body(text));
-  std::vector<Criterion> criteria;
+  std::vector<Criterion>& criteria = filter.criteria;
   std::vector<bool> conjunctions;  // One per operator: && is true.
-  for (std::string_view piece : split_at_operators(body)) {
-    piece = trim_controls(piece);
+  std::size_t at = 0;
+  do {
+    std::string_view piece = trim_controls(take_piece(body, at));
     if (piece == "&&" || piece == "||") {
       conjunctions.push_back(piece == "&&");
       continue;
@@ -175,22 +172,17 @@ Result<Filter> compile_filter(std::string_view text) {
     if (criteria.size() == kCriteriaMax) {
       return Error{std::string(kLimitExceeded), "the filter has too many criteria", "", ""};
     }
-    SORTIE_TRY(Criterion criterion, compile_criterion(piece));
-    criteria.push_back(std::move(criterion));
-  }
+    SORTIE_TRY_STATUS(compile_criterion(piece, criteria.emplace_back()));
+  } while (at < body.size());
   // Operators and criteria are paired from the right, whatever stood between them.
   if (criteria.size() != conjunctions.size() + 1) {
     return invalid_path("Invalid operators " + std::string(truncate_utf8(body, 200)));
   }
-  Filter filter;
-  filter.groups.emplace_back();
-  filter.groups.back().push_back(std::move(criteria.back()));
-  for (std::size_t i = conjunctions.size(); i-- > 0;) {
-    if (!conjunctions[i]) filter.groups.emplace_back();
-    filter.groups.back().push_back(std::move(criteria[i]));
-  }
-  filter.single = conjunctions.empty() && filter.groups[0][0].plain;
-  return filter;
+  criteria.back().begins_group = true;
+  for (std::size_t i = conjunctions.size(); i-- > 0;) criteria[i].begins_group = !conjunctions[i];
+  if (criteria.size() > 1) std::reverse(criteria.begin(), criteria.end());
+  filter.single = criteria.size() == 1 && criteria[0].plain;
+  return {};
 }
 
 }  // namespace sortie::jsonpath

@@ -9,122 +9,104 @@
 namespace sortie::jsonpath {
 namespace {
 
-constexpr std::size_t kReferenceStepsMax = 200;
-
-// Characters that mean something in a full path and therefore need a backslash in a reference path's name.
-bool is_reserved(char c) {
-  switch (c) {
-    case '@':
-    case ',':
-    case ':':
-    case '?':
-    case '*':
-    case '[':
-    case ']':
-    case '(':
-    case ')':
-    case ' ':
-      return true;
-    default:
-      return false;
+// What a character is in a dotted name: bit 0 its end, bit 1 something that has a meaning in a full path and
+// therefore needs a backslash in a reference path's name, bit 2 something that misleads the reader of full
+// paths.
+struct NameClasses {
+  unsigned char of[256] = {};
+  constexpr NameClasses() {
+    of[static_cast<unsigned char>('.')] = of[static_cast<unsigned char>('[')] = 1;
+    for (const char c : std::string_view("@,:?*]() ")) of[static_cast<unsigned char>(c)] = 2;
+    for (const char c : std::string_view("'\\")) of[static_cast<unsigned char>(c)] = 4;
   }
+};
+constexpr NameClasses kNameClasses;
+
+unsigned char class_of(char c) { return kNameClasses.of[static_cast<unsigned char>(c)]; }
+
+// ['name'] at `at`, which is behind the bracket; moves behind it.
+bool read_quoted_step(Program& program, std::string_view text, std::size_t& at, bool full) {
+  const std::size_t first = at + 1;
+  std::size_t end = first;
+  for (; end < text.size() && text[end] != '\''; ++end) {
+    if (full && (text[end] == '[' || text[end] == ']')) return false;
+  }
+  if (text.substr(std::min(end, text.size()), 2) != "']") return false;
+  add_name_step(program, text.substr(first, end - first));
+  at = end + 2;
+  return true;
 }
 
-// Reads the grammar of reference paths, behind the first character, into `program`, whose text this is.
-// `full` is for the text of a full path, in which a backslash is a character like any other and quotes in
-// names mislead.
-class ReferenceReader {
- public:
-  ReferenceReader(Program& program, std::string_view text, bool full)
-      : program_(program), text_(text), full_(full) {}
+// [0], likewise.
+bool read_index_step(Program& program, std::string_view text, std::size_t& at) {
+  std::int32_t index = 0;
+  const char* const first = text.data() + at;
+  const char* const last = text.data() + text.size();
+  const auto [end, error] = std::from_chars(first, last, index);
+  if (error != std::errc() || *first == '-' || end == last || *end != ']') return false;
+  Step& step = program.steps.add();
+  step.kind = StepKind::kIndex;
+  step.index = index;
+  at += static_cast<std::size_t>(end - first) + 1;
+  return true;
+}
 
-  bool read() {
-    at_ = 1;
-    while (at_ < text_.size()) {
-      if (program_.steps.size() == kReferenceStepsMax || !read_step()) return false;
-    }
-    return true;
-  }
-
- private:
-  bool read_step() {
-    const char c = text_[at_++];
-    if (c == '.') return full_ ? read_plain() : read_escaped();
-    if (c != '[' || at_ == text_.size()) return false;
-    return text_[at_] == '\'' ? read_quoted() : read_index();
-  }
-
-  bool read_plain() {
-    const std::size_t first = at_;
-    for (; at_ < text_.size() && text_[at_] != '.' && text_[at_] != '['; ++at_) {
-      const char c = text_[at_];
-      if (is_reserved(c) || c == '\'' || c == '\\') return false;
-    }
-    if (at_ == first) return false;
-    program_.steps.push(name_step(text_.substr(first, at_ - first)));
-    return true;
-  }
-
-  bool read_escaped() {
-    std::string name;
-    const std::size_t first = at_;
-    while (at_ < text_.size() && text_[at_] != '.' && text_[at_] != '[') {
-      const char c = text_[at_++];
-      if (c == '\\') {
-        if (at_ == text_.size()) return false;
-        name += text_[at_++];
-      } else if (is_reserved(c)) {
-        return false;
-      } else {
-        name += c;
-      }
-    }
-    if (at_ == first) return false;
-    program_.extras.push_back(std::make_unique<StepExtra>());
-    program_.extras.back()->name = std::move(name);
-    program_.steps.push(name_step(program_.extras.back()->name));
-    return true;
-  }
-
-  bool read_quoted() {
-    const std::size_t first = at_ + 1;
-    const std::size_t end = text_.find('\'', first);
-    if (end == std::string_view::npos || text_.substr(end, 2) != "']") return false;
-    const std::string_view name = text_.substr(first, end - first);
-    if (full_ && (name.find('[') != std::string_view::npos || name.find(']') != std::string_view::npos))
+// .name of a reference path, behind the dot.
+bool read_escaped_step(Program& program, std::string_view text, std::size_t& at) {
+  std::string name;
+  const std::size_t first = at;
+  while (at < text.size() && class_of(text[at]) != 1) {
+    const char c = text[at++];
+    if (c == '\\') {
+      if (at == text.size()) return false;
+      name += text[at++];
+    } else if (class_of(c) == 2) {
       return false;
-    program_.steps.push(name_step(name));
-    at_ = end + 2;
-    return true;
+    } else {
+      name += c;
+    }
   }
+  if (at == first) return false;
+  StepExtra& extra = program.extras.emplace_front();
+  extra.name = std::move(name);
+  add_name_step(program, extra.name);
+  return true;
+}
 
-  bool read_index() {
-    std::int32_t index = 0;
-    const char* const first = text_.data() + at_;
-    const char* const last = text_.data() + text_.size();
-    const auto [end, error] = std::from_chars(first, last, index);
-    if (error != std::errc() || *first == '-' || end == last || *end != ']') return false;
-    Step step;
-    step.kind = StepKind::kIndex;
-    step.index = index;
-    program_.steps.push(step);
-    at_ += static_cast<std::size_t>(end - first) + 1;
-    return true;
+bool read_reference_path(Program& program, std::string_view text) {
+  if (!text.starts_with('$')) return false;
+  for (std::size_t at = 1; at < text.size();) {
+    if (program.steps.size() == kReferenceStepsMax) return false;
+    const char c = text[at++];
+    if (c == '.') {
+      if (!read_escaped_step(program, text, at)) return false;
+    } else if (c != '[' || at == text.size()) {
+      return false;
+    } else if (!(text[at] == '\'' ? read_quoted_step(program, text, at, false)
+                                  : read_index_step(program, text, at))) {
+      return false;
+    }
   }
-
-  Program& program_;
-  std::string_view text_;
-  std::size_t at_ = 0;
-  bool full_;
-};
+  return true;
+}
 
 }  // namespace
 
-bool read_plain_path(Program& program, std::string_view text, bool operand) {
-  if (text[0] != '$' && !(operand && text[0] == '@')) return false;
-  program.reference = ReferenceReader(program, text, true).read();
-  if (!program.reference) program.steps.clear();
-  return program.reference;
+bool read_plain_step(Program& program, std::string_view text, std::size_t& at) {
+  std::size_t next = at + 1;
+  if (text[at] == '.') {
+    unsigned char seen = 0;
+    for (; next < text.size() && (seen = class_of(text[next])) == 0; ++next) {
+    }
+    if (seen > 1 || next == at + 1) return false;
+    add_name_step(program, text.substr(at + 1, next - at - 1));
+  } else if (text[at] != '[' || next == text.size() ||
+             !(text[next] == '\'' ? read_quoted_step(program, text, next, true)
+                                  : read_index_step(program, text, next))) {
+    return false;
+  }
+  at = next;
+  return true;
 }
 
 Result<Path> Path::compile(std::string_view text) {
@@ -136,8 +118,8 @@ Result<Path> Path::compile_reference(std::string_view text) {
   const std::string_view trimmed = trim_controls(text);
   auto program = std::make_shared<Program>();
   program->text = trimmed;
-  if (trimmed.size() > kTextBytesMax || !is_valid_utf8(trimmed) || !trimmed.starts_with('$') ||
-      !ReferenceReader(*program, program->text, false).read()) {
+  if (trimmed.size() > kTextBytesMax || !is_valid_utf8(trimmed) ||
+      !read_reference_path(*program, program->text)) {
     Error error = invalid_path("'" + to_valid_utf8(truncate_utf8(trimmed, 200)) + "' is no reference path");
     error.hint = "name one node: $, .name, ['name'] and [0] only; put a backslash before @,:?*[]() in a name";
     return error;

@@ -2,6 +2,7 @@
 // The compiled form of a path: a flat list of steps, and for a filter a flat list of criteria. Private to
 // this folder; jsonpath.h is the door.
 #include <cstdint>
+#include <forward_list>
 #include <memory>
 #include <new>
 #include <optional>
@@ -20,7 +21,8 @@ class RE2;
 namespace sortie::jsonpath {
 
 inline constexpr std::size_t kStepCountMax = 4096;  // Steps in one path.
-inline constexpr std::size_t kFanOutMax = 256;      // Steps with more than one result in one path.
+inline constexpr std::size_t kReferenceStepsMax = 200;
+inline constexpr std::size_t kFanOutMax = 256;  // Steps with more than one result in one path.
 
 enum class StepKind : std::uint8_t {
   kRoot,          // A `$` inside a path: changes nothing but the path that errors print.
@@ -53,6 +55,7 @@ struct Operand {
 
 struct Criterion {
   Comparison comparison = Comparison::kExists;
+  bool begins_group = false;
   bool plain = false;  // A linear path against literal text: by far the most common, so it has a short cut.
   Operand left;
   Operand right;
@@ -61,7 +64,7 @@ struct Criterion {
 // True when all criteria of some group are. Groups and criteria stand in the order in which they are
 // evaluated, which is from the right end of the text to its left: an error in one hides those behind it.
 struct Filter {
-  std::vector<std::vector<Criterion>> groups;
+  std::vector<Criterion> criteria;
   bool single = false;  // There is only one criterion, and it is plain.
 };
 
@@ -89,22 +92,13 @@ class Steps {
   Steps(const Steps&) = delete;
   Steps& operator=(const Steps&) = delete;
 
-  void push(const Step& step) {
-    if (size_ == kFew) {
-      many_.reserve(kFew * 2);
-      many_.assign(few(), few() + kFew);
-    }
-    if (size_ < kFew) {
-      new (few() + size_) Step(step);
-    } else {
-      many_.push_back(step);
-      first_ = many_.data();
-    }
-    ++size_;
-  }
-  void clear() {
-    size_ = 0;
-    first_ = few();
+  // A step behind the others, to be filled in; the reference holds until the next one is added.
+  Step& add() {
+    if (size_ < kFew) return *new (few() + size_++) Step;
+    if (size_++ == kFew) many_.assign(few(), few() + kFew);
+    many_.emplace_back();
+    first_ = many_.data();
+    return many_.back();
   }
   bool empty() const { return size_ == 0; }
   std::size_t size() const { return size_; }
@@ -136,7 +130,7 @@ struct Program {
   std::string text;
   std::string rooted;  // The text with a `$` in front, where it has none of its own.
   Steps steps;         // Without the leading `$`.
-  std::vector<std::unique_ptr<StepExtra>> extras;
+  std::forward_list<StepExtra> extras;
   bool definite = true;
   bool linear = true;      // One node at a time, nothing to build: names, indices, from-end, roots.
   bool begins_at = false;  // Written with `@`.
@@ -150,13 +144,12 @@ std::string steps_text(const Program& program, std::size_t first);
 // Compiles any path; `operand` marks one inside a filter, which has to be definite.
 Result<std::shared_ptr<const Program>> compile_path(std::string_view text, bool operand);
 // `text` is the whole bracket: [?( ... )].
-Result<Filter> compile_filter(std::string_view text);
-// Reads the text of a path that is a reference path in the grammar of full paths as well (no reserved
-// characters in dotted names, no brackets or quotes inside quoted ones), as nearly all are; false for any
-// other text. An operand of a filter may begin with `@` as well.
-bool read_plain_path(Program& program, std::string_view text, bool operand);
-// kName; the text of the name has to lie in the program.
-Step name_step(std::string_view name);
+Status compile_filter(std::string_view text, Filter& filter);
+// Reads the step at `at` and moves behind it if it reads the same in a reference path: no reserved characters
+// in a dotted name, no brackets or quotes inside a quoted one. Most paths have no other steps.
+bool read_plain_step(Program& program, std::string_view text, std::size_t& at);
+// A step of kName; the text of the name has to lie in the program.
+void add_name_step(Program& program, std::string_view name);
 
 Error invalid_path(std::string message, std::optional<std::size_t> offset = std::nullopt);
 // Java's trim: everything up to the blank, control characters included, at both ends.

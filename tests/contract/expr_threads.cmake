@@ -1,0 +1,4 @@
+add_executable(expr_threads_test ${CMAKE_CURRENT_LIST_DIR}/expr_threads_test.cpp)
+target_link_libraries(expr_threads_test PRIVATE sortie_jsonata sortie_jsonpath sortie_intrinsic sortie_pattern GTest::gtest_main)
+add_test(NAME expr_threads_test COMMAND expr_threads_test)
+set_property(GLOBAL APPEND PROPERTY SORTIE_TEST_PROGRAMS expr_threads_test)
