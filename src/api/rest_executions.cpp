@@ -246,7 +246,7 @@ void start_execution(const RestServices& services, const RestCall& call) {
   services.states.handle(states_call(call, "StartExecution", input.build()), [responder = call.responder](
                                                                                  Result<json::Value> done) {
     if (!done) return answer(responder, done.error());
-    const std::string arn = text_of(*done, "executionArn");
+    const std::string arn = text_member(*done, "executionArn");
     const double seconds = done->get("startDate").as_double();
     const auto ms = static_cast<std::int64_t>(seconds * 1000 + 0.5);
     answer(responder,

@@ -39,7 +39,7 @@ Result<std::vector<AliasRecord::Route>> read_routes(const json::Value& given) {
   std::int64_t sum = 0;
   bool all_versions = true;
   for (const json::Value& item : given.items()) {
-    AliasRecord::Route route{text_of(item, "stateMachineVersionArn"), item.get("weight").as_integer()};
+    AliasRecord::Route route{text_member(item, "stateMachineVersionArn"), item.get("weight").as_integer()};
     SORTIE_TRY_STATUS(parse_states_arn(route.version_arn, {"stateMachine"}));
     const runtime::QualifiedArn qualified = runtime::split_qualified_arn(route.version_arn);
     all_versions = all_versions && qualified.is_version();
@@ -96,8 +96,8 @@ void StatesApi::create_state_machine_alias(const AwsCall& call, AwsReply reply) 
   Result<std::vector<AliasRecord::Route>> routes = read_routes(call.input.get("routingConfiguration"));
   if (!routes) return reply(routes.error());
   AliasRecord alias;
-  alias.name = text_of(call.input, "name");
-  alias.description = text_of(call.input, "description");
+  alias.name = text_member(call.input, "name");
+  alias.description = text_member(call.input, "description");
   alias.routes = *std::move(routes);
   const std::string machine = runtime::split_qualified_arn(alias.routes[0].version_arn).machine_arn;
   alias.arn = machine + ":" + alias.name;
@@ -129,7 +129,7 @@ void StatesApi::create_state_machine_alias(const AwsCall& call, AwsReply reply) 
 }
 
 void StatesApi::update_state_machine_alias(const AwsCall& call, AwsReply reply) {
-  const std::string arn = text_of(call.input, "stateMachineAliasArn");
+  const std::string arn = text_member(call.input, "stateMachineAliasArn");
   const std::string machine = runtime::split_qualified_arn(arn).machine_arn;
   const json::Value& routing = call.input.get("routingConfiguration");
   const bool has_description = call.input.get("description").is_string();
@@ -152,7 +152,7 @@ void StatesApi::update_state_machine_alias(const AwsCall& call, AwsReply reply) 
     Result<AliasRecord> alias = find_alias(call, arn);
     if (!alias) return answer(alias.error());
     if (Status status = check_routes(call, routes); !status) return answer(status.error());
-    if (has_description) alias->description = text_of(call.input, "description");
+    if (has_description) alias->description = text_member(call.input, "description");
     if (!routes.empty()) alias->routes = routes;
     alias->updated_at = services_.loop.now();
     services_.runtime.put_alias(*alias, call.caller.actor,
@@ -164,7 +164,7 @@ void StatesApi::update_state_machine_alias(const AwsCall& call, AwsReply reply) 
 }
 
 void StatesApi::delete_state_machine_alias(const AwsCall& call, AwsReply reply) {
-  const std::string arn = text_of(call.input, "stateMachineAliasArn");
+  const std::string arn = text_member(call.input, "stateMachineAliasArn");
   const std::string machine = runtime::split_qualified_arn(arn).machine_arn;
   in_turn(machine, std::move(reply), [this, call, arn](AwsReply answer) {
     if (Result<AliasRecord> alias = find_alias(call, arn); !alias) return answer(alias.error());
@@ -176,7 +176,7 @@ void StatesApi::delete_state_machine_alias(const AwsCall& call, AwsReply reply) 
 }
 
 void StatesApi::describe_state_machine_alias(const AwsCall& call, AwsReply reply) {
-  const Result<AliasRecord> alias = find_alias(call, text_of(call.input, "stateMachineAliasArn"));
+  const Result<AliasRecord> alias = find_alias(call, text_member(call.input, "stateMachineAliasArn"));
   if (!alias) return reply(alias.error());
   json::ObjectBuilder out;
   out.append("stateMachineAliasArn", alias->arn).append("name", alias->name);
@@ -188,7 +188,7 @@ void StatesApi::describe_state_machine_alias(const AwsCall& call, AwsReply reply
 }
 
 void StatesApi::list_state_machine_aliases(const AwsCall& call, AwsReply reply) {
-  const std::string arn = text_of(call.input, "stateMachineArn");
+  const std::string arn = text_member(call.input, "stateMachineArn");
   const Result<runtime::StateMachineRecord> machine = find_machine(call, arn);
   if (!machine) return reply(machine.error());
   const runtime::QualifiedArn qualified = runtime::split_qualified_arn(arn);
@@ -202,7 +202,7 @@ void StatesApi::list_state_machine_aliases(const AwsCall& call, AwsReply reply) 
   const std::string listing = "ListStateMachineAliases " + arn;
   std::string after;
   if (call.input.get("nextToken").is_string()) {
-    Result<std::string> cursor = read_page_token(listing, text_of(call.input, "nextToken"));
+    Result<std::string> cursor = read_page_token(listing, text_member(call.input, "nextToken"));
     if (!cursor) return reply(cursor.error());
     after = *std::move(cursor);
   }

@@ -9,9 +9,19 @@
 
 namespace sortie::api {
 
-std::string text_of(const json::Value& input, std::string_view name) {
-  const json::Value& value = input.get(name);
-  return value.is_string() ? value.to_std_string() : std::string();
+Status check_encryption(const json::Value& configuration) {
+  if (!configuration.is_object()) return {};
+  const std::string prefix = "Invalid Encryption Configuration: ";
+  if (text_member(configuration, "type") != "AWS_OWNED_KEY") {
+    return Error{"InvalidEncryptionConfiguration",
+                 prefix + "customer managed keys are not supported by Sortie yet", "", ""};
+  }
+  if (!configuration.get("kmsKeyId").is_null() ||
+      !configuration.get("kmsDataKeyReusePeriodSeconds").is_null()) {
+    return Error{"InvalidEncryptionConfiguration", prefix + "AWS_OWNED_KEY goes with no KMS key of yours", "",
+                 ""};
+  }
+  return {};
 }
 
 bool flag_of(const json::Value& input, std::string_view name) {

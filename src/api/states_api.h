@@ -17,6 +17,7 @@
 #include "api/keyed_queue.h"
 #include "base/clock.h"
 #include "engine/state_trial.h"
+#include "json/members.h"
 #include "runtime/runtime.h"
 #include "store/store.h"
 
@@ -164,10 +165,13 @@ class StatesApi final : public AwsService {
 };
 
 // Shared by the parts of the API. Members that are absent or null read as "", 0 or false.
-std::string text_of(const json::Value& input, std::string_view name);
+using json::text_member;
 bool flag_of(const json::Value& input, std::string_view name);
 // maxResults: 0 and absent mean the default page.
 std::size_t page_size_of(const json::Value& input, std::size_t fallback = kListPageDefault);
+// Error "InvalidEncryptionConfiguration" for anything but AWS_OWNED_KEY: a customer's key would be a promise
+// that Sortie does not keep.
+Status check_encryption(const json::Value& configuration);
 // Error "TooManyTags" beyond 50, and tags with the last value of each key.
 Result<json::Value> merged_tags(const json::Value& tags, const json::Value& added, std::string_view arn);
 

@@ -121,7 +121,7 @@ std::optional<Error> find_input_fault(std::string_view input_text) {
 }
 
 Result<runtime::StartRequest> StatesApi::read_start(const AwsCall& call, bool sync) {
-  std::string arn = text_of(call.input, "stateMachineArn");
+  std::string arn = text_member(call.input, "stateMachineArn");
   std::string test_case;
   if (const std::size_t hash = arn.find('#'); hash != std::string::npos && options_.has_test_case) {
     test_case = arn.substr(hash + 1);
@@ -135,17 +135,17 @@ Result<runtime::StartRequest> StatesApi::read_start(const AwsCall& call, bool sy
                  "", ""};
   }
   runtime::StartRequest request{
-      .state_machine_arn = arn, .name = text_of(call.input, "name"), .input_text = "{}"};
+      .state_machine_arn = arn, .name = text_member(call.input, "name"), .input_text = "{}"};
   request.test_case = test_case;
   if (!request.name.empty()) SORTIE_TRY_STATUS(check_states_name(request.name));
   SORTIE_TRY(const runtime::StateMachineRecord machine, find_startable(call, arn));
   if (sync && machine.type != "EXPRESS") return type_not_supported();
   if (call.input.get("input").is_string()) {
-    request.input_text = text_of(call.input, "input");
+    request.input_text = text_member(call.input, "input");
     if (std::optional<Error> fault = find_input_fault(request.input_text)) return *std::move(fault);
   }
   request.actor = call.caller.actor;
-  request.trace_header = text_of(call.input, "traceHeader");
+  request.trace_header = text_member(call.input, "traceHeader");
   return request;
 }
 
@@ -168,7 +168,7 @@ void StatesApi::start_execution(const AwsCall& call, AwsReply reply) {
 void StatesApi::start_sync_execution(const AwsCall& call, AwsReply reply) {
   Result<runtime::StartRequest> request = read_start(call, true);
   if (!request) return reply(request.error());
-  const bool with_data = text_of(call.input, "includedData") != "METADATA_ONLY";
+  const bool with_data = text_member(call.input, "includedData") != "METADATA_ONLY";
   const std::string trace_header = request->trace_header;
   services_.runtime.start_sync_execution(
       *std::move(request),
@@ -179,9 +179,9 @@ void StatesApi::start_sync_execution(const AwsCall& call, AwsReply reply) {
 }
 
 void StatesApi::redrive_execution(const AwsCall& call, AwsReply reply) {
-  const std::string arn = text_of(call.input, "executionArn");
+  const std::string arn = text_member(call.input, "executionArn");
   if (Status status = check_execution_arn(call, arn); !status) return reply(status.error());
-  services_.runtime.redrive_execution(arn, text_of(call.input, "clientToken"), call.caller.actor,
+  services_.runtime.redrive_execution(arn, text_member(call.input, "clientToken"), call.caller.actor,
                                       [reply, arn](const Result<Timestamp>& done) {
                                         if (!done) return reply(no_such_execution_or(done.error(), arn));
                                         reply(json::Value::object({{"redriveDate", epoch_seconds(*done)}}));
@@ -189,9 +189,9 @@ void StatesApi::redrive_execution(const AwsCall& call, AwsReply reply) {
 }
 
 void StatesApi::stop_execution(const AwsCall& call, AwsReply reply) {
-  const std::string arn = text_of(call.input, "executionArn");
+  const std::string arn = text_member(call.input, "executionArn");
   if (Status status = check_execution_arn(call, arn); !status) return reply(status.error());
-  services_.runtime.stop_execution(arn, text_of(call.input, "error"), text_of(call.input, "cause"),
+  services_.runtime.stop_execution(arn, text_member(call.input, "error"), text_member(call.input, "cause"),
                                    call.caller.actor, [reply, arn](Result<Timestamp> done) {
                                      if (!done) return reply(no_such_execution_or(done.error(), arn));
                                      reply(json::Value::object({{"stopDate", epoch_seconds(*done)}}));
@@ -199,11 +199,11 @@ void StatesApi::stop_execution(const AwsCall& call, AwsReply reply) {
 }
 
 void StatesApi::describe_execution(const AwsCall& call, AwsReply reply) {
-  const std::string arn = text_of(call.input, "executionArn");
+  const std::string arn = text_member(call.input, "executionArn");
   if (Status status = check_execution_arn(call, arn); !status) return reply(status.error());
   const Result<runtime::ExecutionDescription> execution = services_.runtime.describe_execution(arn);
   if (!execution) return reply(no_such_execution_or(execution.error(), arn));
-  reply(describe_json(*execution, text_of(call.input, "includedData") != "METADATA_ONLY"));
+  reply(describe_json(*execution, text_member(call.input, "includedData") != "METADATA_ONLY"));
 }
 
 void StatesApi::list_executions(const AwsCall& call, AwsReply reply) {
@@ -213,7 +213,7 @@ void StatesApi::list_executions(const AwsCall& call, AwsReply reply) {
     return reply(
         Error{"ValidationException", "Must specify exactly one of stateMachineArn and mapRunArn", "", ""});
   }
-  const std::string arn = text_of(in, by_map_run ? "mapRunArn" : "stateMachineArn");
+  const std::string arn = text_member(in, by_map_run ? "mapRunArn" : "stateMachineArn");
   if (by_map_run) {  // Children are listed under their map run.
     if (const auto run = find_map_run(call, arn); !run) return reply(run.error());
   } else {
@@ -221,13 +221,13 @@ void StatesApi::list_executions(const AwsCall& call, AwsReply reply) {
     if (!machine) return reply(machine.error());
     if (machine->type != "STANDARD") return reply(type_not_supported());
   }
-  const std::string filter = text_of(in, "statusFilter"), redrive = text_of(in, "redriveFilter");
+  const std::string filter = text_member(in, "statusFilter"), redrive = text_member(in, "redriveFilter");
   const std::string listing = "ListExecutions " + arn + " " + filter + " " + redrive;
   const runtime::QualifiedArn qualified =
       by_map_run ? runtime::QualifiedArn{arn, ""} : runtime::split_qualified_arn(arn);
   store::ExecutionQuery query{.state_machine_arn = qualified.machine_arn, .status = parse_status(filter)};
   if (in.get("nextToken").is_string()) {
-    const Result<std::uint64_t> cursor = read_page_number(listing, text_of(in, "nextToken"));
+    const Result<std::uint64_t> cursor = read_page_number(listing, text_member(in, "nextToken"));
     if (!cursor) return reply(cursor.error());
     query.before = *cursor;
   }
@@ -264,7 +264,7 @@ void StatesApi::list_executions(const AwsCall& call, AwsReply reply) {
 
 void StatesApi::get_execution_history(const AwsCall& call, AwsReply reply) {
   const json::Value& in = call.input;
-  const std::string arn = text_of(in, "executionArn");
+  const std::string arn = text_member(in, "executionArn");
   if (Status status = check_execution_arn(call, arn); !status) return reply(status.error());
   const bool reverse = flag_of(in, "reverseOrder");
   const bool with_data =
@@ -272,7 +272,7 @@ void StatesApi::get_execution_history(const AwsCall& call, AwsReply reply) {
   const std::string listing = "GetExecutionHistory " + arn + (reverse ? " reverse" : "");
   std::int64_t from = reverse ? 0 : 1;
   if (in.get("nextToken").is_string()) {
-    const Result<std::uint64_t> cursor = read_page_number(listing, text_of(in, "nextToken"));
+    const Result<std::uint64_t> cursor = read_page_number(listing, text_member(in, "nextToken"));
     if (!cursor) return reply(cursor.error());
     from = static_cast<std::int64_t>(*cursor);
   }

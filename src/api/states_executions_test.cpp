@@ -227,7 +227,7 @@ TEST_F(ExecutionsApi, RendersHistoryEventsInWireForm) {
     if (!token.empty()) input.set("nextToken", token);
     const json::Value page = *call("GetExecutionHistory", input.build());
     for (const json::Value& item : page.get("events").items()) ids.push_back(item.get("id").as_integer());
-    token = text_of(page, "nextToken");
+    token = text_member(page, "nextToken");
   } while (!token.empty());
   EXPECT_EQ(ids, (std::vector<std::int64_t>{4, 3, 2, 1}));
 }

@@ -1,9 +1,12 @@
 // State machines: create, update, delete, describe, list, validate.
 #include <algorithm>
+#include <map>
+#include <set>
 
 #include "api/page_token.h"
 #include "api/states_api.h"
 #include "api/states_arn.h"
+#include "asl/variable_references.h"
 #include "base/hash.h"
 
 namespace sortie::api {
@@ -15,12 +18,14 @@ json::Value default_logging() {
   return json::Value::object({{"level", "OFF"}, {"includeExecutionData", false}});
 }
 
+json::Value default_encryption() { return json::Value::object({{"type", "AWS_OWNED_KEY"}}); }
+
 json::Value default_tracing() { return json::Value::object({{"enabled", false}}); }
 
 // As DescribeStateMachine shows it: with its defaults. Logs go nowhere yet; the configuration is kept.
 Result<json::Value> checked_logging(const json::Value& given) {
   if (!given.is_object()) return default_logging();
-  const std::string level = given.get("level").is_string() ? text_of(given, "level") : "OFF";
+  const std::string level = given.get("level").is_string() ? text_member(given, "level") : "OFF";
   const json::Value& destinations = given.get("destinations");
   const bool needs_destination = level != "OFF";
   if ((needs_destination && destinations.size() != 1) || destinations.size() > 1) {
@@ -38,15 +43,8 @@ json::Value checked_tracing(const json::Value& given) {
   return json::Value::object({{"enabled", flag_of(given, "enabled")}});
 }
 
-Status check_encryption(const json::Value& given) {
-  if (!given.is_object() || text_of(given, "type") == "AWS_OWNED_KEY") return {};
-  return Error{"InvalidEncryptionConfiguration",
-               "Invalid Encryption Configuration: customer managed keys are not supported by Sortie yet", "",
-               ""};
-}
-
 Status check_version_parameters(const json::Value& input) {
-  if (!flag_of(input, "publish") && !text_of(input, "versionDescription").empty()) {
+  if (!flag_of(input, "publish") && !text_member(input, "versionDescription").empty()) {
     return Error{"ValidationException", "Version description can only be set when publish is true", "", ""};
   }
   return {};
@@ -61,19 +59,20 @@ bool is_same_machine(const StateMachineRecord& a, const StateMachineRecord& b) {
   return a.definition == b.definition && a.type == b.type &&
          or_default(a.logging_configuration, default_logging()) == b.logging_configuration &&
          or_default(a.tracing_configuration, default_tracing()) == b.tracing_configuration &&
-         a.encryption_configuration == b.encryption_configuration;
+         or_default(a.encryption_configuration, default_encryption()) ==
+             or_default(b.encryption_configuration, default_encryption());
 }
 
 Result<StateMachineRecord> read_new_machine(const AwsCall& call, std::string_view region) {
   const json::Value& in = call.input;
   StateMachineRecord record;
-  record.name = text_of(in, "name");
+  record.name = text_member(in, "name");
   SORTIE_TRY_STATUS(check_states_name(record.name));
   record.arn = state_machine_arn(region, call.caller.account, record.name);
-  record.definition = text_of(in, "definition");
-  record.role_arn = text_of(in, "roleArn");
+  record.definition = text_member(in, "definition");
+  record.role_arn = text_member(in, "roleArn");
   SORTIE_TRY_STATUS(check_role_arn(record.role_arn));
-  if (in.get("type").is_string()) record.type = text_of(in, "type");
+  if (in.get("type").is_string()) record.type = text_member(in, "type");
   SORTIE_TRY(record.logging_configuration, checked_logging(in.get("loggingConfiguration")));
   record.tracing_configuration = checked_tracing(in.get("tracingConfiguration"));
   SORTIE_TRY_STATUS(check_encryption(in.get("encryptionConfiguration")));
@@ -89,12 +88,28 @@ json::ObjectBuilder created_answer(const StateMachineRecord& record) {
   return out;
 }
 
-void append_configurations(json::ObjectBuilder& out, const StateMachineRecord& record) {
+json::Value references_json(const std::map<std::string, std::set<std::string>>& references) {
+  json::ObjectBuilder out;
+  for (const auto& [state, variables] : references) {
+    std::vector<json::Value> names(variables.begin(), variables.end());
+    out.append(state, json::Value::array(std::move(names)));
+  }
+  return out.build();
+}
+
+// Recorded: a machine without variables is described without its encryption, unless one was asked for; a
+// machine with variables shows both, the default key, too.
+void append_configurations(json::ObjectBuilder& out, const StateMachineRecord& record,
+                           const std::string& definition, bool strict) {
   out.append("loggingConfiguration", or_default(record.logging_configuration, default_logging()));
   out.append("tracingConfiguration", or_default(record.tracing_configuration, default_tracing()));
-  if (!record.encryption_configuration.is_null()) {
-    out.append("encryptionConfiguration", record.encryption_configuration);
+  const asl::Compilation compilation = asl::compile(definition, {.strict = strict});
+  std::map<std::string, std::set<std::string>> references;
+  if (compilation.ok()) references = asl::variable_references(*compilation.machine);
+  if (!references.empty() || !record.encryption_configuration.is_null()) {
+    out.append("encryptionConfiguration", or_default(record.encryption_configuration, default_encryption()));
   }
+  if (!references.empty()) out.append("variableReferences", references_json(references));
 }
 
 bool has_any(const json::Value& input, std::initializer_list<std::string_view> names) {
@@ -105,8 +120,8 @@ bool has_any(const json::Value& input, std::initializer_list<std::string_view> n
 // What UpdateStateMachine changes; the answer tells whether anything did.
 Result<bool> apply_update(const json::Value& in, StateMachineRecord* record) {
   const StateMachineRecord before = *record;
-  if (in.get("definition").is_string()) record->definition = text_of(in, "definition");
-  if (in.get("roleArn").is_string()) record->role_arn = text_of(in, "roleArn");
+  if (in.get("definition").is_string()) record->definition = text_member(in, "definition");
+  if (in.get("roleArn").is_string()) record->role_arn = text_member(in, "roleArn");
   if (in.get("loggingConfiguration").is_object()) {
     SORTIE_TRY(record->logging_configuration, checked_logging(in.get("loggingConfiguration")));
   }
@@ -148,7 +163,7 @@ void StatesApi::create_in_turn(StateMachineRecord record, const AwsCall& call, A
     if (same && flag_of(call.input, "publish")) {
       // Asking again is no harm while the version that the first call made is what the machine is now.
       const auto version = version_of_revision(*existing);
-      same = version && version->description == text_of(call.input, "versionDescription");
+      same = version && version->description == text_member(call.input, "versionDescription");
       if (same) answer.append("stateMachineVersionArn", version->arn);
     }
     if (same) return reply(answer.build());
@@ -169,7 +184,7 @@ void StatesApi::save_machine(StateMachineRecord record, const AwsCall& call, boo
   if (flag_of(call.input, "publish")) {
     const auto published = changed ? std::nullopt : version_of_revision(record);
     if (published) return finish(published->arn);
-    return publish_record(record, text_of(call.input, "versionDescription"), call.caller.actor,
+    return publish_record(record, text_member(call.input, "versionDescription"), call.caller.actor,
                           [reply, finish](Result<StateMachineRecord> version) {
                             if (!version) return reply(version.error());
                             finish(version->arn);
@@ -184,7 +199,7 @@ void StatesApi::save_machine(StateMachineRecord record, const AwsCall& call, boo
 }
 
 void StatesApi::update_state_machine(const AwsCall& call, AwsReply reply) {
-  const std::string arn = text_of(call.input, "stateMachineArn");
+  const std::string arn = text_member(call.input, "stateMachineArn");
   if (Result<StatesArn> parsed = parse_states_arn(arn, {"stateMachine"}); !parsed)
     return reply(parsed.error());
   if (Result<StateMachineRecord> found = find_unqualified_machine(call, arn); !found) {
@@ -203,7 +218,8 @@ void StatesApi::update_state_machine(const AwsCall& call, AwsReply reply) {
     return reply(status.error());
   }
   if (call.input.get("roleArn").is_string()) {
-    if (Status status = check_role_arn(text_of(call.input, "roleArn")); !status) return reply(status.error());
+    if (Status status = check_role_arn(text_member(call.input, "roleArn")); !status)
+      return reply(status.error());
   }
   in_turn(arn, std::move(reply),
           [this, call, arn](AwsReply answer) { update_checked(call, arn, std::move(answer)); });
@@ -234,7 +250,7 @@ void StatesApi::update_checked(const AwsCall& call, const std::string& arn, AwsR
 }
 
 void StatesApi::delete_state_machine(const AwsCall& call, AwsReply reply) {
-  const std::string arn = text_of(call.input, "stateMachineArn");
+  const std::string arn = text_member(call.input, "stateMachineArn");
   if (Result<StatesArn> parsed = parse_states_arn(arn, {"stateMachine"}); !parsed)
     return reply(parsed.error());
   if (!runtime::split_qualified_arn(arn).qualifier.empty()) {
@@ -256,21 +272,22 @@ void StatesApi::delete_state_machine(const AwsCall& call, AwsReply reply) {
 }
 
 void StatesApi::describe_state_machine(const AwsCall& call, AwsReply reply) {
-  Result<StateMachineRecord> record = find_machine(call, text_of(call.input, "stateMachineArn"));
+  Result<StateMachineRecord> record = find_machine(call, text_member(call.input, "stateMachineArn"));
   if (!record) return reply(record.error());
   json::ObjectBuilder out;
   out.append("stateMachineArn", record->arn).append("name", record->name).append("status", "ACTIVE");
-  if (text_of(call.input, "includedData") != "METADATA_ONLY") out.append("definition", record->definition);
+  if (text_member(call.input, "includedData") != "METADATA_ONLY")
+    out.append("definition", record->definition);
   out.append("roleArn", record->role_arn).append("type", record->type);
   out.append("creationDate", epoch_seconds(record->created_at));
-  append_configurations(out, *record);
+  append_configurations(out, *record, record->definition, options_.strict);
   if (!record->revision_id.empty()) out.append("revisionId", record->revision_id);
   if (!record->description.empty()) out.append("description", record->description);
   reply(out.build());
 }
 
 void StatesApi::describe_state_machine_for_execution(const AwsCall& call, AwsReply reply) {
-  const std::string arn = text_of(call.input, "executionArn");
+  const std::string arn = text_member(call.input, "executionArn");
   if (Status status = check_execution_arn(call, arn); !status) return reply(status.error());
   const Result<runtime::ExecutionDescription> execution = services_.runtime.describe_execution(arn);
   if (!execution) {
@@ -286,10 +303,11 @@ void StatesApi::describe_state_machine_for_execution(const AwsCall& call, AwsRep
   json::ObjectBuilder out;
   out.append("stateMachineArn", execution->state_machine_arn);
   out.append("name", parsed ? parsed->name : std::string());
-  if (text_of(call.input, "includedData") != "METADATA_ONLY") out.append("definition", execution->definition);
+  if (text_member(call.input, "includedData") != "METADATA_ONLY")
+    out.append("definition", execution->definition);
   out.append("roleArn", execution->role_arn);
   out.append("updateDate", epoch_seconds(unchanged ? now->updated_at : execution->started_at));
-  append_configurations(out, unchanged ? *now : StateMachineRecord{});
+  append_configurations(out, unchanged ? *now : StateMachineRecord{}, execution->definition, options_.strict);
   if (unchanged && !now->revision_id.empty()) out.append("revisionId", now->revision_id);
   reply(out.build());
 }
@@ -309,7 +327,7 @@ void StatesApi::list_state_machines(const AwsCall& call, AwsReply reply) {
             [&](const auto& a, const auto& b) { return place(a) < place(b); });
   std::string after;
   if (call.input.get("nextToken").is_string()) {
-    Result<std::string> cursor = read_page_token(listing, text_of(call.input, "nextToken"));
+    Result<std::string> cursor = read_page_token(listing, text_member(call.input, "nextToken"));
     if (!cursor) return reply(cursor.error());
     after = *std::move(cursor);
   }
@@ -334,12 +352,12 @@ void StatesApi::list_state_machines(const AwsCall& call, AwsReply reply) {
 }
 
 void StatesApi::validate_definition(const AwsCall& call, AwsReply reply) {
-  const bool is_express = text_of(call.input, "type") == "EXPRESS";
+  const bool is_express = text_member(call.input, "type") == "EXPRESS";
   const asl::Compilation compilation =
       asl::compile(call.input.get("definition").as_string(),
                    {.type = is_express ? asl::MachineType::kExpress : asl::MachineType::kStandard,
                     .strict = options_.strict});
-  const bool with_warnings = text_of(call.input, "severity") == "WARNING";
+  const bool with_warnings = text_member(call.input, "severity") == "WARNING";
   const std::size_t limit = page_size_of(call.input, 100);
   std::vector<json::Value> diagnostics;
   bool truncated = false;

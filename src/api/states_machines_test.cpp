@@ -25,6 +25,33 @@ TEST_F(MachinesApi, CreatesAStateMachineAndDescribesItAsAwsDoes) {
                                             {"tracingConfiguration", parse_json(R"({"enabled":false})")}}));
 }
 
+TEST_F(MachinesApi, AMachineWithVariablesIsDescribedWithWhoReadsThemAndWithItsEncryption) {
+  ASSERT_TRUE(call("CreateStateMachine",
+                   machine_input(
+                       "m", R"({"StartAt":"A","States":{"A":{"Type":"Pass","Assign":{"x":1,"y":2},"Next":"B"},
+    "B":{"Type":"Pass","Parameters":{"a.$":"$y","b.$":"$x"},"End":true}}})"))
+                  .ok());
+  const std::string where = R"({"stateMachineArn":")" + arn("m") + "\"}";
+  EXPECT_EQ(call("DescribeStateMachine", where)->get("variableReferences"), parse_json(R"({"B":["x","y"]})"));
+  EXPECT_EQ(call("DescribeStateMachine", where)->get("encryptionConfiguration"),
+            parse_json(R"({"type":"AWS_OWNED_KEY"})"));
+}
+
+TEST_F(MachinesApi, AKeyOfTheCustomersOwnIsRefusedInsteadOfPromised) {
+  for (const char* configuration : {R"({"type":"CUSTOMER_MANAGED_KMS_KEY","kmsKeyId":"k"})",
+                                    R"({"type":"AWS_OWNED_KEY","kmsKeyId":"k"})"}) {
+    json::ObjectBuilder input(machine_input("m"));
+    input.set("encryptionConfiguration", parse_json(configuration));
+    const auto refused = call("CreateStateMachine", input.build());
+    ASSERT_FALSE(refused.ok());
+    EXPECT_EQ(refused.error().code, "InvalidEncryptionConfiguration");
+  }
+  make_machine("m");
+  json::ObjectBuilder same(machine_input("m"));
+  same.set("encryptionConfiguration", parse_json(R"({"type":"AWS_OWNED_KEY"})"));
+  EXPECT_TRUE(call("CreateStateMachine", same.build()).ok()) << "the default, said aloud";
+}
+
 TEST_F(MachinesApi, CreatingTheSameMachineAgainAnswersTheFirstOneAndADifferentOneIsRefused) {
   make_machine("m");
   loop.advance_ms(5000);
@@ -222,7 +249,7 @@ TEST_F(MachinesApi, ListsPageByPageInOrderOfCreation) {
     EXPECT_LE(page.get("stateMachines").size(), 2u);
     for (const json::Value& item : page.get("stateMachines").items())
       names.push_back(item.get("name").to_std_string());
-    token = text_of(page, "nextToken");
+    token = text_member(page, "nextToken");
   } while (!token.empty());
   EXPECT_EQ(names, (std::vector<std::string>{"m9", "m8", "m7", "m6", "m5"}));
 }
@@ -230,7 +257,7 @@ TEST_F(MachinesApi, ListsPageByPageInOrderOfCreation) {
 TEST_F(MachinesApi, PageTokensOfOtherListingsAndNonsenseAreRefused) {
   make_machine("a");
   make_machine("b");
-  const std::string token = text_of(*call("ListStateMachines", R"({"maxResults":1})"), "nextToken");
+  const std::string token = text_member(*call("ListStateMachines", R"({"maxResults":1})"), "nextToken");
   ASSERT_FALSE(token.empty());
   for (const std::string& bad : {std::string("x"), token + "A", token.substr(0, 10), std::string("!!!!")}) {
     EXPECT_EQ(text("ListStateMachines", json::to_text(json::Value::object({{"nextToken", bad}}))),

@@ -39,7 +39,7 @@ Result<runtime::MapRunDescription> StatesApi::find_map_run(const AwsCall& call, 
 }
 
 void StatesApi::list_map_runs(const AwsCall& call, AwsReply reply) {
-  const std::string arn = text_of(call.input, "executionArn");
+  const std::string arn = text_member(call.input, "executionArn");
   if (Status status = check_execution_arn(call, arn); !status) return reply(status.error());
   const Result<runtime::ExecutionDescription> execution = services_.runtime.describe_execution(arn);
   if (!execution) {
@@ -50,7 +50,7 @@ void StatesApi::list_map_runs(const AwsCall& call, AwsReply reply) {
   const std::size_t page = page_size_of(call.input);
   store::ExecutionNo before = UINT64_MAX;
   if (call.input.get("nextToken").is_string()) {
-    const Result<std::uint64_t> cursor = read_page_number(listing, text_of(call.input, "nextToken"));
+    const Result<std::uint64_t> cursor = read_page_number(listing, text_member(call.input, "nextToken"));
     if (!cursor) return reply(cursor.error());
     before = *cursor;
   }
@@ -68,7 +68,7 @@ void StatesApi::list_map_runs(const AwsCall& call, AwsReply reply) {
 }
 
 void StatesApi::describe_map_run(const AwsCall& call, AwsReply reply) {
-  const Result<runtime::MapRunDescription> run = find_map_run(call, text_of(call.input, "mapRunArn"));
+  const Result<runtime::MapRunDescription> run = find_map_run(call, text_member(call.input, "mapRunArn"));
   if (!run) return reply(run.error());
   json::ObjectBuilder out;
   out.append("mapRunArn", run->arn).append("executionArn", run->execution_arn);
@@ -82,7 +82,7 @@ void StatesApi::describe_map_run(const AwsCall& call, AwsReply reply) {
 }
 
 void StatesApi::update_map_run(const AwsCall& call, AwsReply reply) {
-  const std::string arn = text_of(call.input, "mapRunArn");
+  const std::string arn = text_member(call.input, "mapRunArn");
   const Result<runtime::MapRunDescription> run = find_map_run(call, arn);
   if (!run) return reply(run.error());
   runtime::MapRunChange change;

@@ -81,7 +81,7 @@ void StatesApi::change_tags(const AwsCall& call, const std::string& arn,
 }
 
 void StatesApi::tag_resource(const AwsCall& call, AwsReply reply) {
-  const std::string arn = text_of(call.input, "resourceArn");
+  const std::string arn = text_member(call.input, "resourceArn");
   const json::Value added = call.input.get("tags");
   change_tags(
       call, arn, [added, arn](json::Value tags) { return merged_tags(tags, added, arn); }, std::move(reply));
@@ -90,7 +90,7 @@ void StatesApi::tag_resource(const AwsCall& call, AwsReply reply) {
 void StatesApi::untag_resource(const AwsCall& call, AwsReply reply) {
   const json::Value gone = call.input.get("tagKeys");
   change_tags(
-      call, text_of(call.input, "resourceArn"),
+      call, text_member(call.input, "resourceArn"),
       [gone](json::Value tags) -> Result<json::Value> {
         std::vector<json::Value> kept;
         for (const json::Value& tag : tags.items()) {
@@ -103,7 +103,7 @@ void StatesApi::untag_resource(const AwsCall& call, AwsReply reply) {
 }
 
 void StatesApi::list_tags(const AwsCall& call, AwsReply reply) {
-  const std::string arn = text_of(call.input, "resourceArn");
+  const std::string arn = text_member(call.input, "resourceArn");
   const Result<StatesArn> parsed = parse_states_arn(arn, {"stateMachine", "activity"});
   if (!parsed) return reply(parsed.error());
   if (parsed->account != call.caller.account) {

@@ -49,20 +49,21 @@ std::optional<Error> StatesApi::refused(const AwsCall& call) const {
 
 void StatesApi::send_task_success(const AwsCall& call, AwsReply reply) {
   if (std::optional<Error> error = refused(call)) return reply(*std::move(error));
-  services_.runtime.send_task_success(text_of(call.input, "taskToken"), text_of(call.input, "output"),
+  services_.runtime.send_task_success(text_member(call.input, "taskToken"), text_member(call.input, "output"),
                                       call.caller.actor, {}, answer_nothing(std::move(reply)));
 }
 
 void StatesApi::send_task_failure(const AwsCall& call, AwsReply reply) {
   if (std::optional<Error> error = refused(call)) return reply(*std::move(error));
-  services_.runtime.send_task_failure(text_of(call.input, "taskToken"), text_of(call.input, "error"),
-                                      text_of(call.input, "cause"), call.caller.actor, {},
+  services_.runtime.send_task_failure(text_member(call.input, "taskToken"), text_member(call.input, "error"),
+                                      text_member(call.input, "cause"), call.caller.actor, {},
                                       answer_nothing(std::move(reply)));
 }
 
 void StatesApi::send_task_heartbeat(const AwsCall& call, AwsReply reply) {
   if (std::optional<Error> error = refused(call)) return reply(*std::move(error));
-  services_.runtime.send_task_heartbeat(text_of(call.input, "taskToken"), answer_nothing(std::move(reply)));
+  services_.runtime.send_task_heartbeat(text_member(call.input, "taskToken"),
+                                        answer_nothing(std::move(reply)));
 }
 
 Result<json::Value> StatesApi::load_activity(std::string_view arn) {
@@ -77,14 +78,10 @@ Result<json::Value> StatesApi::load_activity(std::string_view arn) {
 }
 
 void StatesApi::create_activity(const AwsCall& call, AwsReply reply) {
-  const std::string name = text_of(call.input, "name");
+  const std::string name = text_member(call.input, "name");
   if (Status status = check_states_name(name); !status) return reply(status.error());
-  const json::Value& encryption = call.input.get("encryptionConfiguration");
-  if (encryption.is_object() && text_of(encryption, "type") != "AWS_OWNED_KEY") {
-    return reply(Error{
-        "InvalidEncryptionConfiguration",
-        "Invalid Encryption Configuration: customer managed keys are not supported by Sortie yet", "", ""});
-  }
+  if (Status status = check_encryption(call.input.get("encryptionConfiguration")); !status)
+    return reply(status.error());
   const std::string arn = activity_arn(options_.region, call.caller.account, name);
   const Result<json::Value> tags = merged_tags(json::Value(), call.input.get("tags"), arn);
   if (!tags) return reply(tags.error());
@@ -102,7 +99,7 @@ void StatesApi::create_activity(const AwsCall& call, AwsReply reply) {
 }
 
 void StatesApi::delete_activity(const AwsCall& call, AwsReply reply) {
-  const std::string arn = text_of(call.input, "activityArn");
+  const std::string arn = text_member(call.input, "activityArn");
   const Result<StatesArn> parsed = parse_states_arn(arn, {"activity"});
   if (!parsed) return reply(parsed.error());
   if (parsed->account != call.caller.account)
@@ -118,7 +115,7 @@ void StatesApi::delete_activity(const AwsCall& call, AwsReply reply) {
 }
 
 void StatesApi::describe_activity(const AwsCall& call, AwsReply reply) {
-  const std::string arn = text_of(call.input, "activityArn");
+  const std::string arn = text_member(call.input, "activityArn");
   const Result<StatesArn> parsed = parse_states_arn(arn, {"activity"});
   if (!parsed) return reply(parsed.error());
   if (parsed->account != call.caller.account) {
@@ -137,7 +134,7 @@ void StatesApi::list_activities(const AwsCall& call, AwsReply reply) {
   const std::string prefix = activity_arn(options_.region, call.caller.account, "");
   std::string after = prefix;
   if (call.input.get("nextToken").is_string()) {
-    Result<std::string> cursor = read_page_token(listing, text_of(call.input, "nextToken"));
+    Result<std::string> cursor = read_page_token(listing, text_member(call.input, "nextToken"));
     if (!cursor) return reply(cursor.error());
     after = *std::move(cursor);
   }
@@ -168,7 +165,7 @@ void StatesApi::list_activities(const AwsCall& call, AwsReply reply) {
 }
 
 void StatesApi::get_activity_task(const AwsCall& call, AwsReply reply) {
-  const std::string arn = text_of(call.input, "activityArn");
+  const std::string arn = text_member(call.input, "activityArn");
   const Result<StatesArn> parsed = parse_states_arn(arn, {"activity"});
   if (!parsed) return reply(parsed.error());
   if (parsed->account != call.caller.account)
@@ -177,7 +174,7 @@ void StatesApi::get_activity_task(const AwsCall& call, AwsReply reply) {
   const auto poll = std::make_shared<ActivityPoll>();
   Loop& loop = services_.loop;
   poll->handle = services_.runtime.poll_activity(
-      arn, text_of(call.input, "workerName"), kActivityPollMs,
+      arn, text_member(call.input, "workerName"), kActivityPollMs,
       [reply, poll, &loop](runtime::ActivityTask task) {
         json::ObjectBuilder out;
         if (!task.task_token.empty())

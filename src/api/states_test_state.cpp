@@ -272,7 +272,7 @@ json::Value answer_of(const Trial& trial) {
 // A member that holds JSON as text.
 Result<json::Value> read_json_member(const json::Value& in, std::string_view name, std::string_view what,
                                      GivenTexts& texts) {
-  const std::string text = text_of(in, name);
+  const std::string text = text_member(in, name);
   Result<json::Value> value = json::parse(text);
   if (!value.ok()) return invalid(std::string(what) + " must be valid JSON: " + value.error().message);
   texts.add(text, *value);
@@ -286,8 +286,8 @@ using test_state::Trial;
 // The definition compiled, and the state in it. `state_text` becomes the state as it is written, where it
 // stands alone.
 Status StatesApi::find_tested_state(const AwsCall& call, Trial& trial, json::Value* state_text) const {
-  const std::string definition = text_of(call.input, "definition");
-  const std::string wanted = text_of(call.input, "stateName");
+  const std::string definition = text_member(call.input, "definition");
+  const std::string wanted = text_member(call.input, "stateName");
   const Result<json::Value> parsed = json::parse(definition);
   const bool is_lone = parsed.ok() && parsed->is_object() && !parsed->has("States");
   const std::string whole = is_lone ? test_state::wrap_lone_state(*parsed) : definition;
@@ -305,11 +305,12 @@ Status StatesApi::find_tested_state(const AwsCall& call, Trial& trial, json::Val
 
 Status StatesApi::prepare_trial(const AwsCall& call, Trial& trial) const {
   const json::Value& in = call.input;
-  trial.inspection_level = in.get("inspectionLevel").is_string() ? text_of(in, "inspectionLevel") : "INFO";
+  trial.inspection_level =
+      in.get("inspectionLevel").is_string() ? text_member(in, "inspectionLevel") : "INFO";
   trial.mock = in.get("mock");
-  trial.role_arn = text_of(in, "roleArn");
+  trial.role_arn = text_member(in, "roleArn");
   if (!trial.role_arn.empty()) SORTIE_TRY_STATUS(check_role_arn(trial.role_arn));
-  const std::string input = in.get("input").is_string() ? text_of(in, "input") : "{}";
+  const std::string input = in.get("input").is_string() ? text_member(in, "input") : "{}";
   if (std::optional<Error> fault = find_input_fault(input)) return *std::move(fault);
   SORTIE_TRY(trial.setup.input, json::parse(input));
   trial.texts.add(input, trial.setup.input);
@@ -333,7 +334,7 @@ Status StatesApi::prepare_trial(const AwsCall& call, Trial& trial) const {
     SORTIE_TRY(trial.setup.reader_items, test_state::read_json_member(configuration, "mapItemReaderData",
                                                                       "Map item reader data", trial.texts));
   }
-  if (const std::string cause = text_of(configuration, "errorCausedByState");
+  if (const std::string cause = text_member(configuration, "errorCausedByState");
       !cause.empty() && !engine::find_state(*trial.setup.machine, cause)) {
     return test_state::invalid("State not found in definition");
   }
@@ -364,7 +365,7 @@ void StatesApi::test_state(const AwsCall& call, AwsReply reply) {
     trial->setup.context = test_state::default_context(*trial, services_.loop.now(), services_.random);
   }
   const auto* task = std::get_if<asl::Task>(&trial->state->body);
-  const std::string mode = text_of(trial->mock, "fieldValidationMode");
+  const std::string mode = text_member(trial->mock, "fieldValidationMode");
   const bool is_checked = task != nullptr && trial->mock.has("result") && mode != "NONE" &&
                           task->resource.pattern == asl::TaskPattern::kRequestResponse &&
                           !task->resource.is_lambda_arn && !task->resource.is_activity;
@@ -394,7 +395,7 @@ void StatesApi::run_trial(std::shared_ptr<Trial> trial, const AwsCall& call, Aws
   }
   if (const json::Value& error = trial->mock.get("errorOutput");
       error.is_object() && !std::holds_alternative<std::monostate>(need)) {
-    trial->test->fail(text_of(error, "error"), text_of(error, "cause"), now, services_.random);
+    trial->test->fail(text_member(error, "error"), text_member(error, "cause"), now, services_.random);
   } else if (trial->mock.has("result") && !std::holds_alternative<std::monostate>(need)) {
     trial->test->succeed(trial->mock.get("result"), now, services_.random);
   } else if (const auto* task = std::get_if<engine::StateTrial::ForTask>(&need)) {

@@ -49,14 +49,14 @@ void StatesApi::publish_record(runtime::StateMachineRecord machine, std::string 
 }
 
 void StatesApi::publish_state_machine_version(const AwsCall& call, AwsReply reply) {
-  const std::string arn = text_of(call.input, "stateMachineArn");
+  const std::string arn = text_member(call.input, "stateMachineArn");
   if (Result<StatesArn> parsed = parse_states_arn(arn, {"stateMachine"}); !parsed) {
     return reply(parsed.error());
   }
   in_turn(arn, std::move(reply), [this, call, arn](AwsReply answer) {
     Result<runtime::StateMachineRecord> machine = find_unqualified_machine(call, arn);
     if (!machine) return answer(machine.error());
-    const std::string revision = text_of(call.input, "revisionId");
+    const std::string revision = text_member(call.input, "revisionId");
     if (!revision.empty() && revision != revision_name(*machine)) {
       return answer(Error{"ConflictException",
                           "Failed to publish the State Machine version for revision " + revision +
@@ -64,7 +64,7 @@ void StatesApi::publish_state_machine_version(const AwsCall& call, AwsReply repl
                           "", ""});
     }
     if (const auto existing = version_of_revision(*machine)) return answer(published_answer(*existing));
-    publish_record(*std::move(machine), text_of(call.input, "description"), call.caller.actor,
+    publish_record(*std::move(machine), text_member(call.input, "description"), call.caller.actor,
                    [answer](Result<runtime::StateMachineRecord> version) {
                      if (!version) return answer(version.error());
                      answer(published_answer(*version));
@@ -73,7 +73,7 @@ void StatesApi::publish_state_machine_version(const AwsCall& call, AwsReply repl
 }
 
 void StatesApi::delete_state_machine_version(const AwsCall& call, AwsReply reply) {
-  const std::string arn = text_of(call.input, "stateMachineVersionArn");
+  const std::string arn = text_member(call.input, "stateMachineVersionArn");
   const Result<StatesArn> parsed = parse_states_arn(arn, {"stateMachine"});
   if (!parsed) return reply(parsed.error());
   const runtime::QualifiedArn qualified = runtime::split_qualified_arn(arn);
@@ -108,7 +108,7 @@ void StatesApi::delete_state_machine_version(const AwsCall& call, AwsReply reply
 }
 
 void StatesApi::list_state_machine_versions(const AwsCall& call, AwsReply reply) {
-  const std::string arn = text_of(call.input, "stateMachineArn");
+  const std::string arn = text_member(call.input, "stateMachineArn");
   const Result<StatesArn> parsed = parse_states_arn(arn, {"stateMachine"});
   if (!parsed) return reply(parsed.error());
   if (parsed->account != call.caller.account) {
@@ -118,7 +118,7 @@ void StatesApi::list_state_machine_versions(const AwsCall& call, AwsReply reply)
   // The cursor is the number of the last version that was shown; newer ones come first.
   std::uint64_t before = UINT64_MAX;
   if (call.input.get("nextToken").is_string()) {
-    const Result<std::uint64_t> cursor = read_page_number(listing, text_of(call.input, "nextToken"));
+    const Result<std::uint64_t> cursor = read_page_number(listing, text_member(call.input, "nextToken"));
     if (!cursor) return reply(cursor.error());
     before = *cursor;
   }

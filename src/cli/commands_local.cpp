@@ -203,6 +203,7 @@ constexpr const char* kInitialConfiguration =
     "    allow: []                        # these, e.g. [127.0.0.1:5432, env:SLACK_WEBHOOK_URL]\n"
     "# defaults: {retry: [{ErrorEquals: [Lambda.ServiceException], MaxAttempts: 6}]}   # of Tasks without "
     "Retry\n"
+    "# http_tasks: {private_hosts: [intranet.example]}   # where HTTP tasks may go besides public addresses\n"
     "approvals:\n"
     "  queues:                            # messages to these queues are approvals\n"
     "    - {queue: approvals, policy: default}\n"

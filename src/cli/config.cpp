@@ -28,9 +28,10 @@ class ConfigReader {
     if (root.is_null()) return;
     if (!root.is_object())
       return complain("", "sortie.yaml has to hold keys", "write it like `aws: {region: us-east-1}`");
-    check_keys("", {"aws", "accounts", "approvals", "hooks", "connectors", "functions", "defaults",
-                    "compatibility", "retention", "data", "listen", "hosts", "url", "tls", "allow_plain_http",
-                    "event_sources", "metrics", "traces", "sources"});
+    check_keys("", {"aws",           "accounts", "approvals",     "hooks",     "connectors",
+                    "functions",     "defaults", "compatibility", "retention", "data",
+                    "listen",        "hosts",    "url",           "tls",       "allow_plain_http",
+                    "event_sources", "metrics",  "traces",        "sources",   "http_tasks"});
     read_aws();
     each_text("/accounts", [&](const std::string& account, const std::string& pointer) {
       if (!is_account(account))
@@ -41,6 +42,13 @@ class ConfigReader {
       config_.event_sources.push_back(source);
     });
     each_text("/hosts", [&](const std::string& host, const std::string&) { config_.hosts.push_back(host); });
+    check_keys("/http_tasks", {"private_hosts"});
+    each_text("/http_tasks/private_hosts", [&](const std::string& host, const std::string& pointer) {
+      if (host.empty() || host.find_first_of(",/ @") != std::string::npos)
+        return complain(pointer, "'" + host + "' is no host",
+                        "write it like intranet.example or 127.0.0.1:9000");
+      config_.private_hosts.push_back(host);
+    });
     url("/url", &config_.public_url);
     if (const auto mode = choice("/compatibility", {"default", "strict"})) config_.strict = *mode == "strict";
     text("/data", &config_.data_folder);

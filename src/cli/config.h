@@ -28,8 +28,10 @@ struct Config {
   bool strict = false;                // compatibility: strict
   std::string data_folder;            // Empty: .sortie of the project or current folder.
   std::string listen = "127.0.0.1:8420";
-  std::vector<std::string> hosts;        // Further names that browsers may call us by.
-  std::string public_url;                // Where people reach the console, for links; empty: where we listen.
+  std::vector<std::string> hosts;  // Further names that browsers may call us by.
+  std::string public_url;          // Where people reach the console, for links; empty: where we listen.
+  std::vector<std::string>
+      private_hosts;                     // Reached by http:invoke at private addresses and without TLS, too.
   bool allow_plain_http = false;         // listen off loopback without TLS.
   std::string tls_certificate, tls_key;  // PEM files.
   std::string sandbox;                   // required, preferred, off; empty: by the listen address.

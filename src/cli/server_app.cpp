@@ -108,6 +108,7 @@ Status ServerApp::make_functions() {
   worker.python = installation_.python;
   worker.script = installation_.sdk_worker;
   worker.environment = sdk_environment();
+  worker.environment.push_back("SORTIE_PRIVATE_HOSTS=" + join(config_.private_hosts, ","));
   worker.log = [](std::string_view line) { log(LogLevel::kWarning, "AWS worker: " + std::string(line)); };
   if (installation_.python.empty() || installation_.sdk_worker.empty()) {
     log(LogLevel::kError,
@@ -155,6 +156,9 @@ void ServerApp::make_integrations() {
   aws.endpoint_url = config_.endpoint_url;
   s3_objects_ = std::make_unique<integrations::S3Objects>(loop_, *pool_, aws);
   aws_ = std::make_unique<integrations::AwsIntegration>(loop_, *pool_, std::move(aws), approvals_.get());
+  jobs_ = std::make_unique<integrations::Jobs>(loop_, *pool_, *store_,
+                                               [this](integrations::SdkCall& call) { aws_->complete(call); });
+  aws_->set_jobs(*jobs_);
   states_integration_ = std::make_unique<integrations::StatesIntegration>(loop_, *store_);
   bus_sink_ = std::make_unique<BusSink>(loop_);
   events_integration_ = std::make_unique<integrations::EventsIntegration>(loop_, *bus_sink_);
@@ -174,10 +178,12 @@ void ServerApp::make_integrations() {
   runtime_ = runtime::Runtime::make(loop_, random_, *store_, dispatcher, options);
   dispatcher_->attach(*runtime_);
   if (mocks_ != nullptr) mocks_->attach(*runtime_);
-  states_integration_->attach(*runtime_, [this](store::Batch batch) {
+  const auto write = [this](store::Batch batch) {
     batch.epoch = epoch_;
     store_->append(std::move(batch), [](const Status&) {});
-  });
+  };
+  states_integration_->attach(*runtime_, write);
+  jobs_->attach(*runtime_, write);
   targets_ = std::make_unique<Targets>(Targets::Wiring{loop_, *runtime_, *functions_, *pool_, *approvals_,
                                                        config_.region, config_.endpoint_url});
   events::BusOptions bus;

@@ -138,6 +138,7 @@ class ServerApp {
   std::unique_ptr<integrations::MockDispatcher> mocks_;  // Null without SFN_MOCK_CONFIG.
   std::unique_ptr<runtime::Runtime> runtime_;
   std::unique_ptr<integrations::LambdaIntegration> lambda_integration_;
+  std::unique_ptr<integrations::Jobs> jobs_;
   std::unique_ptr<integrations::AwsIntegration> aws_;
   std::unique_ptr<integrations::S3Objects> s3_objects_;
   std::unique_ptr<integrations::StatesIntegration> states_integration_;

@@ -27,13 +27,14 @@ bool is_own_service(const std::string& service) {
   return service == "sfn" || service == "eventbridge" || service == "lambda";
 }
 
-// Optimised integrations that are more than one SDK call.
-bool is_plain_call(const asl::TaskResource& resource) {
-  if (is_sdk(resource) || resource.is_bare_topic || resource.is_bare_queue) return true;
-  if (resource.pattern == asl::TaskPattern::kSync || resource.pattern == asl::TaskPattern::kSync2)
-    return false;
-  const std::string& service = resource.resource_type;
-  return service != "apigateway" && service != "http" && service != "eks";
+bool is_job(const asl::TaskResource& resource) {
+  return resource.pattern == asl::TaskPattern::kSync || resource.pattern == asl::TaskPattern::kSync2;
+}
+
+bool is_unsupported(const asl::TaskResource& resource) {
+  const std::string action = action_of(resource);
+  if (resource.resource_type == "eks") return action == "call" || action == "runJob";
+  return resource.resource_type == "elasticmapreduce" && action.ends_with("ByName");
 }
 
 std::string message_text(const json::Value& parameters) {
@@ -127,8 +128,7 @@ SdkCall AwsIntegration::make_call(const runtime::TaskOrder& order) const {
     call.credentials = own_credentials_(acting_account_of(order));
     return call;
   }
-  call.endpoint_url = options_.endpoint_url;
-  call.credentials = options_.credentials;
+  complete(call);
   const json::Value& role = order.credentials.get("RoleArn");
   if (role.is_string()) {
     call.role_arn = role.to_std_string();
@@ -139,11 +139,18 @@ SdkCall AwsIntegration::make_call(const runtime::TaskOrder& order) const {
   return call;
 }
 
+void AwsIntegration::complete(SdkCall& call) const {
+  call.endpoint_url = options_.endpoint_url;
+  call.credentials = options_.credentials;
+}
+
 void AwsIntegration::start(const runtime::TaskOrder& order, Report report) {
-  if (!aws_task::is_plain_call(order.resource)) {
+  const bool is_job = aws_task::is_job(order.resource);
+  if (aws_task::is_unsupported(order.resource) || (is_job && jobs_ == nullptr)) {
     return report.failed("Sortie.NotSupportedYet", order.resource.text + " is not supported yet");
   }
   SdkCall call = make_call(order);
+  if (is_job) return jobs_->start(order, std::move(call), report);
   if (start_approval(order, call, report)) return;
   send(order, std::move(call), report);
 }
@@ -206,6 +213,7 @@ void AwsIntegration::ask(std::shared_ptr<Question> question) {
 
 void AwsIntegration::cancel(const runtime::AttemptKey& key) {
   if (desk_ != nullptr) desk_->close(key);
+  if (jobs_ != nullptr) jobs_->cancel(key);
   const auto found = calls_.find(key);
   if (found == calls_.end()) return;
   pool_.cancel(found->second);

@@ -1,21 +1,23 @@
 #pragma once
 // Everything that is the AWS SDK's work: aws-sdk:SERVICE:ACTION, the optimised integrations that are one call
-// (sqs, sns, dynamodb, ...), and bare topic and queue ARNs, taken for what their authors meant. With
-// .waitForTaskToken the call's answer is what was submitted, and the task goes on waiting.
+// (sqs, sns, dynamodb, ...), http:invoke and apigateway:invoke (sdk_worker/http_tasks.py), and bare topic and
+// queue ARNs, taken for what their authors meant. With .waitForTaskToken the call's answer is what was
+// submitted, and the task goes on waiting.
 //
 // A queue that is configured for approvals never gets a message: its message becomes an approval, and the
 // task gets the answer SQS would have given. Such a queue without a token to wait for is refused
 // ("Sortie.ApprovalNeedsTaskToken"): nobody could ever hear the answer.
 //
 // Step Functions, EventBridge and Lambda as aws-sdk calls go to Sortie itself (own_endpoint), everything else
-// to the configured account. What Step Functions does with polling (.sync of anything but nested executions),
-// apigateway, http and eks calls are not supported yet and say so.
+// to the configured account. What has the pattern .sync is a job (jobs.h). Calls to Kubernetes (eks:call,
+// eks:runJob) and changes of EMR's fleets and groups by name are not supported and say so.
 #include <functional>
 #include <map>
 #include <string>
 
 #include "integrations/approval_desk.h"
 #include "integrations/dispatcher.h"
+#include "integrations/jobs.h"
 #include "integrations/sdk_worker.h"
 
 namespace sortie::integrations {
@@ -39,6 +41,11 @@ class AwsIntegration final : public Integration {
   // Where Sortie itself listens, and with which key the calls of an account are signed.
   void set_own_endpoint(std::string url, std::function<json::Value(std::string_view account)> credentials);
 
+  // Who carries out .sync; without it such tasks are refused. Outlives us.
+  void set_jobs(Jobs& jobs) { jobs_ = &jobs; }
+  // Adds where the configured account is, and its keys.
+  void complete(SdkCall& call) const;
+
   void start(const runtime::TaskOrder& order, Report report) override;
   void cancel(const runtime::AttemptKey& key) override;
 
@@ -53,6 +60,7 @@ class AwsIntegration final : public Integration {
   SdkPool& pool_;
   AwsOptions options_;
   ApprovalDesk* desk_;
+  Jobs* jobs_ = nullptr;
   std::string own_endpoint_;
   std::function<json::Value(std::string_view)> own_credentials_;
   std::map<runtime::AttemptKey, SdkPool::CallNo> calls_;

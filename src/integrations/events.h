@@ -1,8 +1,8 @@
 #pragma once
 // events:putEvents onto our own bus. The result is PutEvents' answer ({Entries, FailedEntryCount} and the
 // SDK's metadata); a single entry that fails makes the task fail with EventBridge.FailedEntry and the answer
-// as cause. As on AWS, the ARNs of the execution and of its state machine are added to the Resources of every
-// entry.
+// as cause. As on AWS, the ARNs of the state machine and of the execution are added to the Resources of every
+// entry, in this order.
 #include <functional>
 #include <memory>
 #include <string>

@@ -539,7 +539,7 @@ TEST_F(EventsTest, EntriesGetTextDetailsAndTheArnsOfWhoSendsThem) {
   EXPECT_TRUE(answer().output.has("SdkHttpMetadata"));
   EXPECT_EQ(sink.entries[0].get("Detail"), json::Value("{\"a\":1}"));
   EXPECT_EQ(sink.entries[0].get("Resources").size(), 3u);
-  EXPECT_EQ(sink.entries[0].get("Resources")[1], json::Value(kParent));
+  EXPECT_EQ(sink.entries[0].get("Resources")[2], json::Value(kParent));
   EXPECT_EQ(sink.idempotency_key, "store-4-0-2-1");
 }
 

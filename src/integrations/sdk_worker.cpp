@@ -19,6 +19,7 @@ std::string frame_of(SdkPool::CallNo number, const SdkCall& call) {
   frame.append("timeout_s", static_cast<double>(std::max<std::int64_t>(call.timeout_ms, 1)) / 1000.0);
   frame.append("style", call.is_object_call ? "objects" : (call.is_optimized ? "optimized" : "aws-sdk"));
   if (!call.check.empty()) frame.append("check", call.check);
+  if (!call.job.is_null()) frame.append("job", call.job);
   return json::to_text(frame.build());
 }
 

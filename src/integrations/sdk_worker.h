@@ -57,6 +57,8 @@ struct SdkCall {
   // "strict" or "present": nothing is called. `parameters` is a result, held against the operation's model;
   // what is wrong with it comes as the error's cause.
   std::string check{};
+  // One step of a .sync job (sdk_worker/jobs.py): {"phase": "start", "poll" or "stop", "key", "facts"}.
+  json::Value job{};
 };
 
 struct SdkAnswer {

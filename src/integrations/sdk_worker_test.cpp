@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "integrations/aws.h"
+#include "integrations/testing/fake_processes.h"
 #include "integrations/testing/fakes.h"
 
 namespace sortie::integrations {
@@ -11,34 +12,7 @@ namespace {
 
 using fakes::ManualLoop;
 
-// Worker processes that answer when the test says so.
-class FakeProcesses {
- public:
-  struct Process {
-    WorkerEvents events;
-    std::vector<json::Value> requests;
-    bool alive = true;
-  };
-  class Link final : public WorkerLink {
-   public:
-    explicit Link(std::shared_ptr<Process> process) : process_(std::move(process)) {}
-    ~Link() override { process_->alive = false; }
-    void send(std::string frame) override { process_->requests.push_back(json::parse(frame).value()); }
-
-   private:
-    std::shared_ptr<Process> process_;
-  };
-
-  WorkerFactory factory() {
-    return [this](WorkerEvents events) -> Result<std::unique_ptr<WorkerLink>> {
-      if (broken) return Error{"SpawnFailed", "no such program"};
-      all.push_back(std::make_shared<Process>(Process{std::move(events), {}, true}));
-      return std::unique_ptr<WorkerLink>(std::make_unique<Link>(all.back()));
-    };
-  }
-  std::vector<std::shared_ptr<Process>> all;
-  bool broken = false;
-};
+using fakes::FakeProcesses;
 
 SdkCall a_call() {
   SdkCall call;
@@ -403,7 +377,7 @@ TEST_F(AwsTest, AnApprovalThatCannotBeMadeFailsAndACancelledOneIsNotAskedAgain) 
 TEST_F(AwsTest, WhatIsNotSupportedYetSaysSo) {
   std::uint32_t attempt = 1;
   for (const auto& [type, action] : std::vector<std::pair<std::string, std::string>>{
-           {"apigateway", "invoke"}, {"http", "invoke"}, {"batch", "submitJob.sync"}}) {
+           {"eks", "call"}, {"eks", "runJob.sync"}, {"elasticmapreduce", "modifyInstanceGroupByName"}}) {
     order.key.attempt = ++attempt;
     dispatch(type, action, "{}");
     EXPECT_EQ(answer().error, "Sortie.NotSupportedYet");

@@ -1,10 +1,10 @@
 #include "integrations/states.h"
 
 #include <algorithm>
-#include <optional>
 
 #include "base/text.h"
 #include "integrations/results.h"
+#include "json/members.h"
 #include "json/text.h"
 
 namespace sortie::integrations {
@@ -97,47 +97,16 @@ std::string execution_arn(const std::string& state_machine_arn, const std::strin
 
 constexpr std::int64_t kAgainMsMin = 1'000;
 constexpr std::int64_t kAgainMsMax = 30'000;
-constexpr std::size_t kPageSize = 500;
 
 bool is_our_trouble(const Error& error) {
   return error.code == "ServiceUnavailable" || error.code == "ThrottlingException";
 }
 
 // What is remembered of a child.
-store::Document document_of(const runtime::TaskOrder& order, const std::string& child) {
+json::Value note_of(const runtime::TaskOrder& order, const std::string& child) {
   const asl::TaskPattern pattern = order.resource.pattern;
-  const json::Value value = json::Value::object({{"child", child},
-                                                 {"parent", order.execution_arn},
-                                                 {"execution_no", order.key.execution},
-                                                 {"frame", static_cast<std::int64_t>(order.key.frame)},
-                                                 {"entry", static_cast<std::int64_t>(order.key.entry)},
-                                                 {"attempt", static_cast<std::int64_t>(order.key.attempt)},
-                                                 {"waits", is_sync(pattern)},
-                                                 {"parsed", pattern == asl::TaskPattern::kSync2}});
-  return {kKind, order.idempotency_key, json::to_text(value)};
-}
-
-struct Remembered {
-  std::string child, parent;
-  runtime::AttemptKey key;
-  bool waits = false, parsed = false;
-};
-
-std::optional<Remembered> read_document(std::string_view text) {
-  const Result<json::Value> value = json::parse(text);
-  if (!value || !value->get("child").is_string() || !value->get("parent").is_string()) return std::nullopt;
-  const auto number = [&value](std::string_view name) {
-    return value->get(name).is_integer() ? value->get(name).as_integer() : 0;
-  };
-  Remembered found;
-  found.child = value->get("child").to_std_string();
-  found.parent = value->get("parent").to_std_string();
-  found.key = {static_cast<store::ExecutionNo>(number("execution_no")),
-               static_cast<store::FrameNo>(number("frame")), static_cast<std::uint32_t>(number("entry")),
-               static_cast<std::uint32_t>(number("attempt"))};
-  found.waits = value->get("waits") == json::Value(true);
-  found.parsed = value->get("parsed") == json::Value(true);
-  return found;
+  return json::Value::object(
+      {{"child", child}, {"waits", is_sync(pattern)}, {"parsed", pattern == asl::TaskPattern::kSync2}});
 }
 
 }  // namespace states_task
@@ -151,19 +120,13 @@ struct StatesIntegration::Attempt {
   std::int64_t again_ms = states_task::kAgainMsMin;
 };
 
-StatesIntegration::StatesIntegration(Loop& loop, store::Store& store) : loop_(loop), store_(store) {}
+StatesIntegration::StatesIntegration(Loop& loop, store::Store& store)
+    : loop_(loop), work_(loop, store, states_task::kKind) {}
 
 void StatesIntegration::attach(runtime::Runtime& runtime, std::function<void(store::Batch)> write) {
   runtime_ = &runtime;
-  write_ = std::move(write);
-  subscription_ =
-      runtime.observe([this, alive = std::weak_ptr<int>(alive_)](const runtime::ExecutionChange& change) {
-        if (alive.expired() || change.status == store::ExecutionStatus::kRunning) return;
-        parent_ended(change.execution_arn);
-      });
-  loop_.post([this, alive = std::weak_ptr<int>(alive_)] {
-    if (!alive.expired()) resume();
-  });
+  work_.attach(runtime, std::move(write),
+               [this](const StartedWork::Note& note, bool parent_runs) { goes_on(note, parent_runs); });
 }
 
 void StatesIntegration::start(const runtime::TaskOrder& order, Report report) {
@@ -214,17 +177,14 @@ void StatesIntegration::begin(std::shared_ptr<Attempt> attempt) {
   const runtime::TaskOrder& order = attempt->order;
   if (!attempt->report.is_wanted()) return;
   const bool is_sync = states_task::is_sync(order.resource.pattern);
-  const auto before = store_.find_document(states_task::kKind, order.idempotency_key);
+  const auto before = work_.find(order.idempotency_key);
   if (!before.ok()) return answered(attempt, Error{"ServiceUnavailable", before.error().message});
-  if (is_sync || attempt->is_named) remembered_[order.execution_arn].insert(order.idempotency_key);
-  if (*before) {
-    const auto child = states_task::read_document(**before);
-    return started(order, attempt->report, child ? child->child : attempt->child, {});
-  }
+  if (is_sync || attempt->is_named) work_.remember(order);
+  if (*before) return started(order, attempt->report, json::text_member(**before, "child"), {});
   runtime::StartRequest request = attempt->request;
   // A plain start without a name needs no memory: its name says whose it is.
   if (is_sync || attempt->is_named) {
-    request.with.documents.push_back(states_task::document_of(order, attempt->child));
+    request.with.documents.push_back(work_.document(order, states_task::note_of(order, attempt->child)));
   }
   runtime_->start_execution(std::move(request), [this, attempt, alive = std::weak_ptr<int>(alive_)](
                                                     const Result<runtime::StartReply>& reply) {
@@ -239,12 +199,9 @@ void StatesIntegration::answered(const std::shared_ptr<Attempt>& attempt,
   const bool is_ours = !reply.ok() && !attempt->is_named && reply.error().code == "ExecutionAlreadyExists";
   if (reply.ok() || is_ours) {
     const bool has_memory = reply.ok() && !reply->existed;
-    if (!has_memory && write_ && remembered_.count(order.execution_arn) != 0) {
-      // Nothing was started, so nothing was written with it; this goes ahead of what the runtime writes next.
-      store::Batch batch;
-      batch.documents.push_back(states_task::document_of(order, attempt->child));
-      write_(std::move(batch));
-    }
+    // Nothing was started, so nothing was written with it.
+    if (!has_memory && work_.remembers(order.execution_arn))
+      work_.write(order, states_task::note_of(order, attempt->child));
     return started(order, attempt->report, attempt->child, reply.ok() ? reply->started_at : Timestamp{});
   }
   if (states_task::is_our_trouble(reply.error())) {
@@ -298,48 +255,20 @@ void StatesIntegration::wait_for(const runtime::AttemptKey& key, const std::stri
       });
 }
 
-void StatesIntegration::resume() {
-  store::Batch gone;
-  std::string after;
-  while (true) {
-    const auto page = store_.list_documents(states_task::kKind, after, states_task::kPageSize);
-    if (!page.ok()) {
-      loop_.call_at(loop_.now().plus_ms(states_task::kAgainMsMin),
-                    [this, alive = std::weak_ptr<int>(alive_)] {
-                      if (!alive.expired()) resume();
-                    });
-      return;
+// A child of an earlier life. An order that was dispatched again has found it already.
+void StatesIntegration::goes_on(const StartedWork::Note& note, bool parent_runs) {
+  const std::string child = json::text_member(note.facts, "child");
+  if (note.facts.get("waits") != json::Value(true)) return;
+  if (!parent_runs) return stop_child(child);  // Its end may have come before the child was told.
+  if (children_.count(note.key) != 0) return;
+  const bool parsed = note.facts.get("parsed") == json::Value(true);
+  wait_for(note.key, child, [this, key = note.key, parsed](const runtime::ExecutionDescription& ended) {
+    if (ended.status == store::ExecutionStatus::kSucceeded) {
+      return runtime_->task_succeeded(key, states_task::description(ended, parsed));
     }
-    for (const store::Document& document : *page) resume_one(document, gone);
-    if (page->size() < states_task::kPageSize) break;
-    after = page->back().key;
-  }
-  if (!gone.empty() && write_) write_(std::move(gone));
-}
-
-void StatesIntegration::resume_one(const store::Document& document, store::Batch& gone) {
-  const auto memory = states_task::read_document(document.value);
-  const auto parent =
-      memory ? runtime_->describe_execution(memory->parent) : Error{"ExecutionDoesNotExist", ""};
-  const bool open = parent.ok() ? parent->status == store::ExecutionStatus::kRunning
-                                : parent.error().code != "ExecutionDoesNotExist";
-  if (!open) {
-    // Its end may have come before the child was told.
-    if (memory && memory->waits) stop_child(memory->child);
-    gone.documents_gone.emplace_back(states_task::kKind, document.key);
-    return;
-  }
-  remembered_[memory->parent].insert(document.key);
-  // An order that was dispatched again has found its child already.
-  if (!memory->waits || children_.count(memory->key) != 0) return;
-  wait_for(memory->key, memory->child,
-           [this, key = memory->key, parsed = memory->parsed](const runtime::ExecutionDescription& ended) {
-             if (ended.status == store::ExecutionStatus::kSucceeded) {
-               return runtime_->task_succeeded(key, states_task::description(ended, parsed));
-             }
-             const std::string cause = json::to_text(states_task::description(ended, false));
-             runtime_->task_failed(key, "States.TaskFailed", cause);
-           });
+    const std::string cause = json::to_text(states_task::description(ended, false));
+    runtime_->task_failed(key, "States.TaskFailed", cause);
+  });
 }
 
 void StatesIntegration::stop_child(const std::string& arn) {
@@ -351,14 +280,6 @@ void StatesIntegration::stop_child(const std::string& arn) {
 
 void StatesIntegration::cancel(const runtime::AttemptKey& key) {
   if (auto node = children_.extract(key)) stop_child(node.mapped().arn);
-}
-
-void StatesIntegration::parent_ended(const std::string& arn) {
-  const auto node = remembered_.extract(arn);
-  if (!node || !write_) return;
-  store::Batch batch;
-  for (const std::string& key : node.mapped()) batch.documents_gone.emplace_back(states_task::kKind, key);
-  write_(std::move(batch));
 }
 
 }  // namespace sortie::integrations

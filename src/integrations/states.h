@@ -5,11 +5,11 @@
 //   .sync                                 then the child's end: Input and Output as JSON text
 //   .sync:2                               the same, with Input and Output as JSON
 //
-// What was started for whom is remembered in a document ("started_child", by idempotency key) that is written
-// in the transaction that starts the child. A repeated dispatch of the same attempt finds its child there (or
-// by the name that is made from the key, where none is given), and after a restart the waiting of .sync goes
-// on from there: the runtime does not dispatch a submitted task again. The document goes when the parent has
-// ended. A .sync parent that is cancelled stops its child.
+// What was started for whom is remembered in a document (started_work.h, kind "started_child") that is
+// written in the transaction that starts the child. A repeated dispatch of the same attempt finds its child
+// there (or by the name that is made from the key, where none is given), and after a restart the waiting of
+// .sync goes on from there: the runtime does not dispatch a submitted task again. A .sync parent that is
+// cancelled stops its child.
 //
 // A store or runtime that cannot take the start this moment is our own trouble, not the task's: it is tried
 // again until the task is cancelled.
@@ -18,10 +18,10 @@
 // cause.
 #include <map>
 #include <memory>
-#include <set>
 #include <string>
 
 #include "integrations/dispatcher.h"
+#include "integrations/started_work.h"
 #include "store/store.h"
 
 namespace sortie::integrations {
@@ -49,18 +49,13 @@ class StatesIntegration final : public Integration {
   void answered(const std::shared_ptr<Attempt>& attempt, const Result<runtime::StartReply>& reply);
   void started(const runtime::TaskOrder& order, const Report& report, const std::string& arn, Timestamp at);
   void wait_for(const runtime::AttemptKey& key, const std::string& arn, Ended ended);
-  void resume();
-  void resume_one(const store::Document& document, store::Batch& gone);
+  void goes_on(const StartedWork::Note& note, bool parent_runs);
   void stop_child(const std::string& arn);
-  void parent_ended(const std::string& arn);
 
   Loop& loop_;
-  store::Store& store_;
+  StartedWork work_;
   runtime::Runtime* runtime_ = nullptr;
-  std::function<void(store::Batch)> write_;
   std::map<runtime::AttemptKey, Child> children_;
-  std::map<std::string, std::set<std::string>, std::less<>> remembered_;  // Parent's ARN -> document keys.
-  std::shared_ptr<void> subscription_;
   std::shared_ptr<int> alive_ = std::make_shared<int>(0);
 };
 

@@ -1,6 +1,7 @@
 #include "response/sessions.h"
 
 #include "base/hash.h"
+#include "json/members.h"
 #include "json/text.h"
 
 namespace sortie::response {
@@ -9,11 +10,6 @@ namespace session_documents {
 constexpr std::string_view kKind = "session";
 constexpr std::size_t kPageSize = 500;
 constexpr std::size_t kTokenBytesMax = 256;
-
-std::string member(const json::Value& object, std::string_view name) {
-  const json::Value& value = object.get(name);
-  return value.is_string() ? value.to_std_string() : std::string();
-}
 
 }  // namespace session_documents
 
@@ -38,9 +34,9 @@ Status Sessions::load() {
     for (const store::Document& document : page) {
       SORTIE_TRY(const json::Value value, json::parse(document.value));
       const json::Value& ends = value.get("expires_at_ms");
-      sessions_[document.key] = {session_documents::member(value, "person"),
-                                 session_documents::member(value, "account"),
-                                 session_documents::member(value, "mark"),
+      sessions_[document.key] = {json::text_member(value, "person"),
+                                 json::text_member(value, "account"),
+                                 json::text_member(value, "mark"),
                                  {ends.is_integer() ? ends.as_integer() : 0}};
       after = document.key;
     }

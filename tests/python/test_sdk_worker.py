@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 import struct
 import subprocess
 import sys
+import uuid
 
 import pytest
 import shapes
+import stand_in
 from conftest import ROOT
 
 REGION = "us-east-1"
@@ -186,6 +189,46 @@ def test_messages_given_as_objects_are_sent_as_json_text(aws, account):
     error = aws("sns", "publish", {"TopicArn": topic + "x", "Message": "m"}, "optimized")["error"]
     assert error["name"] == "SNS.NotFoundException"
     assert "(Service: AmazonSNS; Status Code: 404; Error Code: NotFound; Request ID: " in error["cause"]
+
+
+def test_the_metadata_of_a_stand_ins_answer_is_what_aws_would_show(aws, account):
+    account.client("sqs").create_queue(QueueName="shown")
+    url = "https://sqs.us-east-1.amazonaws.com/123456789012/shown"
+    sent = aws("sqs", "sendMessage", {"QueueUrl": url, "MessageBody": "hi"}, "optimized")["result"]
+    headers = sent["SdkHttpMetadata"]["HttpHeaders"]
+    assert set(headers) == {"x-amzn-RequestId", "connection", "Content-Length", "Date", "Content-Type"}
+    assert (headers["connection"], headers["Content-Length"]) == ("keep-alive", "106")
+    request_id = sent["SdkResponseMetadata"]["RequestId"]
+    assert str(uuid.UUID(request_id)) == request_id == headers["x-amzn-RequestId"]
+    topic = account.client("sns").create_topic(Name="shown")["TopicArn"]
+    published = aws("sns", "publish", {"TopicArn": topic, "Message": "hi"}, "optimized")["result"]
+    assert published["SdkHttpMetadata"]["HttpHeaders"]["Content-Length"] == "294"
+    failed = aws("sns", "publish", {"TopicArn": topic + "-not", "Message": "hi"}, "optimized")["error"]
+    assert re.search(r"Request ID: [0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}; Proxy: null", failed["cause"])
+
+
+def test_a_foreign_request_id_becomes_the_same_uuid_every_time():
+    given = "6ba7b810-9dad-11d1-80b4-00c04fd430c8"
+    assert stand_in.as_uuid(given) == given
+    assert stand_in.as_uuid("A" * 52) == stand_in.as_uuid("A" * 52) != stand_in.as_uuid("B" * 52)
+
+
+def test_what_breaks_a_constraint_of_the_model_is_refused_before_it_is_sent(aws):
+    answer = aws("dynamodb", "putItem", {"TableName": "/t", "Item": {}}, "optimized")["error"]
+    assert answer["name"] == "DynamoDB.AmazonDynamoDBException"
+    where = "Value '/t' at 'tableName' failed to satisfy constraint: Member must"
+    assert answer["cause"].startswith(
+        f"2 validation errors detected: {where} have length greater than or equal to 3; "
+        f"{where} satisfy regular expression pattern: [a-zA-Z0-9_.-]+ (Service: "
+    )
+
+
+def test_a_body_from_a_state_is_text(aws, account):
+    account.client("s3").create_bucket(Bucket="texts")
+    aws("s3", "putObject", {"Bucket": "texts", "Key": "k", "Body": {"a": 1}})
+    read = aws("s3", "getObject", {"Bucket": "texts", "Key": "k"})["result"]
+    assert (read["ContentType"], read["Body"]) == ("text/plain; charset=UTF-8", '{"a":1}')
+    assert not any(name.startswith("Checksum") for name in read)
 
 
 def test_a_queue_address_that_does_not_resolve_is_a_client_error(aws):

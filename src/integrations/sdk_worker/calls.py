@@ -7,6 +7,7 @@ Clients are kept per (service, region, endpoint, credentials, role): botocore's 
 from __future__ import annotations
 
 import collections
+import contextlib
 import gzip
 import hashlib
 import json
@@ -15,6 +16,7 @@ import re
 import threading
 import uuid
 import zlib
+from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
@@ -23,8 +25,12 @@ import botocore.config
 import botocore.credentials
 import botocore.exceptions
 import botocore.session
+import emr
+import http_tasks
+import jobs
 import objects
 import shapes
+import stand_in
 
 CLIENTS_MAX = 128
 SESSIONS_MAX = 64
@@ -53,14 +59,14 @@ OPTIMISED = {
     "states": ("stepfunctions", "StepFunctions", "AWSStepFunctions", "AWSStepFunctionsException"),
 }
 
-# Header names as AWS spells them; the HTTP library gives what the wire had, and proxies lower it.
+# Header names as AWS spells them; the HTTP library lowers them. DynamoDB's front end has spellings of its own.
 HEADER_SPELLINGS = {
     "x-amzn-requestid": "x-amzn-RequestId",
     "content-length": "Content-Length",
     "content-type": "Content-Type",
     "date": "Date",
-    "x-amz-crc32": "x-amz-crc32",
 }
+DYNAMODB_SPELLINGS = HEADER_SPELLINGS | {"server": "Server", "connection": "Connection"}
 
 THROTTLING = re.compile(r"throttl|toomanyrequests|limitexceeded|slowdown|requestlimit|bandwidthlimit|provisionedthroughput", re.I)
 
@@ -148,6 +154,11 @@ class Clients:
                 self._clients.popitem(last=False)
             return client
 
+    def credentials(self, request: Request) -> Any:
+        """Those that calls of this request are signed with; None where there are none."""
+        with self._lock:
+            return self._session(request).get_credentials()
+
     def _session(self, request: Request) -> Any:
         key = (request.identity(), request.region, request.endpoint_url)
         if key in self._sessions:
@@ -182,6 +193,7 @@ class Clients:
             parameter_validation=False,
             inject_host_prefix=not request.endpoint_url,
             s3={"addressing_style": "path"} if request.endpoint_url else None,
+            response_checksum_validation="when_required",  # Asking for checksums puts them into results.
         )
         client = session.create_client(service, region_name=request.region, endpoint_url=request.endpoint_url, config=config)
         if request.endpoint_url:
@@ -194,6 +206,7 @@ class Clients:
                     request.url = urlunsplit(parts._replace(netloc=host))
 
             client.meta.events.register("before-sign", keep_host)
+            stand_in.adapt(client, service)
         return client
 
 
@@ -233,6 +246,9 @@ class Request:
         if isinstance(timeout, bool) or not isinstance(timeout, (int, float)) or not timeout > 0:
             raise ValueError('"timeout_s" must be a positive number')
         self.timeout_s = min(float(timeout), 3600.0)
+        self.job = frame.get("job")
+        if self.job is not None and (not isinstance(self.job, dict) or self.job.get("phase") not in ("start", "poll", "stop")):
+            raise ValueError('"job" must be an object with a phase')
 
     def identity(self) -> tuple:
         digest = hashlib.sha256(json.dumps(self.credentials, sort_keys=True).encode()).hexdigest() if self.credentials else None
@@ -248,10 +264,40 @@ class Caller:
         """The task's result, or CallFailed with the error name and cause of Step Functions."""
         if request.style == "objects":
             return self._call_objects(request)
+        if request.style == "optimized" and request.service in ("http", "apigateway"):
+            try:
+                return http_tasks.call(self, request)
+            except http_tasks.TaskFailed as error:
+                raise CallFailed(error.name, error.cause) from None
+        service, operation = self._operation(request)
+        words = Words(request, operation.service_model)
+        if request.job and request.job["phase"] != "start":
+            return self._go_on(service, request, words)
         try:
-            service = self.catalogue.service(request.service, request.style)
-            model = self.catalogue.model(service)
-            operation = self.catalogue.operation(model, request.action)
+            arguments = shapes.to_request(emr.parameters(request), operation.input_shape, request.style)
+        except shapes.BadParameter as error:
+            listed = ", ".join(error.messages)
+            shown = shapes.json_text(request.parameters)
+            raise CallFailed("States.Runtime", f"The Parameters '{shown}' could not be used to start the Task: [{listed}]") from None
+        except shapes.MissingMember as error:
+            raise words.missing(error.path) from None
+        if not request.job:
+            return self._send(service, operation, arguments, request, words)[1]
+        job = jobs.JOBS[request.service, request.action]
+        jobs.token_for(job, arguments, str(request.job.get("key") or ""))
+        answer, result = self._send(service, operation, arguments, request, words)
+        try:
+            return {"answer": result, "job": jobs.facts_of(job, arguments, answer, result)}
+        except jobs.TaskFailed as error:
+            raise CallFailed(error.name, error.cause) from None
+
+    def _operation(self, request: Request) -> tuple[str, Any]:
+        job = jobs.JOBS.get((request.service, request.action)) if request.style == "optimized" else None
+        try:
+            if request.job and job is None:
+                raise KeyError(request.action)
+            service = (job.service if job else "") or self.catalogue.service(request.service, request.style)
+            return service, self.catalogue.operation(self.catalogue.model(service), emr.action(request))
         except (KeyError, botocore.exceptions.UnknownServiceError, botocore.exceptions.DataNotFoundError):
             prefix = "aws-sdk:" if request.style == "aws-sdk" else ""
             raise CallFailed(
@@ -259,23 +305,27 @@ class Caller:
                 f"The resource provided arn:aws:states:::{prefix}{request.service}:{request.action} is not recognized. "
                 "The value is not a valid resource ARN, or the resource is not available in this region.",
             ) from None
-        words = Words(request, model)
-        try:
-            arguments = shapes.to_request(request.parameters, operation.input_shape, request.style)
-        except shapes.BadParameter as error:
-            listed = ", ".join(error.messages)
-            shown = shapes.json_text(request.parameters)
-            raise CallFailed("States.Runtime", f"The Parameters '{shown}' could not be used to start the Task: [{listed}]") from None
-        except shapes.MissingMember as error:
-            raise words.missing(error.path) from None
-        return self._send(service, operation, arguments, request, words)
+
+    def _go_on(self, service: str, request: Request, words: Words) -> dict:
+        """Asks after a job that was started, or stops it."""
+        job, facts = jobs.JOBS[request.service, request.action], request.job.get("facts")
+        if not isinstance(facts, dict) or not isinstance(facts.get("describe"), dict):
+            raise ValueError('"job" has no facts')
+        name = job.describe if request.job["phase"] == "poll" else job.stop
+        operation = self.catalogue.operation(self.catalogue.model(service), name)
+        with words.spoken(operation):
+            client = self.clients.get(service, request)
+            if request.job["phase"] == "poll":
+                return jobs.poll(job, client, operation, facts, request.style)
+            if facts.get("stop"):
+                client._make_api_call(name, facts["stop"])
+            return {}
 
     def check(self, request: Request, strict: bool) -> dict:
         """Whether a result that somebody made up could be the operation's; CallFailed says what is wrong. Unknown operations pass."""
         try:
-            model = self.catalogue.model(self.catalogue.service(request.service, request.style))
-            operation = self.catalogue.operation(model, request.action)
-        except (KeyError, botocore.exceptions.UnknownServiceError, botocore.exceptions.DataNotFoundError):
+            operation = self._operation(request)[1]
+        except CallFailed:
             return {}
         wrong = shapes.result_fault(request.parameters, operation.output_shape, request.style, strict)
         if wrong:
@@ -302,27 +352,27 @@ class Caller:
         except zlib.error as error:
             raise CallFailed("States.Runtime", f"The object cannot be decompressed: {error}") from None
 
-    def _send(self, service: str, operation: Any, arguments: dict, request: Request, words: Words) -> dict:
+    def _send(self, service: str, operation: Any, arguments: dict, request: Request, words: Words) -> tuple[dict, dict]:
+        """What botocore answered, and what it is to a state."""
         if service == "sqs":
             _follow_queue_url(arguments, request)
-        try:
-            client = self.clients.get(service, request)
-            answer = client._make_api_call(operation.name, arguments)
-            result = shapes.to_result(answer, operation.output_shape, request.style)
-        except botocore.exceptions.ClientError as error:
-            raise words.service_error(error, operation) from None
-        except shapes.TooLarge:
-            raise CallFailed("States.DataLimitExceeded", "The body of the result exceeds the maximum size of a state") from None
-        except shapes.BadParameter as error:
-            raise CallFailed("States.Runtime", error.messages[0]) from None
-        except botocore.exceptions.BotoCoreError as error:
-            raise words.client_error(error) from None
+        if operation.has_streaming_input and "ContentType" in operation.input_shape.members:
+            arguments.setdefault("ContentType", "text/plain; charset=UTF-8")  # A body from a state is always text.
+        if request.endpoint_url:
+            violations = stand_in.violations(arguments, operation)
+            if violations:
+                raise words.invalid(violations)
+        with words.spoken(operation):
+            answer = self.clients.get(service, request)._make_api_call(operation.name, arguments)
+            if request.endpoint_url:
+                stand_in.trim(answer, arguments, operation)
+            result = emr.result(request, shapes.to_result(answer, operation.output_shape, request.style))
         if request.style == "optimized":
-            result |= _metadata(answer.get("ResponseMetadata", {}))
+            result |= _metadata(answer.get("ResponseMetadata", {}), service)
             if operation.name == "PutEvents" and result.get("FailedEntryCount"):
                 failed = {"FailedEntryCount": result["FailedEntryCount"], "Entries": result.get("Entries", [])}
                 raise CallFailed("EventBridge.FailedEntry", shapes.json_text(failed))
-        return result
+        return answer, result
 
 
 def _follow_queue_url(arguments: dict, request: Request) -> None:
@@ -335,8 +385,9 @@ def _follow_queue_url(arguments: dict, request: Request) -> None:
     request.endpoint_url = f"{parts.scheme}://{parts.netloc}"
 
 
-def _metadata(metadata: dict) -> dict:
-    headers = {HEADER_SPELLINGS.get(name, name): value for name, value in metadata.get("HTTPHeaders", {}).items()}
+def _metadata(metadata: dict, service: str) -> dict:
+    spellings = DYNAMODB_SPELLINGS if service == "dynamodb" else HEADER_SPELLINGS
+    headers = {spellings.get(name, name): value for name, value in metadata.get("HTTPHeaders", {}).items()}
     return {
         "SdkHttpMetadata": {
             "AllHttpHeaders": {name: [value] for name, value in headers.items()},
@@ -358,6 +409,20 @@ class Words:
         else:
             _, self.prefix, self.service, self.base = OPTIMISED[request.service]
 
+    @contextlib.contextmanager
+    def spoken(self, operation: Any) -> Iterator[None]:
+        """Whatever goes wrong with the calls within is a CallFailed."""
+        try:
+            yield
+        except botocore.exceptions.ClientError as error:
+            raise self.service_error(error, operation) from None
+        except shapes.TooLarge:
+            raise CallFailed("States.DataLimitExceeded", "The body of the result exceeds the maximum size of a state") from None
+        except shapes.BadParameter as error:
+            raise CallFailed("States.Runtime", error.messages[0]) from None
+        except botocore.exceptions.BotoCoreError as error:
+            raise self.client_error(error) from None
+
     def missing(self, path: list[str]) -> CallFailed:
         """A required member is absent. The service would say so; its words depend on the protocol family it comes from."""
         query = self.model.metadata.get("protocol") in ("query", "ec2") or "awsQueryCompatible" in self.model.metadata
@@ -365,9 +430,13 @@ class Words:
             code, text = "MissingParameter", f"The request must contain the parameter {path[-1]}."
         else:
             where = ".".join(shapes.uncapitalize(name) for name in path)
-            code = "ValidationException"
-            text = f"1 validation error detected: Value null at '{where}' failed to satisfy constraint: Member must not be null"
+            return self.invalid([f"Value null at '{where}' failed to satisfy constraint: Member must not be null"])
         return CallFailed(f"{self.prefix}.{self.base}", self._cause(text, 400, code, str(uuid.uuid4()), None))
+
+    def invalid(self, sentences: list[str]) -> CallFailed:
+        """What breaks a constraint of the model, as AWS's services say it."""
+        text = f"{len(sentences)} validation error{'s' * (len(sentences) > 1)} detected: " + "; ".join(sentences)
+        return CallFailed(f"{self.prefix}.{self.base}", self._cause(text, 400, "ValidationException", str(uuid.uuid4()), None))
 
     def service_error(self, error: botocore.exceptions.ClientError, operation: Any) -> CallFailed:
         detail, metadata = error.response.get("Error", {}), error.response.get("ResponseMetadata", {})
