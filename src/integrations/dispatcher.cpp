@@ -1,6 +1,7 @@
 #include "integrations/dispatcher.h"
 
 #include <set>
+#include <utility>
 
 namespace sortie::integrations {
 
@@ -19,7 +20,8 @@ struct Report::State {
   std::string function;
   Timestamp started_at;
   bool wanted = true;
-  std::function<void(Result<json::Value>)> trial;  // Set: nobody but this one waits.
+  std::function<void(Result<json::Value>)> trial;   // Set: nobody but this one waits.
+  std::vector<std::function<void()>> after_report;  // Answers that came before the call was reported.
 
   using Deliver = std::function<void(runtime::Runtime&, const runtime::AttemptKey&)>;
   void post(Deliver deliver) {
@@ -35,6 +37,10 @@ struct Report::State {
     if (alive->observer)
       alive->observer({order, function, outcome, started_at, alive->loop.now(), error, output});
     send(*alive, std::move(deliver));
+    let_go(*alive);
+  }
+  void let_go(Dispatcher::Core& alive) {
+    for (std::function<void()>& go_on : std::exchange(after_report, {})) alive.loop.post(std::move(go_on));
   }
 
  private:
@@ -144,11 +150,26 @@ void Dispatcher::cancel(const runtime::AttemptKey& key) {
   const auto found = core_->orders.find(key);
   if (found != core_->orders.end()) {
     found->second->wanted = false;
+    found->second->let_go(*core_);
     core_->orders.erase(found);
   }
   std::set<Integration*> all;
   for (const auto& [kind, integration] : integrations_) all.insert(integration);
   for (Integration* integration : all) integration->cancel(key);
+}
+
+void Dispatcher::when_handed_over(const runtime::AttemptKey& key, std::function<void()> go_on) {
+  constexpr std::int64_t kWaitMs = 2'000;
+  constexpr std::size_t kWaitingMax = 16;
+  const auto found = core_->orders.find(key);
+  if (found == core_->orders.end() || found->second->after_report.size() >= kWaitingMax) return go_on();
+  found->second->after_report.push_back(std::move(go_on));
+  core_->loop.call_at(core_->loop.now().plus_ms(kWaitMs),
+                      [core = std::weak_ptr(core_), state = std::weak_ptr(found->second)] {
+                        const auto alive = core.lock();
+                        const auto order = state.lock();
+                        if (alive != nullptr && order != nullptr) order->let_go(*alive);
+                      });
 }
 
 std::size_t Dispatcher::in_flight() const { return core_->orders.size(); }

@@ -76,6 +76,7 @@ class Dispatcher final : public runtime::TaskDispatcher {
 
   void dispatch(runtime::TaskOrder order) override;
   void cancel(const runtime::AttemptKey& key) override;
+  void when_handed_over(const runtime::AttemptKey& key, std::function<void()> go_on) override;
   // Carries out an order that no execution stands behind; its end comes here instead of to the runtime, an
   // error  with its name as code and its cause as message. The key is made here.
   void try_once(runtime::TaskOrder order, std::function<void(Result<json::Value>)> done);

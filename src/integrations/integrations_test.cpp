@@ -101,6 +101,35 @@ class Recorder final : public Integration {
 
 using DispatcherTest = IntegrationsTest;
 
+TEST_F(DispatcherTest, AnAnswerThatOvertakesTheReportOfItsCallWaitsForItButNotForEver) {
+  Recorder recorder;
+  dispatcher.add("*", recorder);
+  const runtime::TaskOrder order =
+      order_of("arn:aws:states:::sqs:sendMessage.waitForTaskToken", parsed("{}"));
+  dispatcher.dispatch(order);
+  std::vector<std::string> seen;
+  const auto note = [&](const char* what) { return [&seen, what] { seen.emplace_back(what); }; };
+  dispatcher.when_handed_over(order.key, note("answer"));
+  loop.run();
+  EXPECT_TRUE(seen.empty());
+  recorder.reports[0].answered(parsed("{}"));
+  loop.run();
+  ASSERT_EQ(runtime.answers_of("submitted").size(), 1u);
+  EXPECT_EQ(seen, std::vector<std::string>{"answer"});
+  dispatcher.when_handed_over(order.key, note("at once"));
+  EXPECT_EQ(seen.back(), "at once") << "nothing is in flight any more";
+  const runtime::TaskOrder next =
+      order_of("arn:aws:states:::sqs:sendMessage.waitForTaskToken", parsed("{}"), 2);
+  dispatcher.dispatch(next);
+  dispatcher.when_handed_over(next.key, note("late"));
+  loop.advance_ms(2'000);
+  EXPECT_EQ(seen.back(), "late") << "the call may hang";
+  dispatcher.when_handed_over(next.key, note("cancelled"));
+  dispatcher.cancel(next.key);
+  loop.run();
+  EXPECT_EQ(seen.back(), "cancelled");
+}
+
 TEST_F(DispatcherTest, FindsTheIntegrationThatAResourceNames) {
   std::map<std::string, Recorder> all;
   for (const char* kind : {"function", "topic", "queue", "aws-sdk", "lambda", "states", "*"}) {

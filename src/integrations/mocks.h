@@ -52,6 +52,9 @@ class MockDispatcher final : public runtime::TaskDispatcher {
 
   void dispatch(runtime::TaskOrder order) override;
   void cancel(const runtime::AttemptKey& key) override { next_.cancel(key); }
+  void when_handed_over(const runtime::AttemptKey& key, std::function<void()> go_on) override {
+    next_.when_handed_over(key, std::move(go_on));
+  }
 
  private:
   void answer(const runtime::TaskOrder& order, const std::vector<MockConfig::Response>& responses);

@@ -511,7 +511,10 @@ class RuntimeImpl final : public Runtime {
       }
       done(Unit{});
     };
-    shard_->post(key->execution, std::move(mail));
+    dispatcher_.when_handed_over(*key, [this, alive = std::weak_ptr<int>(alive_), execution = key->execution,
+                                        mail = std::make_shared<Mail>(std::move(mail))] {
+      if (!alive.expired()) shard_->post(execution, std::move(*mail));
+    });
   }
 
   Result<std::int64_t> last_event_id(const store::ExecutionRow& row) {
@@ -567,6 +570,7 @@ class RuntimeImpl final : public Runtime {
   Options options_;
   Definitions definitions_;
   std::optional<TaskTokens> tokens_;
+  std::shared_ptr<int> alive_ = std::make_shared<int>(0);
   std::optional<Shard> shard_;
   bool draining_ = false;
   std::vector<std::weak_ptr<std::function<void(const ExecutionChange&)>>> observers_;

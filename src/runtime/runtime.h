@@ -58,6 +58,10 @@ class TaskDispatcher {
   virtual ~TaskDispatcher() = default;
   virtual void dispatch(TaskOrder order) = 0;
   virtual void cancel(const AttemptKey& key) = 0;  // Nobody waits for it any more; may be unknown.
+  // Calls `go_on` as soon as the call that hands out this attempt's token has been reported, but not much
+  // later than now: whoever got the token may answer before we hear that it was sent, and TaskSubmitted comes
+  // first.
+  virtual void when_handed_over(const AttemptKey&, std::function<void()> go_on) { go_on(); }
 };
 
 // A state machine, or one published version of it: then the ARN ends in ":NUMBER", `created_at` and
