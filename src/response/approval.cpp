@@ -5,6 +5,7 @@
 
 #include "base/hash.h"
 #include "base/text.h"
+#include "json/members.h"
 #include "json/text.h"
 #include "response/canonical.h"
 
@@ -14,11 +15,6 @@ namespace approval_record {
 constexpr std::array<std::string_view, 6> kStatusNames = {"PENDING", "APPROVED",  "REJECTED",
                                                           "EXPIRED", "CANCELLED", "SUPERSEDED"};
 constexpr std::string_view kTokenMark = "(task token)";
-
-std::string text_of(const json::Value& object, std::string_view name) {
-  const json::Value& value = object.get(name);
-  return value.is_string() ? value.to_std_string() : std::string();
-}
 
 Timestamp time_of(const json::Value& object, std::string_view name) {
   const json::Value& value = object.get(name);
@@ -137,10 +133,10 @@ json::Value actor_to_json(const Actor& actor) {
 }
 
 Actor actor_from_json(const json::Value& value) {
-  Actor actor = parse_actor(text_of(value, "actor"));
-  actor.account = text_of(value, "account");
-  actor.channel = text_of(value, "channel");
-  actor.on_behalf_of = text_of(value, "on_behalf_of");
+  Actor actor = parse_actor(json::text_member(value, "actor"));
+  actor.account = json::text_member(value, "account");
+  actor.channel = json::text_member(value, "channel");
+  actor.on_behalf_of = json::text_member(value, "on_behalf_of");
   return actor;
 }
 
@@ -161,8 +157,9 @@ json::ObjectBuilder common_members(const Approval& approval) {
 
 void read_votes(const json::Value& value, std::vector<Vote>& votes) {
   for (const json::Value& item : value.items()) {
-    votes.push_back({text_of(item, "person"), text_of(item, "vote") == "approve", text_of(item, "reason"),
-                     time_of(item, "at_ms"), text_of(item, "channel")});
+    votes.push_back({json::text_member(item, "person"), json::text_member(item, "vote") == "approve",
+                     json::text_member(item, "reason"), time_of(item, "at_ms"),
+                     json::text_member(item, "channel")});
   }
 }
 
@@ -241,12 +238,11 @@ std::string to_document(const Approval& approval) {
 }
 
 Result<Approval> parse_approval(std::string_view text) {
-  using approval_record::text_of;
   using approval_record::time_of;
   SORTIE_TRY(const json::Value value, json::parse(text));
   Approval approval;
-  approval.id = text_of(value, "id");
-  const std::optional<ApprovalStatus> status = parse_status(text_of(value, "status"));
+  approval.id = json::text_member(value, "id");
+  const std::optional<ApprovalStatus> status = parse_status(json::text_member(value, "status"));
   if (approval.id.empty() || !status) return Error{"StoreCorrupt", "An approval cannot be read"};
   approval.status = *status;
   const auto number = [&value](std::string_view name) {
@@ -255,18 +251,18 @@ Result<Approval> parse_approval(std::string_view text) {
   approval.key = {static_cast<store::ExecutionNo>(number("execution_no")),
                   static_cast<store::FrameNo>(number("frame")), static_cast<std::uint32_t>(number("entry")),
                   static_cast<std::uint32_t>(number("attempt"))};
-  approval.task_token = text_of(value, "task_token");
-  approval.execution_arn = text_of(value, "execution_arn");
-  approval.state_machine_arn = text_of(value, "state_machine_arn");
-  approval.execution_name = text_of(value, "execution_name");
-  approval.state_name = text_of(value, "state");
-  approval.queue = text_of(value, "queue");
-  approval.title = text_of(value, "title");
-  approval.description = text_of(value, "description");
+  approval.task_token = json::text_member(value, "task_token");
+  approval.execution_arn = json::text_member(value, "execution_arn");
+  approval.state_machine_arn = json::text_member(value, "state_machine_arn");
+  approval.execution_name = json::text_member(value, "execution_name");
+  approval.state_name = json::text_member(value, "state");
+  approval.queue = json::text_member(value, "queue");
+  approval.title = json::text_member(value, "title");
+  approval.description = json::text_member(value, "description");
   approval.plan = value.get("plan");
   approval.details = value.get("details");
-  approval.plan_hash = text_of(value, "plan_hash");
-  approval.note = text_of(value, "note");
+  approval.plan_hash = json::text_member(value, "plan_hash");
+  approval.note = json::text_member(value, "note");
   SORTIE_TRY(approval.policy, policy_from_json(value.get("policy")));
   approval.initiator = approval_record::actor_from_json(value.get("initiator"));
   approval.requested_at = time_of(value, "requested_at_ms");
@@ -275,9 +271,9 @@ Result<Approval> parse_approval(std::string_view text) {
   approval_record::read_votes(value.get("votes"), approval.votes);
   const json::Value& decision = value.get("decision");
   if (decision.is_object()) {
-    approval.decision =
-        Decision{text_of(decision, "decision"), text_of(decision, "by"), text_of(decision, "reason"),
-                 time_of(decision, "at_ms"), text_of(decision, "channel")};
+    approval.decision = Decision{json::text_member(decision, "decision"), json::text_member(decision, "by"),
+                                 json::text_member(decision, "reason"), time_of(decision, "at_ms"),
+                                 json::text_member(decision, "channel")};
   }
   return approval;
 }

@@ -1,6 +1,7 @@
 #include "response/audit.h"
 
 #include "base/text.h"
+#include "json/members.h"
 #include "json/text.h"
 
 namespace sortie::response {
@@ -8,14 +9,9 @@ namespace {
 
 // Log lines are valid UTF-8 and bounded, whatever a client sent.
 std::string bounded_text(std::string_view text, std::size_t bytes_max) {
-  const std::string valid = to_valid_utf8(text);
+  std::string valid = to_valid_utf8(text);
   if (valid.size() <= bytes_max) return valid;
   return std::string(truncate_utf8(valid, bytes_max)) + "...";
-}
-
-std::string text_member(const json::Value& object, std::string_view name) {
-  const json::Value& value = object.get(name);
-  return value.is_string() ? value.to_std_string() : std::string();
 }
 
 }  // namespace
@@ -45,14 +41,14 @@ Result<AuditEntry> parse_audit_line(const store::LogLine& line) {
   if (!body.is_object()) return Error{"StoreCorrupt", "An audit line is no JSON object"};
   AuditEntry entry;
   entry.time = line.time;
-  entry.actor = parse_actor(text_member(body, "actor"));
-  entry.actor.account = text_member(body, "account");
-  entry.actor.on_behalf_of = text_member(body, "on_behalf_of");
-  entry.channel = entry.actor.channel = text_member(body, "channel");
-  entry.action = text_member(body, "action");
-  entry.subject = text_member(body, "subject");
-  entry.outcome = text_member(body, "outcome");
-  entry.reason = text_member(body, "reason");
+  entry.actor = parse_actor(json::text_member(body, "actor"));
+  entry.actor.account = json::text_member(body, "account");
+  entry.actor.on_behalf_of = json::text_member(body, "on_behalf_of");
+  entry.channel = entry.actor.channel = json::text_member(body, "channel");
+  entry.action = json::text_member(body, "action");
+  entry.subject = json::text_member(body, "subject");
+  entry.outcome = json::text_member(body, "outcome");
+  entry.reason = json::text_member(body, "reason");
   entry.details = body.get("details");
   entry.sequence = line.sequence;
   return entry;

@@ -4,6 +4,7 @@
 
 #include "base/hash.h"
 #include "base/text.h"
+#include "json/members.h"
 #include "json/text.h"
 
 namespace sortie::response {
@@ -15,13 +16,9 @@ json::Value key_to_json(const AccessKey& key) {
   return json::Value::object({{"id", key.id}, {"secret", key.secret}, {"account", key.account}});
 }
 
-std::string text_of(const json::Value& object, std::string_view name) {
-  const json::Value& value = object.get(name);
-  return value.is_string() ? value.to_std_string() : std::string();
-}
-
 AccessKey key_from_json(const json::Value& value) {
-  return {text_of(value, "id"), text_of(value, "secret"), text_of(value, "account")};
+  return {json::text_member(value, "id"), json::text_member(value, "secret"),
+          json::text_member(value, "account")};
 }
 
 store::Document document_of(const Person& person) {
@@ -40,15 +37,15 @@ store::Document document_of(const Person& person) {
 Result<Person> person_from(const store::Document& document) {
   SORTIE_TRY(const json::Value value, json::parse(document.value));
   Person person;
-  person.name = text_of(value, "name");
+  person.name = json::text_member(value, "name");
   if (person.name != document.key) return Error{"StoreCorrupt", "Person " + document.key + " cannot be read"};
   for (const json::Value& group : value.get("groups").items()) {
     if (group.is_string()) person.groups.push_back(group.to_std_string());
   }
-  person.token_sha256 = text_of(value, "token_sha256");
+  person.token_sha256 = json::text_member(value, "token_sha256");
   for (const json::Value& key : value.get("keys").items()) person.keys.push_back(key_from_json(key));
   if (value.get("created_at_ms").is_integer()) person.created_at.ms = value.get("created_at_ms").as_integer();
-  person.created_by = text_of(value, "created_by");
+  person.created_by = json::text_member(value, "created_by");
   return person;
 }
 
@@ -116,7 +113,7 @@ Status People::load() {
   return for_each_document(store_, "login_link", [this](const store::Document& document) -> Status {
     SORTIE_TRY(const json::Value value, json::parse(document.value));
     const json::Value& expires = value.get("expires_at_ms");
-    links_[document.key] = {people_documents::text_of(value, "person"),
+    links_[document.key] = {json::text_member(value, "person"),
                             {expires.is_integer() ? expires.as_integer() : 0}};
     return {};
   });

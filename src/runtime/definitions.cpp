@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/hash.h"
+#include "json/members.h"
 #include "json/text.h"
 
 namespace sortie::runtime {
@@ -33,26 +34,21 @@ std::string record_text(const StateMachineRecord& r, const std::string& definiti
   return json::to_text(out.build());
 }
 
-std::string text_member(const json::Value& object, std::string_view name) {
-  const json::Value& value = object.get(name);
-  return value.is_string() ? value.to_std_string() : std::string();
-}
-
 StateMachineRecord read_record(const json::Value& v) {
   StateMachineRecord r;
-  r.arn = text_member(v, "arn");
-  r.name = text_member(v, "name");
-  r.role_arn = text_member(v, "role_arn");
-  r.type = text_member(v, "type");
-  r.revision_id = text_member(v, "revision_id");
-  r.description = text_member(v, "description");
+  r.arn = json::text_member(v, "arn");
+  r.name = json::text_member(v, "name");
+  r.role_arn = json::text_member(v, "role_arn");
+  r.type = json::text_member(v, "type");
+  r.revision_id = json::text_member(v, "revision_id");
+  r.description = json::text_member(v, "description");
   if (v.get("created_at").is_integer()) r.created_at.ms = v.get("created_at").as_integer();
   if (v.get("updated_at").is_integer()) r.updated_at.ms = v.get("updated_at").as_integer();
   r.logging_configuration = v.get("logging");
   r.tracing_configuration = v.get("tracing");
   r.encryption_configuration = v.get("encryption");
   r.tags = v.get("tags");
-  r.origin = text_member(v, "origin");
+  r.origin = json::text_member(v, "origin");
   if (v.get("last_version").is_integer()) r.last_version = v.get("last_version").as_integer();
   return r;
 }
@@ -60,11 +56,11 @@ StateMachineRecord read_record(const json::Value& v) {
 AliasRecord read_alias(const std::string& arn, const json::Value& v) {
   AliasRecord alias;
   alias.arn = arn;
-  alias.name = text_member(v, "name");
-  alias.description = text_member(v, "description");
+  alias.name = json::text_member(v, "name");
+  alias.description = json::text_member(v, "description");
   for (const json::Value& route : v.get("routes").items()) {
     if (!route.get("weight").is_integer()) continue;
-    alias.routes.push_back({text_member(route, "version_arn"), route.get("weight").as_integer()});
+    alias.routes.push_back({json::text_member(route, "version_arn"), route.get("weight").as_integer()});
   }
   if (v.get("created_at").is_integer()) alias.created_at.ms = v.get("created_at").as_integer();
   if (v.get("updated_at").is_integer()) alias.updated_at.ms = v.get("updated_at").as_integer();
@@ -80,7 +76,7 @@ Status Definitions::load() {
                store_.list_documents(kRecordKind, after, kRecordsPage));
     for (const store::Document& document : page) {
       SORTIE_TRY(const json::Value value, json::parse(document.value));
-      Entry entry{read_record(value), text_member(value, "definition_key")};
+      Entry entry{read_record(value), json::text_member(value, "definition_key")};
       SORTIE_TRY(const std::optional<std::string> text,
                  store_.find_document(kDefinitionKind, entry.definition_key));
       if (!text) return Error{"StoreCorrupt", "the definition of " + document.key + " is missing", "", ""};

@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "base/text.h"
+#include "json/members.h"
 #include "json/text.h"
 
 namespace sortie::runtime {
@@ -19,8 +20,6 @@ std::uint64_t whole(const json::Value& value) {
 }
 
 json::Value integer(std::uint64_t value) { return static_cast<std::int64_t>(value); }
-
-std::string text_of(const json::Value& value) { return value.is_string() ? value.to_std_string() : ""; }
 
 ItemSlice slice_of(const json::Value& items, const json::Value& position) {
   const std::uint64_t from = std::min<std::uint64_t>(whole(position), items.size());
@@ -162,7 +161,7 @@ class RecordSource final : public ObjectSource {
     if (csv && position.get("headers").is_array()) {
       csv->headers.clear();
       for (const json::Value& header : position.get("headers").items())
-        csv->headers.push_back(text_of(header));
+        csv->headers.push_back(header.is_string() ? header.to_std_string() : std::string());
       csv->wants_headers = false;
     }
     if (csv && !csv->wants_headers) {
@@ -170,7 +169,7 @@ class RecordSource final : public ObjectSource {
         return loop_.post([done, error = status.error()] { done(error); });
       }
     }
-    read_piece(whole(position.get("at")), text_of(position.get("etag")), kPieceBytes, std::move(csv),
+    read_piece(whole(position.get("at")), json::text_member(position, "etag"), kPieceBytes, std::move(csv),
                std::move(done));
   }
 
@@ -223,10 +222,11 @@ class ListingSource final : public ObjectSource {
   using ObjectSource::ObjectSource;
   void read(json::Value position, Done done) override {
     if (!is_connected(done)) return;
-    objects_->list({caller_, parameters_, text_of(position.get("after"))}, [done = std::move(done),
-                                                                            alive =
-                                                                                std::weak_ptr<int>(alive_)](
-                                                                               Result<ObjectPage> page) {
+    objects_->list({caller_, parameters_, json::text_member(position, "after")}, [done = std::move(done),
+                                                                                  alive = std::weak_ptr<int>(
+                                                                                      alive_)](
+                                                                                     Result<ObjectPage>
+                                                                                         page) {
       if (alive.expired()) return;
       if (!page) return done(item_reader_failed(page.error().message));
       ItemSlice slice{std::move(page->items), json::Value::object({{"after", page->last_key}}), page->at_end};
@@ -250,7 +250,7 @@ class ManifestSource final : public ObjectSource {
           if (!manifest || !manifest->get("files").is_array()) {
             return done(item_reader_failed("The object is not an S3 inventory manifest."));
           }
-          if (text_of(manifest->get("fileFormat")) != "CSV") {
+          if (json::text_member(*manifest, "fileFormat") != "CSV") {
             return done(item_reader_failed("Only S3 inventory reports in CSV format are supported."));
           }
           manifest_ = *manifest;
@@ -266,10 +266,10 @@ class ManifestSource final : public ObjectSource {
       return loop_.post([done, position] { done(ItemSlice{{}, position, true}); });
     }
     CsvReader csv;
-    const std::string schema = text_of(manifest_->get("fileSchema"));
+    const std::string schema = json::text_member(*manifest_, "fileSchema");
     for (const std::string_view column : split(schema, ',')) csv.headers.emplace_back(trim(column));
-    const std::string bucket = text_of(manifest_->get("destinationBucket"));
-    const std::string key = text_of(files[file].get("key"));
+    const std::string bucket = json::text_member(*manifest_, "destinationBucket");
+    const std::string key = json::text_member(files[file], "key");
     const json::Value where =
         json::Value::object({{"Bucket", bucket.substr(bucket.rfind(':') + 1)}, {"Key", key}});
     current_ =

@@ -3,6 +3,7 @@
 #include "base/text.h"
 #include "engine/codec.h"
 #include "engine/map_run.h"
+#include "json/members.h"
 #include "json/text.h"
 
 namespace sortie::runtime {
@@ -10,8 +11,6 @@ namespace map_results {
 
 constexpr std::uint64_t kChildrenPerStep = 200;
 constexpr std::string_view kKindNames[] = {"FAILED", "PENDING", "SUCCEEDED"};
-
-std::string text_of(const json::Value& value) { return value.is_string() ? value.to_std_string() : ""; }
 
 std::string_view status_name(store::ExecutionStatus status) {
   static constexpr std::string_view kNames[] = {"RUNNING", "SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED"};
@@ -52,7 +51,7 @@ std::string MapResults::end_of(const File& file) const {
 }
 
 std::string MapResults::folder() const {
-  std::string prefix = map_results::text_of(plan_.destination.get("Prefix"));
+  std::string prefix = json::text_member(plan_.destination, "Prefix");
   if (!prefix.empty() && prefix.back() != '/') prefix += '/';
   return prefix + plan_.map_run_arn.substr(plan_.map_run_arn.rfind(':') + 1) + "/";
 }
@@ -151,8 +150,7 @@ void MapResults::flush(Kind kind, std::function<void(Status)> done) {
   file.text.clear();
   file.written.push_back(
       json::Value::object({{"Key", key}, {"Size", static_cast<std::int64_t>(body.size())}}));
-  WriteObject request{plan_.caller, map_results::text_of(plan_.destination.get("Bucket")), key,
-                      std::move(body)};
+  WriteObject request{plan_.caller, json::text_member(plan_.destination, "Bucket"), key, std::move(body)};
   wiring_.objects->write(std::move(request),
                          [done = std::move(done), alive = std::weak_ptr<int>(alive_)](const Status& status) {
                            if (alive.expired()) return;
@@ -178,7 +176,7 @@ void MapResults::write_manifest() {
   for (const Kind kind : {kFailed, kPendingKind, kSucceeded}) {
     files.append(map_results::kKindNames[kind], json::Value::array(files_[kind].written));
   }
-  const std::string bucket = map_results::text_of(plan_.destination.get("Bucket"));
+  const std::string bucket = json::text_member(plan_.destination, "Bucket");
   const json::Value manifest = json::Value::object(
       {{"DestinationBucket", bucket}, {"MapRunArn", plan_.map_run_arn}, {"ResultFiles", files.build()}});
   const std::string key = folder() + "manifest.json";

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "json/members.h"
 #include "json/text.h"
 #include "runtime/map_run_state.h"
 #include "runtime/shard.h"
@@ -18,8 +19,6 @@ json::Value number(std::uint64_t value) { return static_cast<std::int64_t>(value
 std::uint64_t whole(const json::Value& value) {
   return value.is_integer() && value.as_integer() > 0 ? static_cast<std::uint64_t>(value.as_integer()) : 0;
 }
-
-std::string text_of(const json::Value& value) { return value.is_string() ? value.to_std_string() : ""; }
 
 json::Value counts_json(std::int64_t a, std::int64_t b, std::int64_t c, std::int64_t d) {
   return json::Value::array({a, b, c, d});
@@ -175,7 +174,7 @@ void MapRuns::read_progress(const json::Value& progress, Run& run) {
   run.results_written = static_cast<std::int64_t>(whole(progress.get("written")));
   run.next_child = run.durable_child = run.asked_child = whole(progress.get("child"));
   run.next_item = whole(progress.get("item"));
-  run.execution_arn = map_runs::text_of(progress.get("parent"));
+  run.execution_arn = json::text_member(progress, "parent");
   run.express = progress.get("express").is_bool() && progress.get("express").as_bool();
   const json::Value& waits = progress.get("waits");
   run.parent = whole(waits[0]);
@@ -188,8 +187,8 @@ void MapRuns::read_progress(const json::Value& progress, Run& run) {
   }
   run.outcome =
       static_cast<store::ExecutionStatus>(std::min<std::uint64_t>(whole(progress.get("outcome")), 4));
-  run.error = map_runs::text_of(progress.get("error"));
-  run.cause = map_runs::text_of(progress.get("cause"));
+  run.error = json::text_member(progress, "error");
+  run.cause = json::text_member(progress, "cause");
   run.catchable = !progress.get("catchable").is_bool() || progress.get("catchable").as_bool();
 }
 
