@@ -4,9 +4,9 @@
     python demo/slack.py [--port 0]
 
 POST /services/T../B../... takes a webhook's JSON message and answers `ok`, or the error text of Slack; GET /received shows them.
-POST /api/METHOD is the Web API (Bearer token): chat.postMessage, chat.update, chat.postEphemeral, views.open; GET /calls shows them.
-POST /faults {"status": 429} makes the next request fail. `press` and `submit` are a user's hand: a button or a dialog, told to the app as
-Slack tells it.
+POST /api/METHOD is the Web API (Bearer token): chat.postMessage, chat.update, chat.postEphemeral, views.open, conversations.history; GET
+/calls shows them. POST /faults {"status": 429} makes the next request fail (stand_in_server.py). `press` and `submit` are a user's hand: a
+button or a dialog, told to the app as Slack tells it. A token of `xoxb-blind...` lacks the scope to read a channel's history.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import os
 import pathlib
 import re
 import sys
@@ -31,7 +32,9 @@ METHODS = {
     "chat.update": ("channel", "ts", "blocks"),
     "chat.postEphemeral": ("channel", "user", "text"),
     "views.open": ("trigger_id", "view"),
+    "conversations.history": ("channel",),
 }
+APP = os.environ.get("SLACK_APP", "A0DEMO")
 CALLS: list[dict] = []
 
 
@@ -40,16 +43,17 @@ def answer(state: State, method: str, path: str, headers: dict, body: bytes) -> 
         return 200, {"calls": CALLS}, {}
     if method != "POST":
         return 405, "method_not_allowed", {}
-    if state.faults:
-        status = state.faults.pop(0)
-        return status, "rate_limited" if status == 429 else "rollup_error", {"Retry-After": "1"} if status == 429 else {}
+    is_form = headers.get("content-type", "").startswith("application/x-www-form-urlencoded")
     try:
-        message = json.loads(body)
+        message = {name: values[0] for name, values in urllib.parse.parse_qs(body.decode()).items()} if is_form else json.loads(body)
     except ValueError:
         return 400, "invalid_payload", {}
     if not isinstance(message, dict):
         return 400, "invalid_payload", {}
     if path.startswith("/api/"):
+        # What reads takes a form only.
+        if is_form != (path == "/api/conversations.history"):
+            return 200, {"ok": False, "error": "invalid_arguments"}, {}
         return web_api(path.removeprefix("/api/"), headers, message)
     if not re.fullmatch(r"/services/T\w+/B\w+/\w+", path):
         return 404, "no_team", {}
@@ -68,6 +72,8 @@ def web_api(method: str, headers: dict, body: dict) -> Answer:
         return 200, {"ok": False, "error": "not_authed"}, {}
     if missing := [name for name in METHODS[method] if not body.get(name)]:
         return 200, {"ok": False, "error": "invalid_arguments", "needed": missing}, {}
+    if method == "conversations.history":
+        return history(headers, body)
     blocks = body.get("blocks") or body.get("view", {}).get("blocks") or []
     if len(blocks) > 50 or any(len(text_of(block)) > 3000 for block in blocks):
         return 200, {"ok": False, "error": "invalid_blocks"}, {}
@@ -76,6 +82,27 @@ def web_api(method: str, headers: dict, body: dict) -> Answer:
     ts = body.get("ts") or f"{time.time():.6f}"
     CALLS.append({"method": method, "body": body, "ts": ts})
     return 200, {"ok": True, "channel": body.get("channel"), "ts": ts}, {}
+
+
+def history(headers: dict, body: dict) -> Answer:
+    """Newest first, by pages; an updated message is as it was updated last."""
+    if headers["authorization"].startswith("Bearer xoxb-blind"):
+        return 200, {"ok": False, "error": "missing_scope", "needed": "channels:history"}, {}
+    posted: dict[str, dict] = {}
+    for call in CALLS:
+        if call["method"] in ("chat.postMessage", "chat.update") and call["body"]["channel"] == body["channel"]:
+            posted[call["ts"]] = {"type": "message", "app_id": APP, "ts": call["ts"], **call["body"]}
+    messages = sorted((m for m in posted.values() if float(m["ts"]) >= float(body.get("oldest", 0))), key=lambda m: m["ts"], reverse=True)
+    if body.get("include_all_metadata") != "true":
+        messages = [{name: value for name, value in m.items() if name != "metadata"} for m in messages]
+    start, limit = int(body.get("cursor") or 0), min(int(body.get("limit", 100)), 1000)
+    more = {"response_metadata": {"next_cursor": str(start + limit)}} if start + limit < len(messages) else {}
+    CALLS.append({"method": "conversations.history", "body": body, "ts": ""})
+    return 200, {"ok": True, "messages": messages[start : start + limit], "has_more": bool(more)} | more, {}
+
+
+def refusal(status: int) -> Answer:
+    return status, "rate_limited" if status == 429 else "rollup_error", {"Retry-After": "1"} if status == 429 else {}
 
 
 def text_of(block: dict) -> str:
@@ -116,4 +143,4 @@ def submit(order: dict) -> tuple[int, str]:
 
 
 if __name__ == "__main__":
-    sys.exit(serve("stand-in Slack", answer))
+    sys.exit(serve("stand-in Slack", answer, refusal))

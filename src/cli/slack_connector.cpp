@@ -1,6 +1,7 @@
 #include "cli/slack_connector.h"
 
 #include "base/text.h"
+#include "json/members.h"
 #include "json/text.h"
 
 namespace sortie::cli {
@@ -8,6 +9,17 @@ namespace slack_settings {
 
 constexpr int kCallTimeoutMs = 10'000;
 constexpr std::size_t kAnswerBytesMax = 1024 * 1024;
+
+// Methods that read take a form, those that write JSON.
+std::string form_of(const json::Value& body) {
+  std::string out;
+  for (const json::Member& member : body.members()) {
+    if (!out.empty()) out += '&';
+    out +=
+        member.key.to_std_string() + "=" + percent_encode(json::shown_member(body, member.key.as_string()));
+  }
+  return out;
+}
 
 class Reader {
  public:
@@ -116,22 +128,26 @@ void SlackConnector::call(const std::string& method, const json::Value& body,
   request.method = "POST";
   request.url = settings_.api_url + "/" + method;
   request.headers.set("Authorization", "Bearer " + settings_.token);
-  request.headers.set("Content-Type", "application/json; charset=utf-8");
-  request.body = json::to_text(body);
+  const bool reads = method == "conversations.history";
+  request.headers.set("Content-Type",
+                      reads ? "application/x-www-form-urlencoded" : "application/json; charset=utf-8");
+  request.body = reads ? slack_settings::form_of(body) : json::to_text(body);
   request.timeout_ms = slack_settings::kCallTimeoutMs;
   request.response_bytes_max = slack_settings::kAnswerBytesMax;
   client_.fetch(std::move(request), [method, done](const Result<io::HttpResponse>& response) {
     if (!response) return done(Error{"Unreachable", method + ": " + response.error().message, "", ""});
-    if (response->status == 429 || response->status >= 500) {
-      return done(
-          Error{"Throttled", method + " was answered with " + std::to_string(response->status), "", ""});
-    }
     const Result<json::Value> answer = json::parse(response->body);
-    const bool ok = answer.ok() && answer->get("ok").is_bool() && answer->get("ok").as_bool();
-    if (ok) return done(*answer);
-    const json::Value why = answer.ok() ? answer->get("error") : json::Value();
-    done(Error{"SlackError", method + ": " + (why.is_string() ? why.to_std_string() : "no answer of Slack's"),
-               "", ""});
+    const bool is_answer = response->status == 200 && answer.ok() && answer->get("ok").is_bool();
+    if (is_answer && answer->get("ok").as_bool()) return done(*answer);
+    const std::string why = answer.ok() ? json::text_member(*answer, "error") : "";
+    if (response->status == 429 || why == "ratelimited") {
+      return done(Error{"Throttled", method + ": Slack asks to be called less often", "", ""});
+    }
+    if (!is_answer) {
+      const std::string status = std::to_string(response->status);
+      return done(Error{"Unreachable", method + ": no answer of Slack's, HTTP " + status, "", ""});
+    }
+    done(Error{"SlackError", method + ": " + (why.empty() ? "refused" : why), "", ""});
   });
 }
 

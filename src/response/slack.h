@@ -12,12 +12,22 @@
 // top. Buttons carry random ids that mean (approval, choice) here and nothing elsewhere.
 //
 // Durability: which message belongs to which approval is a document of kind "slack_message", written before
-// the message is sent and again when Slack has answered with its place. After a crash in between the message
-// is sent again with the same buttons. Calls that fail by 429, 5xx or the network are repeated with growing
-// pauses, at most kSlackTriesMax times; a restart begins anew.
+// the message is sent and again when Slack has answered with its place. chat.postMessage knows no
+// repetition, so every message carries the approval's id as its metadata; when nobody knows whether one was
+// posted (the process died in between, or the answer was lost) the channel's history is asked first, and the
+// message that is found there is taken up. Only where Slack refuses to say (the app lacks channels:history)
+// it is posted again, with the same buttons, and the audit trail tells so.
 //
-// This floor has no network: `call` posts a Web API method and answers Slack's JSON (an error where it says
-// ok: false or could not be reached; codes "Throttled" and "Unreachable" are worth repeating).
+// A signed post is journalled (document "slack_post", by its signature) before anything else happens, so that
+// one that is played again finds itself there, after a restart, too. What it leads to is durable before it is
+// answered: a decision, a refusal, or who opened the dialog.
+//
+// Calls that fail by 429, 5xx or the network are repeated with growing pauses, for about a day; what Slack
+// itself refuses, kSlackRefusalsMax times. A restart begins anew.
+//
+// This floor has no network: `call` posts a Web API method and answers Slack's JSON, or an error:
+// "SlackError" where it says ok: false, "Throttled" where it took nothing for now, "Unreachable" where nobody
+// knows what it did.
 #include <functional>
 #include <map>
 #include <memory>
@@ -34,9 +44,12 @@
 
 namespace sortie::response {
 
-inline constexpr std::int64_t kSlackSkewMs = 300'000;  // How old or early a signed post may be.
-inline constexpr int kSlackTriesMax = 8;
-inline constexpr std::size_t kSlackSeenMax = 10'000;  // Signatures remembered against replays.
+inline constexpr std::int64_t kSlackSkewMs = 300'000;      // How old or early a signed post may be.
+inline constexpr int kSlackRefusalsMax = 8;                // Tries at what Slack says no to.
+inline constexpr int kSlackTriesMax = 300;                 // Tries otherwise: a day, by the longest pause.
+inline constexpr std::int64_t kSlackPauseMsMax = 300'000;  // Between two of them.
+inline constexpr int kSlackHistoryPagesMax = 20;           // Of 200 messages, in the search for a lost one.
+inline constexpr std::size_t kSlackSeenMax = 10'000;       // Signatures remembered against replays.
 
 struct SlackConfig {
   std::string channel;  // "C0123..."
@@ -52,6 +65,12 @@ class SlackSignature {
  public:
   Status check(const std::vector<std::string>& secrets, std::string_view timestamp,
                std::string_view signature, std::string_view body, Timestamp now);
+  // Seen by an earlier process.
+  void remember(const std::string& signature, Timestamp until) { seen_[signature] = until.ms; }
+  // Until when a signature that was seen could be played again.
+  Timestamp until(const std::string& signature) const { return {seen_.at(signature)}; }
+  // Forgets, and answers, what is too old to be played again.
+  std::vector<std::string> forget_before(Timestamp now);
 
  private:
   std::map<std::string, std::int64_t> seen_;  // Signature -> when it is too old to matter.
@@ -84,27 +103,47 @@ class SlackDesk {
 
   // A signed post of Slack's: headers and the raw body. Answers the body of the 200 ("" for none), or an
   // error.
-  void interact(std::string_view timestamp, std::string_view signature, std::string_view body,
-                std::function<void(Result<std::string>)> done);
+  using Done = std::function<void(Result<std::string>)>;
+  void interact(std::string_view timestamp, std::string_view signature, std::string_view body, Done done);
 
  private:
   struct Message {
     SlackButtons buttons;
-    std::string channel, ts;  // Empty until Slack has answered.
-    std::string shown;        // What the posted copy says: status and number of votes.
+    std::string channel, ts;    // `ts` is empty until Slack has answered.
+    std::string shown;          // What the posted copy says: status and number of votes.
+    bool may_be_there = false;  // Sent, and nobody knows what became of it.
     bool busy = false;
     int tries = 0;
   };
 
+  Status load_messages();
+  Status load_posts();
   void follow(const Approval& approval);
   void keep(const std::string& id);
+  void send(const std::string& id, const Approval& approval);
+  void sent(const std::string& id, const std::string& shown, const Result<json::Value>& answer);
+  // Looks for a message that may have been posted, a page of the channel's history after the other.
+  void look_for(const std::string& id, const std::string& cursor, int pages);
+  void looked(const std::string& id, int pages, const Result<json::Value>& answer);
+  void settle(const std::string& id);  // What is known of the message is written, then it is kept true.
   void save(const std::string& id, const Message& message, std::function<void(Status)> done);
-  void retry(const std::string& id);
-  void clicked(const json::Value& payload);
-  void submitted(const json::Value& payload, const std::function<void(Result<std::string>)>& done);
+  void retry(const std::string& id, const Error& error);
+  void take_post(const std::string& body, const Done& done);
+  void clicked(const json::Value& payload, const Done& done);
+  void submitted(const json::Value& payload, const Done& done);
   std::optional<Actor> person_of(const json::Value& payload) const;
   void whisper(const json::Value& payload, std::string text);
-  void refuse(const json::Value& payload, const std::string& subject, const std::string& reason);
+  void refuse(const json::Value& payload, const std::string& subject, const std::string& reason,
+              std::function<void()> then);
+  void note(const json::Value& payload, AuditEntry entry, std::function<void()> then);
+  void note_failure(const std::string& id, std::string reason);
+  // Callbacks that come back after this object is gone do nothing.
+  template <typename F>
+  auto guarded(F callback) {
+    return [alive = std::weak_ptr<int>(alive_), callback = std::move(callback)](auto&&... arguments) {
+      if (!alive.expired()) callback(std::forward<decltype(arguments)>(arguments)...);
+    };
+  }
 
   Loop& loop_;
   Random& random_;
@@ -114,7 +153,8 @@ class SlackDesk {
   Call call_;
   SlackConfig config_;
   SlackSignature signature_;
-  std::map<std::string, Message, std::less<>> messages_;                        // By approval.
+  std::vector<std::string> stale_posts_;                  // Their documents go with the next post's.
+  std::map<std::string, Message, std::less<>> messages_;  // By approval.
   std::map<std::string, std::pair<std::string, bool>, std::less<>> by_button_;  // Id -> approval, approve.
   std::shared_ptr<void> observer_;
   std::shared_ptr<int> alive_ = std::make_shared<int>(0);

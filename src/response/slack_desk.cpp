@@ -1,33 +1,37 @@
+// Approvals in Slack, the way out: posting, finding what was posted, and keeping every copy true.
 #include "base/hash.h"
 #include "base/text.h"
+#include "json/members.h"
 #include "json/text.h"
 #include "response/slack.h"
 
 namespace sortie::response {
 namespace slack_records {
 
-constexpr std::string_view kKind = "slack_message";
+constexpr std::string_view kMessageKind = "slack_message";
+constexpr std::string_view kPostKind = "slack_post";
 constexpr std::size_t kPageSize = 500;
-constexpr std::size_t kPayloadBytesMax = 512 * 1024;
-
-std::string text(const json::Value& object, std::string_view name) {
-  const json::Value& value = object.get(name);
-  return value.is_string() ? value.to_std_string() : std::string();
-}
-
-// The `payload` of a form: percent-decoded, '+' is a blank.
-std::optional<std::string> form_payload(std::string_view body) {
-  for (const std::string_view pair : split(body, '&')) {
-    if (!pair.starts_with("payload=")) continue;
-    Result<std::string> decoded = percent_decode(replace_all(pair.substr(8), "+", "%20"));
-    if (decoded && is_valid_utf8(*decoded)) return *std::move(decoded);
-  }
-  return std::nullopt;
-}
+constexpr std::size_t kHistoryPageSize = 200;
+constexpr std::int64_t kHistorySkewS = 300;  // Slack's clock and ours.
+constexpr std::string_view kEventType = "sortie_approval";
 
 // What a posted copy shows; a new text means that it has to be updated.
 std::string shown_of(const Approval& approval) {
   return std::string(status_name(approval.status)) + " " + std::to_string(approval.votes.size());
+}
+
+// By which a message is known again.
+json::Value metadata_of(const std::string& approval) {
+  return json::Value::object(
+      {{"event_type", kEventType}, {"event_payload", json::Value::object({{"approval", approval}})}});
+}
+
+// Another app could post the same metadata; a message of its would never let itself be updated.
+bool is_ours(const json::Value& message, const std::string& approval, const std::string& app_id) {
+  const json::Value& metadata = message.get("metadata");
+  return json::text_member(metadata, "event_type") == kEventType &&
+         json::text_member(metadata.get("event_payload"), "approval") == approval &&
+         json::text_member(message, "app_id") == app_id;
 }
 
 }  // namespace slack_records
@@ -43,29 +47,50 @@ SlackDesk::SlackDesk(Loop& loop, Random& random, store::Store& store, Audit& aud
 
 SlackDesk::~SlackDesk() = default;
 
-Status SlackDesk::start() {
+Status SlackDesk::load_messages() {
   std::string after;
   while (true) {
     SORTIE_TRY(const std::vector<store::Document> page,
-               store_.list_documents(slack_records::kKind, after, slack_records::kPageSize));
+               store_.list_documents(slack_records::kMessageKind, after, slack_records::kPageSize));
     for (const store::Document& document : page) {
       SORTIE_TRY(const json::Value value, json::parse(document.value));
       Message message;
-      message.buttons = {slack_records::text(value, "approve"), slack_records::text(value, "reject")};
-      message.channel = slack_records::text(value, "channel");
-      message.ts = slack_records::text(value, "ts");
-      message.shown = slack_records::text(value, "shown");
+      message.buttons = {json::text_member(value, "approve"), json::text_member(value, "reject")};
+      message.channel = json::text_member(value, "channel");
+      message.ts = json::text_member(value, "ts");
+      message.shown = json::text_member(value, "shown");
+      message.may_be_there = message.ts.empty() && message.shown.empty();
       by_button_[message.buttons.approve] = {document.key, true};
       by_button_[message.buttons.reject] = {document.key, false};
       messages_[document.key] = std::move(message);
       after = document.key;
     }
-    if (page.size() < slack_records::kPageSize) break;
+    if (page.size() < slack_records::kPageSize) return {};
   }
+}
+
+Status SlackDesk::load_posts() {
+  std::string after;
+  while (true) {
+    SORTIE_TRY(const std::vector<store::Document> page,
+               store_.list_documents(slack_records::kPostKind, after, slack_records::kPageSize));
+    for (const store::Document& document : page) {
+      SORTIE_TRY(const json::Value value, json::parse(document.value));
+      const json::Value& until = value.get("until_ms");
+      signature_.remember(document.key, {until.is_integer() ? until.as_integer() : 0});
+      after = document.key;
+    }
+    if (page.size() < slack_records::kPageSize) return {};
+  }
+}
+
+Status SlackDesk::start() {
+  SORTIE_TRY_STATUS(load_messages());
+  SORTIE_TRY_STATUS(load_posts());
   observer_ = approvals_.observe([this](const Approval& approval) { follow(approval); });
   ApprovalQuery open;
   open.status = ApprovalStatus::kPending;
-  open.limit = 1000;
+  open.limit = SIZE_MAX;
   SORTIE_TRY(const std::vector<Approval> pending, approvals_.list(open));
   for (const Approval& approval : pending) follow(approval);
   std::vector<std::string> known;
@@ -93,187 +118,131 @@ void SlackDesk::save(const std::string& id, const Message& message, std::functio
                                                  {"channel", message.channel},
                                                  {"ts", message.ts},
                                                  {"shown", message.shown}});
-  batch.documents.push_back({std::string(slack_records::kKind), id, json::to_text(value)});
-  store_.append(std::move(batch),
-                [alive = std::weak_ptr<int>(alive_), done = std::move(done)](const Status& status) {
-                  if (!alive.expired()) done(status);
-                });
+  batch.documents.push_back({std::string(slack_records::kMessageKind), id, json::to_text(value)});
+  store_.append(std::move(batch), guarded([done = std::move(done)](const Status& status) { done(status); }));
 }
 
 // Makes Slack show what is true: posts what is not posted, updates what says something else.
 void SlackDesk::keep(const std::string& id) {
   const auto found = messages_.find(id);
   if (found == messages_.end() || found->second.busy) return;
+  Message& message = found->second;
   const Result<Approval> approval = approvals_.find(id);
-  if (!approval) return;
-  const std::string shown = slack_records::shown_of(*approval);
-  if (found->second.shown == shown) return;
-  const bool posted = !found->second.ts.empty();
+  if (!approval || message.shown == slack_records::shown_of(*approval)) return;
   // What ended before it was ever posted needs no message.
-  if (!posted && approval->status != ApprovalStatus::kPending) return;
-  found->second.busy = true;
-  const json::Value content = slack_message(*approval, config_, found->second.buttons);
-  json::ObjectBuilder body(content);
-  body.append("channel", posted ? found->second.channel : config_.channel);
-  if (posted) body.append("ts", found->second.ts);
-  const auto send = [this, id, shown, posted, body = body.build()](const Status& written) {
-    if (!written) return retry(id);
-    call_(posted ? "chat.update" : "chat.postMessage", body,
-          [this, alive = std::weak_ptr<int>(alive_), id, shown](const Result<json::Value>& done) {
-            if (alive.expired()) return;
-            if (!done) return retry(id);
-            Message& message = messages_.find(id)->second;
-            if (message.ts.empty()) {
-              message.channel = slack_records::text(*done, "channel");
-              message.ts = slack_records::text(*done, "ts");
-            }
-            message.shown = shown;
-            message.tries = 0;
-            save(id, message, [this, id](const Status&) {
-              messages_.find(id)->second.busy = false;
-              keep(id);
-            });
-          });
-  };
+  const bool posted = !message.ts.empty();
+  if (!posted && !message.may_be_there && approval->status != ApprovalStatus::kPending) return;
+  message.busy = true;
+  if (!posted && message.may_be_there) return look_for(id, "", 0);
+  if (posted) return send(id, *approval);
   // The buttons are known here before anybody can press them.
-  if (!posted) return save(id, found->second, send);
-  send(Status());
+  message.channel = config_.channel;
+  save(id, message, [this, id, approval = *approval](const Status& written) {
+    if (!written) return retry(id, written.error());
+    messages_.find(id)->second.may_be_there = true;
+    send(id, approval);
+  });
 }
 
-void SlackDesk::retry(const std::string& id) {
+void SlackDesk::send(const std::string& id, const Approval& approval) {
+  const Message& message = messages_.find(id)->second;
+  json::ObjectBuilder body(slack_message(approval, config_, message.buttons));
+  body.append("channel", message.channel).append("metadata", slack_records::metadata_of(id));
+  if (!message.ts.empty()) body.append("ts", message.ts);
+  call_(message.ts.empty() ? "chat.postMessage" : "chat.update", body.build(),
+        guarded([this, id, shown = slack_records::shown_of(approval)](const Result<json::Value>& answer) {
+          sent(id, shown, answer);
+        }));
+}
+
+void SlackDesk::sent(const std::string& id, const std::string& shown, const Result<json::Value>& answer) {
   Message& message = messages_.find(id)->second;
-  if (++message.tries > kSlackTriesMax) {
-    message.busy = false;
-    message.tries = 0;
-    AuditEntry entry;
-    entry.actor = {Actor::Kind::kSystem, "slack", "", "slack", ""};
-    entry.channel = "slack";
-    entry.action = "approval.notify";
-    entry.subject = id;
-    entry.outcome = "failed";
-    entry.reason = "Slack could not be told";
-    return audit_.record(std::move(entry));
+  if (!answer) {
+    if (answer.error().code != "Unreachable") message.may_be_there = false;
+    return retry(id, answer.error());
   }
-  const std::int64_t pause = std::min<std::int64_t>(60'000, 500LL << message.tries);
-  loop_.call_at(loop_.now().plus_ms(pause), [this, alive = std::weak_ptr<int>(alive_), id] {
-    if (alive.expired()) return;
+  if (message.ts.empty()) {
+    message.channel = json::text_member(*answer, "channel");
+    message.ts = json::text_member(*answer, "ts");
+  }
+  message.may_be_there = false;
+  message.shown = shown;
+  message.tries = 0;
+  settle(id);
+}
+
+void SlackDesk::settle(const std::string& id) {
+  save(id, messages_.find(id)->second, [this, id](const Status&) {
     messages_.find(id)->second.busy = false;
     keep(id);
   });
 }
 
-std::optional<Actor> SlackDesk::person_of(const json::Value& payload) const {
-  const auto linked = config_.people.find(slack_records::text(payload.get("user"), "id"));
-  if (linked == config_.people.end()) return std::nullopt;
-  return Actor{Actor::Kind::kPerson, linked->second, "", "slack", ""};
+void SlackDesk::look_for(const std::string& id, const std::string& cursor, int pages) {
+  const Message& message = messages_.find(id)->second;
+  const Result<Approval> approval = approvals_.find(id);
+  const std::int64_t asked_s = approval ? approval->requested_at.ms / 1000 : 0;
+  json::ObjectBuilder body;
+  body.append("channel", message.channel.empty() ? config_.channel : message.channel)
+      .append("include_all_metadata", true)
+      .append("oldest", std::to_string(asked_s - slack_records::kHistorySkewS))
+      .append("limit", static_cast<std::int64_t>(slack_records::kHistoryPageSize));
+  if (!cursor.empty()) body.append("cursor", cursor);
+  call_("conversations.history", body.build(),
+        guarded([this, id, pages](const Result<json::Value>& answer) { looked(id, pages + 1, answer); }));
 }
 
-void SlackDesk::whisper(const json::Value& payload, std::string text) {
-  call_("chat.postEphemeral",
-        json::Value::object({{"channel", slack_records::text(payload.get("channel"), "id")},
-                             {"user", slack_records::text(payload.get("user"), "id")},
-                             {"text", slack_escape(text, 1'000)}}),
-        [](const Result<json::Value>&) {});
+void SlackDesk::looked(const std::string& id, int pages, const Result<json::Value>& answer) {
+  Message& message = messages_.find(id)->second;
+  if (!answer && answer.error().code != "SlackError") return retry(id, answer.error());
+  if (answer) {
+    for (const json::Value& posted : answer->get("messages").items()) {
+      if (!slack_records::is_ours(posted, id, config_.app_id)) continue;
+      message.ts = json::text_member(posted, "ts");
+      message.may_be_there = false;
+      return settle(id);
+    }
+    const std::string next = json::text_member(answer->get("response_metadata"), "next_cursor");
+    if (!next.empty() && pages < kSlackHistoryPagesMax) return look_for(id, next, pages);
+  } else {
+    note_failure(id, "Slack does not say whether this was posted already (" + answer.error().message +
+                         "): there may be two messages");
+  }
+  message.may_be_there = false;
+  const Result<Approval> approval = approvals_.find(id);
+  if (approval && approval->status != ApprovalStatus::kPending) {
+    message.shown = slack_records::shown_of(*approval);  // It is nowhere, and nobody needs it any more.
+  }
+  if (!message.shown.empty()) return settle(id);
+  message.busy = false;
+  keep(id);
 }
 
-void SlackDesk::refuse(const json::Value& payload, const std::string& subject, const std::string& reason) {
+void SlackDesk::note_failure(const std::string& id, std::string reason) {
   AuditEntry entry;
-  const std::optional<Actor> person = person_of(payload);
-  entry.actor = person.value_or(Actor{});
-  entry.actor.channel = "slack";
+  entry.actor = {Actor::Kind::kSystem, "slack", "", "slack", ""};
   entry.channel = "slack";
-  entry.action = "approval.decide";
-  entry.subject = subject;
-  entry.outcome = "refused";
-  entry.reason = reason;
-  entry.details = json::Value::object(
-      {{"slack_user", truncate_utf8(to_valid_utf8(slack_records::text(payload.get("user"), "id")), 64)}});
+  entry.action = "approval.notify";
+  entry.subject = id;
+  entry.outcome = "failed";
+  entry.reason = std::move(reason);
   audit_.record(std::move(entry));
 }
 
-void SlackDesk::interact(std::string_view timestamp, std::string_view signature, std::string_view body,
-                         std::function<void(Result<std::string>)> done) {
-  if (Status status = signature_.check(config_.signing_secrets, timestamp, signature, body, loop_.now());
-      !status) {
-    return done(status.error());
+void SlackDesk::retry(const std::string& id, const Error& error) {
+  Message& message = messages_.find(id)->second;
+  ++message.tries;
+  if (message.tries == kSlackRefusalsMax) note_failure(id, "Slack could not be told: " + error.message);
+  if (message.tries >= (error.code == "SlackError" ? kSlackRefusalsMax : kSlackTriesMax)) {
+    message.busy = false;
+    message.tries = 0;
+    return;
   }
-  const std::optional<std::string> text = slack_records::form_payload(body);
-  if (!text || text->size() > slack_records::kPayloadBytesMax) {
-    return done(Error{"InvalidParameter", "the post holds no payload", "", ""});
-  }
-  const Result<json::Value> payload = json::parse(*text);
-  if (!payload || !payload->is_object())
-    return done(Error{"InvalidParameter", "the payload is no JSON object", "", ""});
-  // A view belongs to an app, a click to the app's message; the team is always named.
-  std::string app = slack_records::text(*payload, "api_app_id");
-  if (app.empty()) app = slack_records::text(payload->get("view"), "app_id");
-  if (app != config_.app_id || slack_records::text(payload->get("team"), "id") != config_.team_id) {
-    refuse(*payload, "", "the post is of another app or team");
-    return done(Error{"ForbiddenSlackApp", "this is another app's or team's post", "", ""});
-  }
-  const std::string type = slack_records::text(*payload, "type");
-  if (type == "view_submission") return submitted(*payload, done);
-  if (type == "block_actions") clicked(*payload);
-  done(std::string());
-}
-
-void SlackDesk::clicked(const json::Value& payload) {
-  const json::Value& action = payload.get("actions").size() > 0 ? payload.get("actions")[0] : json::Value();
-  if (slack_records::text(action, "action_id") == "open") return;
-  const std::string value = slack_records::text(action, "value");
-  const auto button = by_button_.find(value);
-  if (button == by_button_.end()) return whisper(payload, "This button is not known here any more.");
-  const auto& [id, approve] = button->second;
-  const Result<Approval> approval = approvals_.find(id);
-  if (!approval) return whisper(payload, "This approval does not exist any more.");
-  const std::optional<Actor> person = person_of(payload);
-  if (!person) {
-    refuse(payload, id, "NotLinked: this Slack user is linked to nobody");
-    return whisper(
-        payload,
-        "Your Slack user is not linked to a person of Sortie, so you cannot decide here. It still waits.");
-  }
-  if (const std::optional<Error> objection = approvals_.objection_to(*approval, *person)) {
-    if (objection->code != "AlreadyDecided") refuse(payload, id, objection->code + ": " + objection->message);
-    return whisper(payload, objection->message);
-  }
-  call_("views.open",
-        json::Value::object({{"trigger_id", slack_records::text(payload, "trigger_id")},
-                             {"view", slack_dialog(*approval, approve, value)}}),
-        [this, alive = std::weak_ptr<int>(alive_), payload](const Result<json::Value>& opened) {
-          if (alive.expired() || opened) return;
-          whisper(payload,
-                  "Slack could not open the dialog; press the button again, or decide in the console.");
-        });
-}
-
-void SlackDesk::submitted(const json::Value& payload, const std::function<void(Result<std::string>)>& done) {
-  const json::Value& view = payload.get("view");
-  const auto say = [done](const std::string& message) {
-    done(json::to_text(json::Value::object(
-        {{"response_action", "errors"}, {"errors", json::Value::object({{"reason", message}})}})));
-  };
-  const auto button = by_button_.find(slack_records::text(view, "private_metadata"));
-  if (button == by_button_.end()) return say("This approval is not known here any more.");
-  const auto& [id, approve] = button->second;
-  const std::optional<Actor> person = person_of(payload);
-  if (!person) {
-    refuse(payload, id, "NotLinked: this Slack user is linked to nobody");
-    return say("Your Slack user is not linked to a person of Sortie.");
-  }
-  const Result<Approval> approval = approvals_.find(id);
-  if (!approval) return say("This approval does not exist any more.");
-  DecideRequest request;
-  request.id = id;
-  request.actor = *person;
-  request.approve = approve;
-  request.reason = slack_records::text(view.get("state").get("values").get("reason").get("reason"), "value");
-  request.plan_hash = approval->plan_hash;
-  request.channel = "slack";
-  approvals_.decide(std::move(request), [done, say](const Result<Approval>& decided) {
-    if (!decided) return say(decided.error().message);
-    done(std::string(R"({"response_action":"clear"})"));
-  });
+  const std::int64_t pause = std::min<std::int64_t>(kSlackPauseMsMax, 500LL << std::min(message.tries, 16));
+  loop_.call_at(loop_.now().plus_ms(pause), guarded([this, id] {
+                  messages_.find(id)->second.busy = false;
+                  keep(id);
+                }));
 }
 
 }  // namespace sortie::response

@@ -232,11 +232,19 @@ Status SlackSignature::check(const std::vector<std::string>& secrets, std::strin
     good = good || fits;
   }
   if (!good) return refuse("the signature is not Slack's");
-  std::erase_if(seen_, [&](const auto& entry) { return entry.second < now.ms; });
   if (seen_.size() >= kSlackSeenMax) return refuse("too many requests at once");
   const std::int64_t until = seconds * 1000 + kSlackSkewMs;
   if (!seen_.emplace(std::string(signature), until).second) return refuse("the request was seen before");
   return {};
+}
+
+std::vector<std::string> SlackSignature::forget_before(Timestamp now) {
+  std::vector<std::string> gone;
+  for (const auto& [signature, until] : seen_) {
+    if (until < now.ms) gone.push_back(signature);
+  }
+  for (const std::string& signature : gone) seen_.erase(signature);
+  return gone;
 }
 
 }  // namespace sortie::response
