@@ -146,24 +146,32 @@ Result<std::map<std::string, std::string>> resolve_environment(const FunctionCon
   // Only the project's own files may name secrets of the server; for the Lambda API a value is just a value.
   if (config.origin != "project") return resolved;
   const std::string place = config.code_folder + "/function.yaml";
-  for (auto& [name, value] : resolved) {
-    if (value.starts_with("env:")) {
-      const char* found = ::getenv(value.substr(4).c_str());
-      if (found == nullptr) {
+  for (auto entry = resolved.begin(); entry != resolved.end();) {
+    auto& [name, value] = *entry;
+    // A question mark at its end: what is not there is left out.
+    const bool may_lack = value.ends_with('?');
+    const std::string reference = value.substr(0, value.size() - (may_lack ? 1 : 0));
+    bool is_absent = false;
+    if (reference.starts_with("env:")) {
+      const char* found = ::getenv(reference.substr(4).c_str());
+      if (found == nullptr && !may_lack) {
         return Error{"InvalidFunction",
-                     "environment " + name + ": the server's environment has no " + value.substr(4), place,
-                     "set it before the server starts"};
+                     "environment " + name + ": the server's environment has no " + reference.substr(4),
+                     place, "set it before the server starts, or write " + value + "? if it may be missing"};
       }
-      value = found;
-    } else if (value.starts_with("file:")) {
-      std::string path = value.substr(5);
+      is_absent = found == nullptr;
+      if (found != nullptr) value = found;
+    } else if (reference.starts_with("file:")) {
+      std::string path = reference.substr(5);
       if (!path.starts_with('/')) path = config.code_folder + "/" + path;
-      auto content = io::read_file(path, 64 * 1024);
+      is_absent = may_lack && !io::path_exists(path);
+      auto content = is_absent ? Result<std::string>(std::string()) : io::read_file(path, 64 * 1024);
       if (!content)
         return Error{"InvalidFunction", "environment " + name + ": " + content.error().message, place,
                      "make the file readable"};
       value = std::string(trim(*content));
     }
+    entry = is_absent ? resolved.erase(entry) : std::next(entry);
   }
   return resolved;
 }

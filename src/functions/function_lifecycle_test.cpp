@@ -168,12 +168,21 @@ TEST_F(FunctionServiceTest, ReadsFoldersAndFollowsTheirChanges) {
   write("Good/app.py",
         "import os\ndef main(e, c): return os.environ['VALUE'] + ', ' + os.environ['SECRET']\n");
   write("Good/secret.txt", "in a file\n");
+  write("Choice/function.yaml",
+        "handler: app.main\nenvironment: {AA: \"env:SORTIE_TEST_VALUE?\", BB: "
+        "\"env:SORTIE_TEST_NOWHERE?\", CC: \"file:none?\", DD: why?}\n");
+  write("Choice/app.py",
+        "import os\ndef main(e, c): return ' '.join(os.environ.get(2 * n, '-') for n in 'ABCD')\n");
+  write("Needs/function.yaml", "handler: app.main\nenvironment: {AA: \"env:SORTIE_TEST_NOWHERE\"}\n");
+  write("Needs/app.py", "def main(e, c): return 1\n");
   write("Broken/function.yaml", "timeout: soon\n");
   write("Plain/lambda_function.py", "def lambda_handler(e, c): return 1\n");
   const auto problems = service_->load_folder(project);
   ASSERT_EQ(problems.size(), 1u);
   EXPECT_EQ(problems[0].place, project + "/Broken/function.yaml:1:10");
-  EXPECT_EQ(service_->list_functions("").size(), 3u);
+  EXPECT_EQ(service_->list_functions("").size(), 5u);
+  EXPECT_EQ(invoke("Choice").payload, "\"from outside - - why?\"") << "what may be missing is left out";
+  EXPECT_THAT(invoke("Needs").error_message, HasSubstr("has no SORTIE_TEST_NOWHERE"));
   EXPECT_EQ(invoke("Good").payload, "\"from outside, in a file\"");
   EXPECT_EQ(service_->get_function("", "Good")->environment.at("VALUE"), "env:SORTIE_TEST_VALUE")
       << "secrets are never shown";
