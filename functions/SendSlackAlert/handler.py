@@ -1,7 +1,7 @@
-"""A message to the team through a Slack incoming webhook."""
+"""A message to the team in Slack, through an incoming webhook or a bot."""
 
-from sortie_actions.people import send_slack_alert
+from sortie_actions.slack import send_slack_alert
 
 
 def lambda_handler(event, context):
-    return send_slack_alert(event)
+    return send_slack_alert(event, context)

@@ -8,8 +8,8 @@ import pathlib
 
 import pytest
 import seed_account
-from conftest import ROOT, start
-from sortie_actions import assess, core, evidence, people
+from conftest import ROOT
+from sortie_actions import assess, core, evidence
 from sortie_actions.bucket import RemediatePublicS3Bucket
 from sortie_actions.isolate import IsolateEC2Instance
 from sortie_actions.open_group import RemediateOpenSecurityGroup, is_internet
@@ -250,51 +250,6 @@ def test_the_record_is_written_once_with_its_digest(account, world, monkeypatch)
     assert __import__("hashlib").sha256(body).hexdigest() == first["sha256"]
     with pytest.raises(core.InvalidTarget):
         evidence.document_incident({"case": "../x", "record": {"a": 1}})
-
-
-@pytest.fixture(scope="module")
-def stand_ins():
-    import sys
-
-    started = [start(sys.executable, str(ROOT / f"demo/{name}.py"), "--port", "0") for name in ("slack", "servicenow")]
-    yield [url for _, url in started]
-    for process, _ in started:
-        process.terminate()
-        process.wait(10)
-
-
-def post(url: str, body, raw: bytes | None = None, headers=None) -> tuple[int, str]:
-    return people.http("POST", url, body, headers or {}, people.SlackError) if raw is None else (0, "")
-
-
-def test_slack_gets_the_message_after_a_rate_limit_and_markup_is_escaped(stand_ins, monkeypatch):
-    slack, _ = stand_ins
-    monkeypatch.setenv("SLACK_WEBHOOK_URL", f"{slack}/services/T1/B1/abc")
-    monkeypatch.setattr(people, "WAIT_S_MAX", 0.01)
-    post(f"{slack}/faults", {"status": 429})
-    people.send_slack_alert({"severity": "CRITICAL", "title": "t", "message": "<!channel> & more"})
-    _, text = people.http("GET", f"{slack}/received", None, {}, people.SlackError)
-    assert json.loads(text)["received"][-1]["text"] == "[CRITICAL] t\n&lt;!channel&gt; &amp; more"
-    assert post(f"{slack}/services/T1/B1/abc", [1]) == (400, "invalid_payload")
-    monkeypatch.setenv("SLACK_WEBHOOK_URL", f"{slack}/elsewhere")
-    with pytest.raises(people.SlackError, match="no_team"):
-        people.send_slack_alert({"message": "m"})
-
-
-def test_servicenow_gets_one_incident_for_a_correlation_id(stand_ins, monkeypatch):
-    _, servicenow = stand_ins
-    monkeypatch.setenv("SERVICENOW_URL", servicenow)
-    monkeypatch.setenv("SERVICENOW_USER", "sortie")
-    monkeypatch.setenv("SERVICENOW_PASSWORD", "sortie-demo")
-    monkeypatch.setattr(people, "WAIT_S_MAX", 0.01)
-    event = {"severity": "CRITICAL", "shortDescription": "s", "description": "d", "correlation_id": "gd-1"}
-    post(f"{servicenow}/faults", {"status": 503, "count": 2})
-    first = people.create_servicenow_incident(event)
-    assert first["status"] == "changed" and first["number"].startswith("INC")
-    assert people.create_servicenow_incident(event) == first | {"status": "already"}
-    monkeypatch.setenv("SERVICENOW_TOKEN", "wrong")
-    with pytest.raises(people.ServiceNowError, match="401"):
-        people.create_servicenow_incident(event)
 
 
 def test_every_function_lists_the_calls_that_its_code_makes():
