@@ -220,6 +220,7 @@ class CommandLine {
     publish->add_option("FILE", file_, "a playbook")->required();
     publish->add_option("--role", role_, "its role's ARN");
     add_client(playbook, "list", "playbooks of a server", [this] { return playbook_list(common_); });
+    add_library_commands();
     CLI::App* eval_command =
         add(&app_, "eval", "one expression, or JSON Lines in and out", [this] { return eval(eval_); });
     eval_command->add_option("--language", eval_.language, "jsonpath, intrinsic, jsonata or pattern")
@@ -248,6 +249,17 @@ class CommandLine {
     CLI::App* completion = add(&app_, "completion", "shell completion: bash, zsh, fish",
                                [this] { return print_completion(shell_, words()); });
     completion->add_option("SHELL", shell_, "")->required()->check(CLI::IsMember({"bash", "zsh", "fish"}));
+  }
+
+  void add_library_commands() {
+    CLI::App* library = add(&app_, "library", "playbooks and functions that come with the program", nullptr);
+    CLI::App* list = add(library, "list", "what there is", [this] { return library_list(common_.output); });
+    list->add_option("-o,--output", common_.output.format, "text, wide, json, jsonl or name")
+        ->check(CLI::IsMember({"text", "wide", "json", "jsonl", "name"}));
+    CLI::App* take = add(library, "add", "copy some into a project, with what they need",
+                         [this] { return library_add(files_, serve_.project); });
+    take->add_option("NAME", files_, "playbooks and functions")->required();
+    take->add_option("--project", serve_.project, "the project folder (default: here)");
   }
 
   // Every command with its sub-commands and options, for completion.

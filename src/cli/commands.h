@@ -67,6 +67,10 @@ struct PlaybookLint {
 int playbook_lint(const PlaybookLint& what);
 int playbook_graph(const std::string& file, const std::string& format);
 
+// commands_library.cpp
+int library_list(const OutputOptions& output);
+int library_add(const std::vector<std::string>& names, const std::string& project);
+
 // commands_local.cpp
 struct Eval {
   std::string language, expression, input_file, mode = "aws";

@@ -32,6 +32,7 @@ COMMANDS = [
     "event",
     "playbook",
     "function",
+    "library",
     "eval",
     "test",
     "audit",
@@ -85,6 +86,23 @@ def test_init_makes_a_project_that_works_at_once(project: Project) -> None:
     expect(p.cli("test", cwd=project.place), 0, "greets by name", "1 passed, 0 failed")
     done = expect(project.cli("run", "start", "hello", "--wait", "-o", "json", "--input", "-", stdin='{"name": "Ada"}'), 0)
     assert json.loads(done.stdout)["output"]["greeting"] == "Hello, Ada!", done.stdout
+
+
+def test_the_library_is_copied_into_a_project_with_what_it_needs(project: Project) -> None:
+    listed = expect(p.cli("library", "list", "-o", "name"), 0).stdout.split()
+    assert {"incident-response", "CreateJiraIssue", "SendEmail"} <= set(listed), listed
+    with p.temporary_folder() as folder:
+        expect(p.cli("library", "add", "SendEmail", cwd=folder), 8, "sortie init")
+        p.write_files(folder, {"sortie.yaml": 'aws: {account: "210987654321", region: eu-west-1}\n'})
+        expect(p.cli("library", "add", "incident-response", "SendEmail", "Nothing", cwd=folder), 8, "functions/SendEmail", "no Nothing")
+        text = (folder / "playbooks/incident-response.asl.json").read_text()
+        assert "arn:aws:lambda:eu-west-1:210987654321:function:PlanContainment" in text and "123456789012" not in text
+        assert (folder / "rules/guardduty-ec2-compromise.yaml").is_file() and (folder / "functions/PlanContainment/handler.py").is_file()
+        assert not (folder / "functions/CallWebhook").exists() and (folder / "layers/_lib/python/sortie_actions/core.py").is_file()
+        (folder / "functions/SendEmail/handler.py").write_text("mine")
+        expect(p.cli("library", "add", "SendEmail", cwd=folder), 1, "already there")
+        assert (folder / "functions/SendEmail/handler.py").read_text() == "mine"
+        expect(p.cli("playbook", "lint", "playbooks/incident-response.asl.json", cwd=folder), 0)
 
 
 def test_a_playbook_started_with_wait_ends_as_it_ends(project: Project) -> None:
