@@ -4,17 +4,14 @@
 #include <gtest/gtest.h>
 
 #include "integrations/aws.h"
-#include "integrations/dispatcher.h"
-#include "integrations/testing/fakes.h"
 #include "json/text.h"
 #include "response/approvals.h"
-#include "runtime/runtime.h"
-#include "store/memory/memory_store.h"
+#include "story.h"
 
 namespace sortie {
 namespace {
 
-using fakes::ManualLoop;
+using story::ManualLoop;
 
 constexpr const char* kMachine = "arn:aws:states:us-east-1:123456789012:stateMachine:ir";
 constexpr const char* kExecution = "arn:aws:states:us-east-1:123456789012:execution:ir:run-1";
@@ -51,23 +48,17 @@ struct Scenario {
 void PrintTo(const Scenario& scenario, std::ostream* out) { *out << scenario.name; }
 
 // One life of the server on what the disk holds.
-class Process {
+class Process : public story::StoryProcess {
  public:
   Process(ManualLoop& loop, store::MemoryImage disk, store::MemoryFaults faults, const Scenario& scenario)
-      : random_(11),
-        store_(loop, std::move(disk), std::move(faults)),
-        epoch_(store_.acquire(0).value()),
+      : StoryProcess(loop, 11, std::move(disk), std::move(faults)),
         audit_(loop, store_, response::Lease{0, epoch_}),
         people_(loop, random_, store_, audit_),
         approvals_(loop, store_, audit_, people_),
         pool_(loop, [](const integrations::WorkerEvents&) { return no_worker(); }),
-        aws_(loop, pool_, {}, &approvals_),
-        dispatcher_(loop) {
+        aws_(loop, pool_, {}, &approvals_) {
     dispatcher_.add("*", aws_);
-    runtime::Options options;
-    options.epoch = epoch_;
-    runtime_ = runtime::Runtime::make(loop, random_, store_, dispatcher_, options);
-    dispatcher_.attach(*runtime_);
+    make_runtime(loop);
     approvals_.configure({{scenario.policy}, {{"approval-queue", scenario.policy.name}}, {}});
     EXPECT_TRUE(people_.load().ok());
     EXPECT_TRUE(approvals_.load().ok());
@@ -75,20 +66,11 @@ class Process {
     approvals_.start(*runtime_);
   }
 
-  // Does whatever is still to be done, as clients do that try again. True when the execution has ended.
-  bool go_on(bool people_answer) {
+  bool go_on(const Scenario& scenario) {
     for (const char* name : {"alice", "bob"}) {
       if (people_.find(name) == nullptr) people_.add(name, {}, Actor{}, [](const auto&) {});
     }
-    if (!runtime_->find_state_machine(kMachine)) {
-      runtime::StateMachineRecord record;
-      record.arn = kMachine;
-      record.name = "ir";
-      record.definition = kDefinition;
-      record.role_arn = "arn:aws:iam::123456789012:role/ir";
-      runtime_->put_state_machine(record, Actor{}, [](const auto&) {});
-      return false;
-    }
+    if (!put(kMachine, kDefinition)) return false;
     const auto execution = runtime_->describe_execution(kExecution);
     if (!execution.ok()) {
       runtime::StartRequest request;
@@ -99,7 +81,7 @@ class Process {
       return false;
     }
     const auto pending = approvals_.list({.status = response::ApprovalStatus::kPending});
-    if (pending.ok() && people_answer) {
+    if (pending.ok() && scenario.people_answer) {
       for (const response::Approval& approval : *pending) {
         approvals_.decide({approval.id, person("alice"), true, "contain it", {}, "cli"}, [](const auto&) {});
         approvals_.decide({approval.id, person("bob"), false, "too early", {}, "api"}, [](const auto&) {});
@@ -107,8 +89,6 @@ class Process {
     }
     return execution->status != store::ExecutionStatus::kRunning && pending.ok() && pending->empty();
   }
-
-  store::MemoryImage crash() { return store_.crash(); }
 
   void check_the_end(const Scenario& scenario) {
     const auto execution = runtime_->describe_execution(kExecution);
@@ -147,60 +127,17 @@ class Process {
                                                   [](const auto& entry) { return entry.outcome == "done"; }));
   }
 
-  SeededRandom random_;
-  store::MemoryStore store_;
-  store::Epoch epoch_;
   response::Audit audit_;
   response::People people_;
   response::Approvals approvals_;
   integrations::SdkPool pool_;
   integrations::AwsIntegration aws_;
-  integrations::Dispatcher dispatcher_;
-  std::unique_ptr<runtime::Runtime> runtime_;
 };
 
-class ApprovalStory : public testing::TestWithParam<Scenario> {
- protected:
-  // Runs the story with one fault at the given commit (0: none). Answers how many commits there were.
-  std::size_t run(std::size_t fault_at, store::CommitFault fault) {
-    ManualLoop loop;
-    std::size_t commits = 0;
-    bool crashed = false;
-    store::MemoryFaults faults;
-    faults.plan = [&](const store::Batch&) {
-      return store::CommitPlan{++commits == fault_at ? fault : store::CommitFault::kNone, 0};
-    };
-    faults.on_crash = [&crashed] { crashed = true; };
-    auto process = std::make_unique<Process>(loop, store::MemoryImage{}, faults, GetParam());
-    bool ended = false;
-    for (int i = 0; i < 400 && !ended; ++i) {
-      loop.advance_ms(2'000);
-      if (crashed) {
-        crashed = false;
-        store::MemoryImage disk = process->crash();
-        process.reset();
-        loop.forget_everything();
-        process = std::make_unique<Process>(loop, std::move(disk), faults, GetParam());
-        continue;
-      }
-      ended = process->go_on(GetParam().people_answer);
-    }
-    EXPECT_TRUE(ended) << "the story never ended";
-    process->check_the_end(GetParam());
-    return commits;
-  }
-};
+class ApprovalStory : public testing::TestWithParam<Scenario> {};
 
 TEST_P(ApprovalStory, EndsWithOneAnswerWhateverFailsAtWhicheverCommit) {
-  const std::size_t commits = run(0, store::CommitFault::kNone);
-  ASSERT_GT(commits, 5u);
-  for (const auto fault : {store::CommitFault::kCrashBefore, store::CommitFault::kCrashAfter,
-                           store::CommitFault::kStoreUnavailable}) {
-    for (std::size_t at = 1; at <= commits + 2 && !HasFailure(); ++at) {
-      SCOPED_TRACE("fault " + std::to_string(static_cast<int>(fault)) + " at commit " + std::to_string(at));
-      run(at, fault);
-    }
-  }
+  story::StoryTeller<Process, Scenario>{2'000}.tell_with_every_fault(GetParam(), 5);
 }
 
 const response::Policy kPlain{.name = "plain"};

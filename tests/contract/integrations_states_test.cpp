@@ -3,17 +3,14 @@
 // happened, and there is exactly one child.
 #include <gtest/gtest.h>
 
-#include "integrations/dispatcher.h"
 #include "integrations/states.h"
-#include "integrations/testing/fakes.h"
 #include "json/text.h"
-#include "runtime/runtime.h"
-#include "store/memory/memory_store.h"
+#include "story.h"
 
 namespace sortie {
 namespace {
 
-using fakes::ManualLoop;
+using story::ManualLoop;
 
 const std::string kPlace = "arn:aws:states:us-east-1:123456789012:";
 const std::string kExecution = kPlace + "execution:parent:run-1";
@@ -41,19 +38,12 @@ std::string parent_definition(const Nesting& nesting) {
          R"(stateMachine:child","Input":{"a":1})" + name + R"(},"End":true}}})";
 }
 
-class Process {
+class Process : public story::StoryProcess {
  public:
-  Process(ManualLoop& loop, store::MemoryImage disk, store::MemoryFaults faults)
-      : random_(5),
-        store_(loop, std::move(disk), std::move(faults)),
-        epoch_(store_.acquire(0).value()),
-        states_(loop, store_),
-        dispatcher_(loop) {
+  Process(ManualLoop& loop, store::MemoryImage disk, store::MemoryFaults faults, const Nesting&)
+      : StoryProcess(loop, 5, std::move(disk), std::move(faults)), states_(loop, store_) {
     dispatcher_.add("states", states_);
-    runtime::Options options;
-    options.epoch = epoch_;
-    runtime_ = runtime::Runtime::make(loop, random_, store_, dispatcher_, options);
-    dispatcher_.attach(*runtime_);
+    make_runtime(loop);
     states_.attach(*runtime_, [this](store::Batch batch) {
       batch.epoch = epoch_;
       store_.append(std::move(batch), [](const Status&) {});
@@ -62,7 +52,8 @@ class Process {
   }
 
   bool go_on(const Nesting& nesting) {
-    const bool has_both = put("child", kChild) && put("parent", parent_definition(nesting));
+    const bool has_both = put(kPlace + "stateMachine:child", kChild) &&
+                          put(kPlace + "stateMachine:parent", parent_definition(nesting));
     if (!has_both) return false;
     const auto execution = runtime_->describe_execution(kExecution);
     if (execution.ok()) return execution->status != store::ExecutionStatus::kRunning;
@@ -72,8 +63,6 @@ class Process {
     runtime_->start_execution(request, [](const auto&) {});
     return false;
   }
-  store::MemoryImage crash() { return store_.crash(); }
-
   void check_the_end(const Nesting& nesting) {
     const auto execution = runtime_->describe_execution(kExecution);
     ASSERT_TRUE(execution.ok());
@@ -94,69 +83,13 @@ class Process {
   }
 
  private:
-  bool put(const std::string& name, const std::string& definition) {
-    const std::string arn = kPlace + "stateMachine:" + name;
-    if (runtime_->find_state_machine(arn)) return true;
-    runtime::StateMachineRecord record;
-    record.arn = arn;
-    record.name = name;
-    record.definition = definition;
-    record.role_arn = "arn:aws:iam::123456789012:role/x";
-    runtime_->put_state_machine(record, Actor{}, [](const auto& made) {
-      EXPECT_TRUE(made.ok() || made.error().code != "InvalidDefinition") << made.error().message;
-    });
-    return false;
-  }
-
-  SeededRandom random_;
-  store::MemoryStore store_;
-  store::Epoch epoch_;
   integrations::StatesIntegration states_;
-  integrations::Dispatcher dispatcher_;
-  std::unique_ptr<runtime::Runtime> runtime_;
 };
 
-class NestedStory : public testing::TestWithParam<Nesting> {
- protected:
-  std::size_t run(std::size_t fault_at, store::CommitFault fault) {
-    ManualLoop loop;
-    std::size_t commits = 0;
-    bool crashed = false;
-    store::MemoryFaults faults;
-    faults.plan = [&](const store::Batch&) {
-      return store::CommitPlan{++commits == fault_at ? fault : store::CommitFault::kNone, 0};
-    };
-    faults.on_crash = [&crashed] { crashed = true; };
-    auto process = std::make_unique<Process>(loop, store::MemoryImage{}, faults);
-    bool ended = false;
-    for (int i = 0; i < 200 && !ended; ++i) {
-      loop.advance_ms(1'000);
-      if (crashed) {
-        crashed = false;
-        store::MemoryImage disk = process->crash();
-        process.reset();
-        loop.forget_everything();
-        process = std::make_unique<Process>(loop, std::move(disk), faults);
-        continue;
-      }
-      ended = process->go_on(GetParam());
-    }
-    EXPECT_TRUE(ended) << "the story never ended";
-    process->check_the_end(GetParam());
-    return commits;
-  }
-};
+class NestedStory : public testing::TestWithParam<Nesting> {};
 
 TEST_P(NestedStory, HasOneChildWhateverFailsAtWhicheverCommit) {
-  const std::size_t commits = run(0, store::CommitFault::kNone);
-  ASSERT_GT(commits, 4u);
-  for (const auto fault : {store::CommitFault::kCrashBefore, store::CommitFault::kCrashAfter,
-                           store::CommitFault::kStoreUnavailable}) {
-    for (std::size_t at = 1; at <= commits + 2 && !HasFailure(); ++at) {
-      SCOPED_TRACE("fault " + std::to_string(static_cast<int>(fault)) + " at commit " + std::to_string(at));
-      run(at, fault);
-    }
-  }
+  story::StoryTeller<Process, Nesting>{1'000}.tell_with_every_fault(GetParam(), 4);
 }
 
 INSTANTIATE_TEST_SUITE_P(All, NestedStory,
