@@ -20,15 +20,12 @@ Error no_such_execution(std::string_view arn) {
 
 constexpr std::int64_t kExpressMsMax = 5 * 60 * 1000;  // AWS's limit for EXPRESS executions.
 
-// Documents of kind "meta" that are made once per store.
-Result<std::string> make_once(store::Store& store, store::Epoch epoch, const std::string& key,
-                              std::string value) {
+// A document of kind "meta" that is made once per store: what it says, or a new one, added to `made`.
+Result<std::string> find_or_make(store::Store& store, const std::string& key, std::string value,
+                                 store::Batch* made) {
   SORTIE_TRY(const std::optional<std::string> known, store.find_document("meta", key));
   if (known) return *known;
-  store::Batch batch;
-  batch.epoch = epoch;
-  batch.documents.push_back({"meta", key, value});
-  store.append(std::move(batch), [](const Status&) {});
+  made->documents.push_back({"meta", key, value});
   return value;
 }
 
@@ -51,10 +48,10 @@ class RuntimeImpl final : public Runtime {
     if (options_.epoch == 0) {
       SORTIE_TRY(options_.epoch, store_.acquire(0));
     }
-    SORTIE_TRY(const std::string key,
-               make_once(store_, options_.epoch, "token_key", random_hex(random_, 32)));
-    SORTIE_TRY(const std::string store_id,
-               make_once(store_, options_.epoch, "store_id", random_hex(random_, 6)));
+    store::Batch made = new_batch();
+    SORTIE_TRY(const std::string key, find_or_make(store_, "token_key", random_hex(random_, 32), &made));
+    SORTIE_TRY(const std::string store_id, find_or_make(store_, "store_id", random_hex(random_, 6), &made));
+    if (!made.empty()) write_identity(std::move(made));
     tokens_.emplace(key);
     SORTIE_TRY_STATUS(definitions_.load());
     shard_.emplace(Shard::Wiring{loop_, random_, store_, dispatcher_, definitions_, *tokens_, store_id,
@@ -389,8 +386,19 @@ class RuntimeImpl final : public Runtime {
 
   store::Batch new_batch() const {
     store::Batch batch;
-    batch.epoch = shard_->epoch();
+    batch.epoch = options_.epoch;
     return batch;
+  }
+
+  // Tokens and idempotency keys are made of it, so nothing starts on one that a failed commit has lost; what
+  // is queued behind this batch fails together with it.
+  void write_identity(store::Batch made) {
+    has_identity_ = true;
+    store_.append(made, [this, made](const Status& status) {
+      if (status) return;
+      has_identity_ = false;
+      loop_.call_at(loop_.now().plus_ms(500), [this, made] { write_identity(made); });
+    });
   }
 
   // The audit trail's line, in the shape that response/audit.h reads.
@@ -409,6 +417,9 @@ class RuntimeImpl final : public Runtime {
 
   Result<std::unique_ptr<LiveExecution>> make_live(StartRequest& request) {
     if (draining_) return Error{"ServiceUnavailable", "the server is stopping", "", "try again in a moment"};
+    if (!has_identity_) {
+      return Error{"ServiceUnavailable", "the store cannot be written", "", "try again in a moment"};
+    }
     if (shard_->is_full())
       return Error{"ThrottlingException", "too much work is waiting", "", "try again later"};
     SORTIE_TRY(const StartTarget target, find_target(request.state_machine_arn));
@@ -572,6 +583,7 @@ class RuntimeImpl final : public Runtime {
   std::optional<TaskTokens> tokens_;
   std::shared_ptr<int> alive_ = std::make_shared<int>(0);
   std::optional<Shard> shard_;
+  bool has_identity_ = true;
   bool draining_ = false;
   std::vector<std::weak_ptr<std::function<void(const ExecutionChange&)>>> observers_;
   std::list<std::weak_ptr<Waiter>> waiters_;

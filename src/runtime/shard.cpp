@@ -330,20 +330,21 @@ void Shard::commit_failed(LiveExecution& live, Decision& decision, const Error& 
   ++figures_.commit_failures;
   const store::ExecutionNo no = live.no;
   const bool was_started = live.started;
-  std::deque<Mail> kept;
+  std::deque<Mail> kept, refused;
   for (auto& [mail, applied] : decision.mails) {
-    if (is_ours_alone(mail)) {
-      kept.push_back(std::move(mail));
-    } else {
-      mail.reply(Status(Error{"ServiceUnavailable", "the change could not be written: " + error.message, "",
-                              error.hint}),
-                 false);
-    }
+    (is_ours_alone(mail) ? kept : refused).push_back(std::move(mail));
   }
   for (Mail& mail : live.mailbox) kept.push_back(std::move(mail));
   mails_ -= live.mailbox.size();
   beginning_.erase(live.state.arn);
   live_.erase(no);
+  // Whoever is refused may ask again within the answer: by now that finds what is durable, not what was
+  // decided.
+  for (const Mail& mail : refused) {
+    mail.reply(Status(Error{"ServiceUnavailable", "the change could not be written: " + error.message, "",
+                            error.hint}),
+               false);
+  }
   if (!was_started) return;
   // Load it again and go on from what is durable, a little later: the disk may need a moment.
   wiring_.loop.call_at(wiring_.loop.now().plus_ms(kRetryCommitMs),

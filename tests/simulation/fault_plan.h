@@ -77,6 +77,8 @@ class FaultPlan {
     return DiskFault::kNone;
   }
 
+  // One that the machine itself holds, whatever the plan says.
+  void count(const char* kind) { ++tally_[kind]; }
   void end() { is_over_ = true; }  // Nothing fails any more.
   bool is_over() const { return is_over_; }
   const std::vector<Injected>& injected() const { return injected_; }

@@ -7,6 +7,7 @@
 
 #include "engine/codec.h"
 #include "engine/testing/driver.h"
+#include "history_lines.h"
 #include "random_machine.h"
 #include "reference_interpreter.h"
 
@@ -16,8 +17,8 @@ namespace {
 // Deterministic: one answer for one attempt of one state with these parameters.
 TaskAnswer answer_of(const std::string& state, const Value& parameters, unsigned attempt) {
   const std::size_t dice = std::hash<std::string>{}(state + canonical(parameters) + std::to_string(attempt));
-  if (dice % 3 == 0) return {{}, "E" + std::to_string(dice / 3 % 2)};
-  return {Value::object({{"got", static_cast<std::int64_t>(dice % 7)}}), ""};
+  if (dice % 3 == 0) return {.error = "E" + std::to_string(dice / 3 % 2)};
+  return {.result = Value::object({{"got", static_cast<std::int64_t>(dice % 7)}})};
 }
 
 // Everything is written out, nothing is shared: what a restart leaves.
@@ -46,34 +47,6 @@ void crash(engine::Execution& execution) {
   }
   execution.frames = std::move(frames);
   execution.input = *json::parse(json::to_text(execution.input));
-}
-
-// The interpreter has no event ids: "#12" in a cause becomes "#N".
-std::string without_ids(std::string text) {
-  const std::string kMark = "entered at the event id #";
-  for (std::size_t at = text.find(kMark); at != std::string::npos; at = text.find(kMark, at + 1)) {
-    const std::size_t first = at + kMark.size();
-    text.replace(first, text.find_first_not_of("0123456789", first) - first, "N");
-  }
-  return text;
-}
-
-std::vector<std::string> lines_of(const std::vector<engine::HistoryEvent>& events) {
-  std::vector<std::string> lines;
-  for (const engine::HistoryEvent& event : events) {
-    const std::string type(engine::event_type_name(event.type));
-    const Value* name = event.find(engine::Field::kName);
-    if (name == nullptr || type.find("Aborted") != std::string::npos) continue;
-    std::string line = type + " " + name->to_std_string();
-    if (type.starts_with("MapIteration")) {
-      lines.push_back(line);
-      continue;
-    }
-    const bool entered = type.ends_with("Entered");
-    line += " " + canonical(*event.find(entered ? engine::Field::kInput : engine::Field::kOutput));
-    lines.push_back(without_ids(line));
-  }
-  return lines;
 }
 
 struct Tally {

@@ -44,6 +44,8 @@ struct Failed {
 struct TaskAnswer {
   Value result;
   std::string error;
+  std::string cause = "why";
+  bool timed_out = false;  // Then no error of the task itself: "States.TaskFailed" does not mean it.
 };
 using Tasks = std::function<TaskAnswer(const std::string& state, const Value& parameters, unsigned attempt)>;
 
@@ -271,7 +273,7 @@ class Interpreter {
       const Value parameters = shaped(state, field, state.get(field), see);
       const TaskAnswer answer = tasks_(name, parameters, attempt);
       if (!answer.error.empty()) {
-        *failure = {answer.error, "why", true};
+        *failure = {answer.error, answer.cause, !answer.timed_out};
         return false;
       }
       result = answer.result;

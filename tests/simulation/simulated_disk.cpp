@@ -31,10 +31,11 @@ void write_at(std::string& content, std::size_t offset, std::string_view bytes) 
 
 struct SimulatedDisk::File {
   std::string cache, platter;
-  std::vector<Pending> pending;  // In the cache and not on the platter, in order.
-  bool exists = true;            // In the cache.
-  bool is_linked = false;        // Its folder entry is on the platter.
-  bool needs_link = false;       // Made by SQLite as a log or journal: its first sync writes the folder, too.
+  std::vector<Pending> pending;    // In the cache and not on the platter, in order.
+  bool exists = true;              // In the cache.
+  bool is_linked = false;          // Its folder entry is on the platter.
+  std::shared_ptr<File> replaced;  // What the folder's entry on the platter names instead.
+  bool needs_link = false;  // Made by SQLite as a log or journal: its first sync writes the folder, too.
   // The locks that connections hold on it, and the memory that they share (the index of the log).
   std::set<const Handle*> shared, reserved, pending_lock, exclusive;
   std::map<const Handle*, std::uint32_t> shm_shared, shm_exclusive;
@@ -133,6 +134,15 @@ struct DiskCalls {
     return fault == DiskFault::kNone ? SQLITE_OK : SQLITE_IOERR_TRUNCATE;
   }
 
+  // A folder that is synced names what there is now.
+  static void link_all(SimulatedDisk& disk) {
+    for (auto each = disk.files_.begin(); each != disk.files_.end();) {
+      each->second->is_linked = each->second->exists;
+      each->second->replaced = nullptr;
+      each = each->second->exists ? std::next(each) : disk.files_.erase(each);
+    }
+  }
+
   static void bring_to_platter(Handle& handle) {
     File& file = **handle.file;
     for (const Pending& each : file.pending) {
@@ -144,7 +154,7 @@ struct DiskCalls {
     }
     file.pending.clear();
     if (!file.needs_link) return;
-    for (auto& [name, other] : handle.disk->files_) other->is_linked = other->exists;
+    link_all(*handle.disk);
   }
 
   static int sync(sqlite3_file* raw, int) {
@@ -312,11 +322,8 @@ struct DiskCalls {
       file = std::make_shared<File>();
       file->needs_link = (flags & (SQLITE_OPEN_WAL | SQLITE_OPEN_MAIN_JOURNAL)) != 0;
       if (!name.empty()) {
-        if (found != disk.files_.end()) {  // Removed, and the removal is not on the platter yet.
-          file->platter = found->second->platter;
-          file->is_linked = found->second->is_linked;
-          file->pending.push_back({Pending::Kind::kTruncate, 0, ""});
-        }
+        // Removed, and the removal is not on the platter yet: two files compete for one name.
+        if (found != disk.files_.end() && found->second->is_linked) file->replaced = found->second;
         disk.files_[name] = file;
       }
     }
@@ -335,11 +342,7 @@ struct DiskCalls {
     const auto found = disk.files_.find(name);
     if (found == disk.files_.end()) return;
     found->second->exists = false;
-    if (!synced) return;
-    for (auto each = disk.files_.begin(); each != disk.files_.end();) {  // The whole folder is synced.
-      each->second->is_linked = each->second->exists;
-      each = each->second->exists ? std::next(each) : disk.files_.erase(each);
-    }
+    if (synced) link_all(disk);
   }
 
   static int remove_file(sqlite3_vfs* vfs, const char* path, int sync_folder) {
@@ -365,8 +368,8 @@ struct DiskCalls {
     sqlite3_snprintf(size, out, "%s", path);
     return SQLITE_OK;
   }
-  static int randomness(sqlite3_vfs*, int size, char* out) {  // Salts of the log: the same in every replay.
-    for (int i = 0; i < size; ++i) out[i] = static_cast<char>(i * 37 + 11);
+  static int randomness(sqlite3_vfs*, int size, char* out) {
+    std::fill(out, out + size, 'r');
     return size;
   }
   static int sleep(sqlite3_vfs*, int microseconds) {
@@ -397,13 +400,14 @@ SimulatedDisk::SimulatedDisk() : registered_(std::make_unique<DiskVfs>()) {
   vfs.xCurrentTime = DiskCalls::current_time;
   vfs.xGetLastError = DiskCalls::last_error;
   SORTIE_CHECK(sqlite3_vfs_register(&vfs, 0) == SQLITE_OK);
+  sqlite3_test_control(SQLITE_TESTCTRL_PRNG_SEED, 4711, nullptr);  // Salts of the log: the same in a replay.
 }
 
 SimulatedDisk::~SimulatedDisk() { sqlite3_vfs_unregister(&registered_->vfs); }
 
 DiskFault SimulatedDisk::ask(DiskOperation operation, const std::string& file) {
   if (!has_power_) return DiskFault::kPowerLoss;
-  const DiskFault fault = plan_ ? plan_(operation, file) : DiskFault::kNone;
+  const DiskFault fault = plan_ && !resting_ ? plan_(operation, file) : DiskFault::kNone;
   if (fault == DiskFault::kPowerLoss || fault == DiskFault::kPowerLossBehind) has_power_ = false;
   return fault;
 }
@@ -436,7 +440,10 @@ void SimulatedDisk::restore_power(Random& random) {
   SORTIE_CHECK(open_handles_ == 0);
   const auto fate = static_cast<Fate>(random.next() % 5);
   for (auto each = files_.begin(); each != files_.end();) {
+    const std::shared_ptr<File> replaced = each->second->replaced;
+    if (replaced != nullptr && random.next() % 2 == 0) each->second = replaced;
     File& file = *each->second;
+    if (replaced != nullptr) file.exists = file.is_linked = true;
     std::size_t first =
         fate == Fate::kFirst && !file.pending.empty() ? random.next() % file.pending.size() : 0;
     for (std::size_t i = 0; i < file.pending.size(); ++i) {

@@ -45,10 +45,14 @@ class SimulatedDisk {
 
   const std::string& vfs() const { return name_; }
   void set_plan(Plan plan) { plan_ = std::move(plan); }
+  // While it rests nothing fails, and nobody is asked.
+  void rest(bool resting) { resting_ = resting; }
   bool has_power() const { return has_power_; }
   void lose_power() { has_power_ = false; }
   // All files must be closed by now.
   void restore_power(Random& random);
+  // The same after a process died and the machine went on: the cache is as it was.
+  void restart_without_loss() { has_power_ = true; }
 
   struct Figures {
     std::uint64_t writes = 0, syncs = 0;
@@ -71,7 +75,7 @@ class SimulatedDisk {
   std::unique_ptr<struct DiskVfs> registered_;
   std::map<std::string, std::shared_ptr<File>> files_;
   Plan plan_;
-  bool has_power_ = true;
+  bool has_power_ = true, resting_ = false;
   int open_handles_ = 0;
   Figures figures_;
 };

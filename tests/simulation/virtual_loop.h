@@ -3,6 +3,9 @@
 // waiting.
 #include <deque>
 #include <map>
+#include <memory>
+#include <set>
+#include <utility>
 
 #include "base/clock.h"
 
@@ -42,6 +45,7 @@ class VirtualLoop final : public Loop {
     next();
     return true;
   }
+  // The clock is set; what is due by then comes at once, what was due comes later than it was told.
   void jump(std::int64_t ms) { now_ = now_.plus_ms(ms); }
 
  private:
@@ -50,6 +54,60 @@ class VirtualLoop final : public Loop {
   std::map<std::pair<Timestamp, TimerId>, Callback> timers_;
   std::map<TimerId, Timestamp> due_of_;
   TimerId last_timer_ = 0;
+};
+
+// The loop of one process among several on the same virtual time. A process that is paused (SIGSTOP) runs
+// nothing and finds everything waiting when it goes on; one that is dead never runs again.
+class ProcessLoop final : public Loop {
+ public:
+  explicit ProcessLoop(VirtualLoop& world) : world_(world) {}
+  ~ProcessLoop() override { state_->dead = true; }
+
+  Timestamp now() override { return world_.now(); }
+  void post(Callback callback) override {
+    world_.post([state = state_, callback = std::move(callback)] { state->run(0, callback); });
+  }
+  TimerId call_at(Timestamp due, Callback callback) override {
+    auto id = std::make_shared<TimerId>(0);
+    *id = world_.call_at(due,
+                         [state = state_, id, callback = std::move(callback)] { state->run(*id, callback); });
+    return *id;
+  }
+  void cancel(TimerId timer) override {
+    world_.cancel(timer);
+    state_->again.erase(timer);
+    std::erase_if(state_->held, [timer](const auto& each) { return timer != 0 && each.first == timer; });
+  }
+
+  bool is_paused() const { return state_->paused; }
+  void pause() { state_->paused = true; }
+  void resume() {
+    state_->paused = false;
+    for (auto& [timer, callback] : std::exchange(state_->held, {})) {
+      if (timer == 0) {
+        post(std::move(callback));
+      } else {
+        state_->again.insert(timer);
+        world_.post([state = state_, timer = timer, callback = std::move(callback)] {
+          if (state->again.erase(timer) != 0) state->run(timer, callback);
+        });
+      }
+    }
+  }
+
+ private:
+  struct State {
+    void run(TimerId timer, const Callback& callback) {
+      if (dead) return;
+      if (!paused) return callback();
+      held.emplace_back(timer, callback);
+    }
+    bool dead = false, paused = false;
+    std::deque<std::pair<TimerId, Callback>> held;
+    std::set<TimerId> again;
+  };
+  VirtualLoop& world_;
+  std::shared_ptr<State> state_ = std::make_shared<State>();
 };
 
 }  // namespace sortie::simulation

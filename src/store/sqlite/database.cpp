@@ -2,6 +2,9 @@
 
 #include <sqlite3.h>
 
+#include <algorithm>
+#include <vector>
+
 namespace sortie::store::sqlite {
 
 constexpr int kCopyPages = 256;  // A step of copy_database: 4 MiB.
@@ -40,6 +43,7 @@ Query& Query::bind_null(int index) {
 
 Result<bool> Query::step() {
   if (code_ != SQLITE_OK) return connection_->error(code_);
+  SORTIE_TRY_STATUS(connection_->check_transaction());
   int code = sqlite3_step(statement_);
   if (code == SQLITE_ROW) return true;
   if (code == SQLITE_DONE) return false;
@@ -110,10 +114,13 @@ Result<std::int64_t> Connection::integer(const char* sql) {
 
 Status Connection::read_blob(const char* table, const char* column, std::int64_t row, std::uint64_t offset,
                              std::size_t length, std::string* out) {
+  SORTIE_TRY_STATUS(check_transaction());
   int code = SQLITE_ERROR;
   if (blob_ != nullptr && blob_table_ == table) code = sqlite3_blob_reopen(blob_, row);
   if (code != SQLITE_OK) {
     close_blob();
+    // The handle may be of another time, or the row not be there; anything else is an answer.
+    if (code != SQLITE_ERROR && code != SQLITE_ABORT) return error(code);
     code = sqlite3_blob_open(handle_, "main", table, column, row, 0, &blob_);
     if (code != SQLITE_OK) {
       close_blob();
@@ -135,6 +142,11 @@ Status Connection::read_blob(const char* table, const char* column, std::int64_t
 void Connection::close_blob() {
   if (blob_ != nullptr) sqlite3_blob_close(blob_);
   blob_ = nullptr;
+}
+
+Status Connection::check_transaction() const {
+  if (!in_transaction_ || sqlite3_get_autocommit(handle_) == 0) return {};
+  return Error{"StoreUnavailable", file_ + ": the transaction was rolled back", file_, ""};
 }
 
 std::int64_t Connection::changes() const { return sqlite3_changes64(handle_); }
@@ -170,8 +182,66 @@ Status copy_database(Connection& from, Connection& to) {
   return {};
 }
 
+namespace database {
+
+constexpr int kLogPiece = 64 * 1024;  // SQLite writes less than 128 KiB at a time.
+
+// One file of SQLite's file system, without a database around it.
+class RawFile {
+ public:
+  RawFile(sqlite3_vfs* vfs, const char* name)
+      : memory_(static_cast<std::size_t>(vfs->szOsFile)),
+        file_(reinterpret_cast<sqlite3_file*>(memory_.data())),
+        code_(vfs->xOpen(vfs, name, file_, SQLITE_OPEN_READWRITE | SQLITE_OPEN_WAL, nullptr)) {}
+  RawFile(const RawFile&) = delete;
+  RawFile& operator=(const RawFile&) = delete;
+  ~RawFile() {
+    if (file_->pMethods != nullptr) file_->pMethods->xClose(file_);
+  }
+
+  int code() const { return code_; }
+  int write_again() {
+    sqlite3_int64 size = 0;
+    int code = file_->pMethods->xFileSize(file_, &size);
+    std::string piece;
+    for (sqlite3_int64 at = 0; at < size && code == SQLITE_OK; at += kLogPiece) {
+      const auto length = static_cast<int>(std::min<sqlite3_int64>(kLogPiece, size - at));
+      piece.resize(static_cast<std::size_t>(length));
+      code = file_->pMethods->xRead(file_, piece.data(), length, at);
+      if (code == SQLITE_OK) code = file_->pMethods->xWrite(file_, piece.data(), length, at);
+    }
+    return code == SQLITE_OK && size > 0 ? file_->pMethods->xSync(file_, SQLITE_SYNC_NORMAL) : code;
+  }
+
+ private:
+  std::vector<char> memory_;
+  sqlite3_file* file_;
+  int code_;
+};
+
+}  // namespace database
+
+Status rewrite_log(const std::string& file, const std::string& vfs_name) {
+  sqlite3_vfs* vfs = sqlite3_vfs_find(vfs_name.empty() ? nullptr : vfs_name.c_str());
+  SORTIE_CHECK(vfs != nullptr);
+  const std::string log = file + "-wal";
+  std::string full(static_cast<std::size_t>(vfs->mxPathname) + 1, '\0');
+  int there = 0;
+  int code = vfs->xFullPathname(vfs, log.c_str(), vfs->mxPathname, full.data());
+  // A symbolic link on the way is told by a code of its own, which is no error.
+  if ((code & 0xff) == SQLITE_OK) code = vfs->xAccess(vfs, full.c_str(), SQLITE_ACCESS_EXISTS, &there);
+  if (code == SQLITE_OK && there != 0) {
+    database::RawFile raw(vfs, full.c_str());
+    code = raw.code() == SQLITE_OK ? raw.write_again() : raw.code();
+  }
+  if (code == SQLITE_OK) return {};
+  return Error{(code & 0xff) == SQLITE_FULL ? "StoreFull" : "StoreUnavailable",
+               "cannot write " + log + " again: " + sqlite3_errstr(code), log, ""};
+}
+
 Transaction::~Transaction() {
   if (!open_) return;
+  connection_.in_transaction_ = false;
   connection_.close_blob();
   // After some errors SQLite has rolled back by itself; then there is nothing to do.
   if (sqlite3_get_autocommit(connection_.handle()) == 0)
@@ -180,7 +250,7 @@ Transaction::~Transaction() {
 
 Status Transaction::begin_write() {
   SORTIE_TRY_STATUS(connection_.query("BEGIN IMMEDIATE").run());
-  open_ = true;
+  open_ = connection_.in_transaction_ = true;
   return {};
 }
 
@@ -195,7 +265,7 @@ Status Transaction::begin_read() {
 Status Transaction::commit() {
   connection_.close_blob();
   SORTIE_TRY_STATUS(connection_.query("COMMIT").run());
-  open_ = false;
+  open_ = connection_.in_transaction_ = false;
   return {};
 }
 

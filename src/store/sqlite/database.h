@@ -78,9 +78,15 @@ class Connection {
   sqlite3* handle() { return handle_; }
 
  private:
+  friend class Query;
+  friend class Transaction;
   explicit Connection(std::string file) : file_(std::move(file)) {}
+  // SQLite ends a transaction by itself on some errors (I/O, no space). What was meant to be part of it must
+  // not be written one by one then, whoever overlooked the error.
+  Status check_transaction() const;
 
   std::string file_;
+  bool in_transaction_ = false;
   sqlite3* handle_ = nullptr;
   sqlite3_blob* blob_ = nullptr;
   std::string blob_table_;
@@ -107,5 +113,11 @@ class Transaction {
 // Copies the whole database in steps. A `from` that is inside a read transaction is copied as of that
 // snapshot, whatever is written meanwhile.
 Status copy_database(Connection& from, Connection& to);
+
+// Writes the write-ahead log of `file` once more, byte for byte, and syncs it. After a process died, what the
+// log holds may be in the kernel's memory only, and where a sync has failed, the kernel takes it for written:
+// the next sync would say nothing, and a later loss of power tear a hole into the middle of the log. Nothing
+// to do where there is no log: the file was closed in order.
+Status rewrite_log(const std::string& file, const std::string& vfs);
 
 }  // namespace sortie::store::sqlite

@@ -36,6 +36,7 @@ Writer::Writer(const SqliteOptions& options, std::string file, View& view)
 Writer::~Writer() = default;
 
 Status Writer::open_connection() {
+  SORTIE_TRY_STATUS(rewrite_log(file_, options_.vfs));
   SORTIE_TRY(db_, Connection::open(file_, OpenMode::kReadWrite, options_.vfs));
   SORTIE_TRY_STATUS(prepare_schema(*db_));
   SORTIE_TRY_STATUS(db_->execute("PRAGMA wal_autocheckpoint=0; PRAGMA cache_size=-65536"));

@@ -1,0 +1,123 @@
+// The whole server under injected faults (server_world.h), seed after seed. A seed that fails is made
+// smaller, one client and as few faults as still make it fail, and told together with how to replay it.
+//
+//   SORTIE_SIM_SEEDS=n   seeds 1..n (default 25)      SORTIE_SIM_SEED=x     one seed
+//   SORTIE_SIM_CLIENTS=1,4   only these clients       SORTIE_SIM_FAULTS=7,12   only these draws strike
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+
+#include "server_world.h"
+
+namespace sortie::simulation {
+namespace server_simulation {
+
+constexpr int kRerunsMax = 40;
+
+std::uint64_t number_from(const char* name, std::uint64_t fallback) {
+  const char* text = std::getenv(name);
+  return text == nullptr || *text == '\0' ? fallback : std::strtoull(text, nullptr, 0);
+}
+
+template <typename T>
+std::set<T> list_from(const char* name) {
+  std::set<T> out;
+  const char* text = std::getenv(name);
+  while (text != nullptr && *text != '\0') {
+    char* end = nullptr;
+    out.insert(static_cast<T>(std::strtoull(text, &end, 10)));
+    text = *end == ',' ? end + 1 : nullptr;
+  }
+  return out;
+}
+
+template <typename T>
+std::string join(const std::set<T>& all) {
+  std::string out;
+  for (const T& each : all) out += (out.empty() ? "" : ",") + std::to_string(each);
+  return out;
+}
+
+std::string describe(const RunOptions& options, const RunReport& report) {
+  std::string out = "seed " + std::to_string(options.seed) + ":\n";
+  for (const std::string& problem : report.problems) out += "  " + problem + "\n";
+  out += "faults:";
+  for (const FaultPlan::Injected& each : report.faults)
+    out += " " + std::to_string(each.draw) + " " + each.kind + ";";
+  out += "\nreplay it with: make sim SEED=" + std::to_string(options.seed);
+  if (!options.clients.empty()) out += " CLIENTS=" + join(options.clients);
+  if (!options.faults.empty()) out += " FAULTS=" + join(options.faults);
+  return out;
+}
+
+// Smaller as long as it fails: one client instead of all, then half of the faults, a quarter, one.
+std::string smallest(RunOptions options, RunReport report) {
+  FaultTally ignored;
+  int left = kRerunsMax;
+  const auto fails = [&](const RunOptions& smaller) {
+    if (--left < 0) return false;
+    RunReport again = run_server(smaller, ignored);
+    if (again.problems.empty()) return false;
+    options = smaller;
+    report = std::move(again);
+    return true;
+  };
+  for (std::size_t client = 0; client < kClients && options.clients.empty(); ++client) {
+    RunOptions smaller = options;
+    smaller.clients = {client};
+    if (fails(smaller)) break;
+  }
+  for (std::size_t part = report.faults.size() / 2; part > 0 && left > 0; part /= 2) {
+    for (std::size_t from = 0; from < report.faults.size() && left > 0;) {
+      RunOptions smaller = options;
+      smaller.faults.clear();
+      for (std::size_t i = 0; i < report.faults.size(); ++i) {
+        if (i < from || i >= from + part) smaller.faults.insert(report.faults[i].draw);
+      }
+      smaller.without_faults = smaller.faults.empty();
+      if (!fails(smaller)) from += part;
+    }
+  }
+  return describe(options, report);
+}
+
+TEST(Server, LosesRepeatsAndForgetsNothingWhateverFails) {
+  const std::uint64_t one = number_from("SORTIE_SIM_SEED", 0);
+  const std::uint64_t last = one != 0 ? one : number_from("SORTIE_SIM_SEEDS", 25);
+  FaultTally tally;
+  RunReport sum;
+  for (std::uint64_t seed = one != 0 ? one : 1; seed <= last; ++seed) {
+    RunOptions options;
+    options.seed = seed;
+    options.clients = list_from<std::size_t>("SORTIE_SIM_CLIENTS");
+    options.faults = list_from<std::uint64_t>("SORTIE_SIM_FAULTS");
+    const RunReport report = run_server(options, tally);
+    ASSERT_TRUE(report.problems.empty()) << describe(options, report) << "\nsmaller:\n"
+                                         << smallest(options, report);
+    sum.executions += report.executions;
+    sum.events += report.events;
+    sum.decisions += report.decisions;
+    sum.starts += report.starts;
+    sum.steps += report.steps;
+  }
+  std::printf("server: %s; %llu starts, %llu executions, %llu events, %llu decisions, %llu steps\n",
+              to_text(tally).c_str(), static_cast<unsigned long long>(sum.starts),
+              static_cast<unsigned long long>(sum.executions), static_cast<unsigned long long>(sum.events),
+              static_cast<unsigned long long>(sum.decisions), static_cast<unsigned long long>(sum.steps));
+  if (one != 0) return;
+  EXPECT_GT(sum.executions, 0u);
+  EXPECT_GT(tally["paused beyond the lease"], 0u);
+}
+
+// The same seed is the same run: only then is a replay one.
+TEST(Server, RunsTheSameFromTheSameSeed) {
+  for (std::uint64_t seed = 11; seed < 13; ++seed) {
+    FaultTally first, second;
+    const RunReport a = run_server({.seed = seed}, first), b = run_server({.seed = seed}, second);
+    EXPECT_EQ(a.steps, b.steps) << "seed " << seed;
+    EXPECT_EQ(first, second) << "seed " << seed;
+  }
+}
+
+}  // namespace server_simulation
+}  // namespace sortie::simulation

@@ -1,0 +1,111 @@
+#pragma once
+// The world of server_world.h from inside: who wants what of the server (server_world.cpp), and what must
+// hold (server_world_checks.cpp).
+#include "json/text.h"
+#include "machines.h"
+#include "server_node.h"
+#include "server_world.h"
+
+namespace sortie::simulation::server_world {
+
+inline constexpr Timestamp kStart{1'800'000'000'000};
+inline constexpr std::size_t kMachines = 3;
+inline constexpr std::uint64_t kStepsMax = 120'000;
+inline constexpr std::size_t kFaultsMax = 160;
+inline constexpr std::size_t kProblemsMax = 5;
+inline const std::string kApprovalMachine = "approve";
+
+inline Actor person(const std::string& name) {
+  Actor actor;
+  actor.kind = Actor::Kind::kPerson;
+  actor.name = name;
+  actor.account = "123456789012";
+  actor.channel = "api";
+  return actor;
+}
+
+// One who wants something of the server and asks until it is acknowledged.
+struct Client {
+  std::string mark;
+  std::string machine;
+  std::string input_text;
+  bool by_event = false;
+  bool accepted = false;
+  std::string event_id;
+};
+
+class World final : public Outside {
+ public:
+  World(const RunOptions& options, FaultTally& tally);
+  ~World() override;
+  RunReport run();
+
+ private:
+  // What is asked of the server: `ask` calls done(true) when it is acknowledged or refused for good. Without
+  // an answer it is asked again.
+  using Ask = std::function<void(Node&, std::function<void(bool)> done)>;
+  struct Call {
+    Ask ask;
+    bool finished = false;
+    std::uint64_t tries = 0;
+  };
+
+  bool chance(int percent) { return static_cast<int>(random_.next() % 100) < percent; }
+  std::int64_t up_to(std::int64_t most) {
+    return static_cast<std::int64_t>(random_.next() % static_cast<std::uint64_t>(most + 1));
+  }
+  void problem(const std::string& text);
+  bool is_over() const { return report_.problems.size() >= kProblemsMax; }
+
+  void make_clients(const std::set<std::size_t>& chosen);
+  void persist(Ask ask, std::int64_t after_ms);
+  void try_call(const std::shared_ptr<Call>& call);
+  Node* some_node();
+
+  // Processes and the store.
+  bool open_store();
+  void boot();
+  void close_all();
+  void end_processes(bool with_power);
+  void kill_node(std::size_t index);
+  void take_over();
+  void maybe_fail();
+  void publish();
+  void check_start();
+
+  // The world's people and machines.
+  void dispatched(Node& node, const runtime::TaskOrder& order) override;
+  void answer_function(Node& node, const runtime::TaskOrder& order);
+  void answer_token(const runtime::TaskOrder& order);
+  void ask_people(Node& node, const runtime::TaskOrder& order);
+  void decide(const std::string& id);
+  void begin(Client& client);
+  void send(Client& client);
+  void read_some_history();
+  bool has_ended();
+
+  void check_end();
+  void check_one(Node& node, const store::ExecutionRow& row, const Client& client);
+  void check_history(Node& node, const store::ExecutionRow& row, const reference::Interpreter::Run& expected);
+  void check_approval(Node& node, const store::ExecutionRow& row, const json::Value& output);
+
+  SeededRandom random_;
+  FaultPlan faults_;
+  RunReport report_;
+  SimulatedDisk disk_;
+  VirtualLoop loop_{kStart};
+  std::optional<ProcessLoop> store_loop_;
+  std::unique_ptr<store::Store> store_;
+  std::vector<std::unique_ptr<Node>> nodes_;  // The last one is the owner; one before it is a paused one.
+  std::vector<Client> clients_;
+  std::map<std::string, json::Value> machines_;           // By name; random ones.
+  std::set<std::string> recorded_;                        // Keys of attempts whose result was acknowledged.
+  std::map<std::string, std::string> decided_;            // Approval id -> what people were told.
+  std::set<std::string> asked_;                           // Approvals that people know of.
+  std::map<std::string, std::vector<std::string>> seen_;  // ARN -> history lines that somebody has read.
+  std::deque<std::pair<runtime::AttemptKey, reference::TaskAnswer>> late_;  // Results of a dead process.
+  std::uint64_t slowness_ = 0;
+  bool calm_ = false;
+};
+
+}  // namespace sortie::simulation::server_world
