@@ -1,6 +1,7 @@
 // $map, $filter, $reduce, $sort and the other functions on arrays.
 #include <algorithm>
 #include <cmath>
+#include <unordered_map>
 #include <unordered_set>
 
 #include "expr/jsonata/functions.h"
@@ -109,6 +110,25 @@ Val shuffle(Engine& engine, Arguments a) {
   return Val::of_array(out);
 }
 
+// Equal for equal values, in whatever order members stand.
+std::size_t hash_of(Engine& engine, Val value) {
+  engine.work(1);
+  if (value.is_string()) return std::hash<std::string_view>{}(value.str());
+  if (value.is_number()) return std::hash<double>{}(value.number);
+  if (value.is_bool()) return value.boolean ? 3 : 5;
+  std::size_t hash = static_cast<std::size_t>(letter_of(value));
+  if (!value.is_array() && !value.is_object()) return hash;
+  engine.check_stack();
+  if (value.is_array()) {
+    const Items items(value);
+    for (std::size_t i = 0; i < items.size; ++i) hash = hash * 31 + hash_of(engine, items[i]);
+  } else {
+    for (const Entry& entry : ordered_entries(value))
+      hash += (std::hash<std::string_view>{}(entry.key) | 1) * (hash_of(engine, entry.value) + 7);
+  }
+  return hash;
+}
+
 Val distinct(Engine& engine, Arguments a) {
   if (argument(a, 0).undefined()) return {};
   if (!a[0].is_array()) return a[0];
@@ -117,7 +137,7 @@ Val distinct(Engine& engine, Arguments a) {
   Arr* out = a[0].tag == Tag::kArray && a[0].array->sequence ? engine.make_sequence() : engine.make_array();
   std::unordered_set<std::string_view> texts;
   std::unordered_set<double> numbers;
-  std::vector<Val> others;  // Compared one by one.
+  std::unordered_multimap<std::size_t, Val> others;  // By hash.
   for (std::size_t i = 0; i < items.size; ++i) {
     const Val item = items[i];
     bool known = false;
@@ -126,9 +146,13 @@ Val distinct(Engine& engine, Arguments a) {
     } else if (item.is_number()) {
       known = !numbers.insert(item.number).second;
     } else {
-      engine.work(others.size() + 1);
-      known = std::any_of(others.begin(), others.end(), [&](Val other) { return engine.equal(item, other); });
-      if (!known) others.push_back(item);
+      const std::size_t hash = hash_of(engine, item);
+      const auto [first, last] = others.equal_range(hash);
+      known = std::any_of(first, last, [&](const auto& other) {
+        engine.work(1);
+        return engine.equal(item, other.second);
+      });
+      if (!known) others.emplace(hash, item);
     }
     if (!known) out->push(engine.arena(), item);
   }

@@ -140,9 +140,7 @@ std::string to_text_with_halves(const json::Value& value) {
     const std::size_t start = at;
     const std::uint32_t c = next_code_point(raw, at);
     if (c >= 0xD800 && c < 0xE000) {
-      char escape[8];
-      std::snprintf(escape, sizeof escape, "\\u%04x", c);
-      out += escape;
+      append_half_escape(out, c);
     } else {
       out.append(raw, start, at - start);
     }

@@ -147,6 +147,30 @@ TEST(Jsonata, HostileExpressionsEndInAnError) {
   EXPECT_EQ(hostile("'\xff'").substr(0, 5), "S0204");
 }
 
+TEST(Jsonata, ABigArrayIsWorkedOnInStepsThatGrowWithItsSize) {
+  std::string text = "[";
+  for (int i = 0; i < 100'000; ++i) {
+    text += i == 0 ? "" : ",";
+    text +=
+        R"({"n":)" + std::to_string(i % 50'000) + R"(,"at":{"k":)" + std::to_string(i % 50'000 / 2) + "}}";
+  }
+  const json::Value input = *json::parse(text + "]");
+  const auto result = [&input](std::string_view expression) {
+    const Inputs inputs{.input = &input, .limits = {.steps_max = 2'000'000, .bytes_max = 64 << 20}};
+    const auto outcome = Program::compile(expression, Mode::kStandard)->evaluate(inputs);
+    return outcome ? json::to_text(outcome->value) : outcome.error().code;
+  };
+  EXPECT_EQ(result("$count($distinct($))"), "50000");
+  EXPECT_EQ(result("$sum(at.k)"), "1249950000");
+  EXPECT_EQ(result("$[n = 49999][0].at.k"), "24999");
+  EXPECT_EQ(result("$count($@$x[$$[n = $x.n]])"), "D1012");
+}
+
+TEST(Jsonata, DistinctTakesEqualValuesForOne) {
+  EXPECT_EQ(run(R"($distinct([{"a":1,"b":[2]},{"b":[2],"a":1},{"a":1},[1],[1],null,null,true,-0,0]))"),
+            R"([{"a":1,"b":[2]},{"a":1},[1],null,true,0])");
+}
+
 TEST(Jsonata, SequencesThatAPathTakesOverAreStillSequences) {
   EXPECT_EQ(run("one^(<$)"), "5");
   EXPECT_EQ(run("order.items^(price)[0].sku"), R"("b")");

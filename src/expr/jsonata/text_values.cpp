@@ -19,9 +19,7 @@ void append_text(std::string& out, std::string_view text) {
     const std::size_t start = at;
     const std::uint32_t c = next_code_point(text, at);
     if (c >= 0xD800 && c < 0xE000) {
-      char buffer[8];
-      std::snprintf(buffer, sizeof buffer, "\\u%04x", c);
-      out += buffer;
+      append_half_escape(out, c);
     } else {
       std::string quoted;
       json::append_quoted(quoted, text.substr(start, at - start));

@@ -1,6 +1,7 @@
 #include "expr/jsonata/utf.h"
 
 #include <algorithm>
+#include <cstdio>
 #include <cstring>
 
 namespace sortie::jsonata {
@@ -45,6 +46,12 @@ void append_joining(std::string& out, std::string_view text) {
     text.remove_prefix(3);
   }
   out += text;
+}
+
+void append_half_escape(std::string& out, std::uint32_t half) {
+  char escape[8];
+  std::snprintf(escape, sizeof escape, "\\u%04x", half);
+  out += escape;
 }
 
 std::uint32_t next_code_point(std::string_view text, std::size_t& at) {

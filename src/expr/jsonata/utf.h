@@ -15,6 +15,7 @@ void append_joining(std::string& out, std::string_view text);
 std::uint32_t next_code_point(std::string_view text, std::size_t& at);
 std::size_t code_points(std::string_view text);
 std::size_t utf16_length(std::string_view text);
+void append_half_escape(std::string& out, std::uint32_t half);  // "\\ud83d"
 bool is_ascii(std::string_view text);
 bool has_surrogate(std::string_view text);
 // Byte offset of a UTF-16 offset (clamped to the end; inside a pair it is rounded down).
