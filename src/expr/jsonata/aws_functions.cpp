@@ -1,4 +1,5 @@
-// What Step Functions adds: $partition, $range, $hash, $random with a seed, $uuid, $parse.
+// What Step Functions adds: $partition, $range, $hash, $random with a seed (where there is no input document,
+// as in states), $uuid, $parse.
 #include <cmath>
 
 #include "base/hash.h"
