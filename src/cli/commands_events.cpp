@@ -22,6 +22,12 @@ int show_list(const Common& common, const std::string& path, const std::string& 
   return kOk;
 }
 
+void print_log(const std::string& text) {
+  for (const std::string_view line : split(text, '\n')) {
+    if (!line.empty()) print_line(shown(line));
+  }
+}
+
 }  // namespace
 
 int event_send(const Common& common, const std::string& file, const std::string& bus) {
@@ -83,7 +89,13 @@ int function_invoke(const Common& common, const std::string& name, const std::st
   const Result<json::Value> answer = client->post("/v1/functions/" + percent_encode(name) + "/invoke",
                                                   json::Value::object({{"payload", std::move(payload)}}));
   if (!answer) return report(answer.error());
-  print_object(*answer, "request_id", common.output);
+  const bool as_text = common.output.format == "text" || common.output.format == "wide";
+  if (as_text) {
+    print_object(json::ObjectBuilder(*answer).erase("log").build(), "request_id", common.output);
+    print_log(json::text_member(*answer, "log"));
+  } else {
+    print_object(*answer, "request_id", common.output);
+  }
   return json::shown_member(*answer, "function_error").empty() ? kOk : kExecutionFailed;
 }
 
@@ -110,10 +122,7 @@ int function_logs(const Common& common, const std::string& name, const std::stri
     return kOk;
   }
   for (const json::Value& invocation : page->get("logs").items()) {
-    const std::string text = json::shown_member(invocation, "text");  // The lines are views into it.
-    for (const std::string_view line : split(text, '\n')) {
-      if (!line.empty()) print_line(shown(line));
-    }
+    print_log(json::shown_member(invocation, "text"));
   }
   return kOk;
 }

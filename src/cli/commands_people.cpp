@@ -22,7 +22,9 @@ const std::vector<Column> kApprovalColumns = {{"id", "ID"},
 
 void print_plan(const json::Value& approval) {
   print_line("");
-  print_line("What will be done, if approved:");
+  if (approval.get("plan").size() == 0) return print_line("The question names no planned changes.");
+  const bool is_open = json::text_member(approval, "status") == "PENDING";
+  print_line(is_open ? "What will be done, if approved:" : "What was planned:");
   for (const json::Value& step : approval.get("plan").items()) {
     const bool reversible = step.get("reversible").is_bool() && step.get("reversible").as_bool();
     print_line("  " + shown(json::shown_member(step, "action")) + "  " +
