@@ -4,11 +4,11 @@
 
 #include "base/text.h"
 #include "json/text.h"
+#include "store/for_each_document.h"
 
 namespace sortie::response {
 namespace approval_desk {
 
-constexpr std::size_t kPageSize = 200;
 constexpr std::int64_t kRetryMs = 5'000;
 // The engine's own timeout comes first; this only notices that it did.
 constexpr std::int64_t kDeadlineSlackMs = 5'000;
@@ -36,19 +36,13 @@ void Approvals::configure(ApprovalConfig config) {
 }
 
 Status Approvals::load() {
-  std::string after;
-  while (true) {
-    SORTIE_TRY(const std::vector<store::Document> page,
-               store_.list_documents("approval", after, approval_desk::kPageSize));
-    for (const store::Document& document : page) {
-      SORTIE_TRY(Approval approval, parse_approval(document.value));
-      by_time_.insert({approval.requested_at.ms, approval.id});
-      known_[approval.id] = {approval.requested_at.ms, approval.status};
-      if (approval.status == ApprovalStatus::kPending) take(std::move(approval), true);
-    }
-    if (page.size() < approval_desk::kPageSize) return {};
-    after = page.back().key;
-  }
+  return store::for_each_document(store_, "approval", [this](const store::Document& document) -> Status {
+    SORTIE_TRY(Approval approval, parse_approval(document.value));
+    by_time_.insert({approval.requested_at.ms, approval.id});
+    known_[approval.id] = {approval.requested_at.ms, approval.status};
+    if (approval.status == ApprovalStatus::kPending) take(std::move(approval), true);
+    return {};
+  });
 }
 
 void Approvals::start(runtime::Runtime& runtime) {

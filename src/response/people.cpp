@@ -6,11 +6,10 @@
 #include "base/text.h"
 #include "json/members.h"
 #include "json/text.h"
+#include "store/for_each_document.h"
 
 namespace sortie::response {
 namespace people_documents {
-
-constexpr std::size_t kPageSize = 500;
 
 json::Value key_to_json(const AccessKey& key) {
   return json::Value::object({{"id", key.id}, {"secret", key.secret}, {"account", key.account}});
@@ -65,18 +64,6 @@ Status check_name(std::string_view name, const char* what) {
                "Use 1 to 64 letters, digits and . _ - @, beginning with a letter or digit"};
 }
 
-// Calls `take` for every document of a kind.
-Status for_each_document(store::Store& store, std::string_view kind,
-                         const std::function<Status(const store::Document&)>& take) {
-  std::string after;
-  while (true) {
-    SORTIE_TRY(const std::vector<store::Document> page, store.list_documents(kind, after, kPageSize));
-    for (const store::Document& document : page) SORTIE_TRY_STATUS(take(document));
-    if (page.size() < kPageSize) return {};
-    after = page.back().key;
-  }
-}
-
 }  // namespace people_documents
 
 json::Value to_json(const Person& person) {
@@ -96,21 +83,21 @@ People::People(Loop& loop, Random& random, store::Store& store, Audit& audit)
     : loop_(loop), random_(random), store_(store), audit_(audit) {}
 
 Status People::load() {
-  using people_documents::for_each_document;
-  SORTIE_TRY_STATUS(for_each_document(store_, "person", [this](const store::Document& document) -> Status {
-    SORTIE_TRY(Person person, people_documents::person_from(document));
-    take(std::move(person));
-    return {};
-  }));
   SORTIE_TRY_STATUS(
-      for_each_document(store_, "account_key", [this](const store::Document& document) -> Status {
+      store::for_each_document(store_, "person", [this](const store::Document& document) -> Status {
+        SORTIE_TRY(Person person, people_documents::person_from(document));
+        take(std::move(person));
+        return {};
+      }));
+  SORTIE_TRY_STATUS(
+      store::for_each_document(store_, "account_key", [this](const store::Document& document) -> Status {
         SORTIE_TRY(const json::Value value, json::parse(document.value));
         const AccessKey key = people_documents::key_from_json(value);
         account_keys_[document.key] = key;
         accounts_by_key_[key.id] = document.key;
         return {};
       }));
-  return for_each_document(store_, "login_link", [this](const store::Document& document) -> Status {
+  return store::for_each_document(store_, "login_link", [this](const store::Document& document) -> Status {
     SORTIE_TRY(const json::Value value, json::parse(document.value));
     const json::Value& expires = value.get("expires_at_ms");
     links_[document.key] = {json::text_member(value, "person"),

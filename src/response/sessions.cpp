@@ -3,12 +3,12 @@
 #include "base/hash.h"
 #include "json/members.h"
 #include "json/text.h"
+#include "store/for_each_document.h"
 
 namespace sortie::response {
 namespace session_documents {
 
 constexpr std::string_view kKind = "session";
-constexpr std::size_t kPageSize = 500;
 constexpr std::size_t kTokenBytesMax = 256;
 
 }  // namespace session_documents
@@ -27,21 +27,16 @@ bool Sessions::is_alive(const Session& session) const {
 }
 
 Status Sessions::load() {
-  std::string after;
-  while (true) {
-    SORTIE_TRY(const std::vector<store::Document> page,
-               store_.list_documents(session_documents::kKind, after, session_documents::kPageSize));
-    for (const store::Document& document : page) {
-      SORTIE_TRY(const json::Value value, json::parse(document.value));
-      const json::Value& ends = value.get("expires_at_ms");
-      sessions_[document.key] = {json::text_member(value, "person"),
-                                 json::text_member(value, "account"),
-                                 json::text_member(value, "mark"),
-                                 {ends.is_integer() ? ends.as_integer() : 0}};
-      after = document.key;
-    }
-    if (page.size() < session_documents::kPageSize) return {};
-  }
+  return store::for_each_document(store_, session_documents::kKind,
+                                  [this](const store::Document& document) -> Status {
+                                    SORTIE_TRY(const json::Value value, json::parse(document.value));
+                                    const json::Value& ends = value.get("expires_at_ms");
+                                    sessions_[document.key] = {json::text_member(value, "person"),
+                                                               json::text_member(value, "account"),
+                                                               json::text_member(value, "mark"),
+                                                               {ends.is_integer() ? ends.as_integer() : 0}};
+                                    return {};
+                                  });
 }
 
 void Sessions::open(const Actor& who, std::string how, Callback<NewSession> done) {

@@ -4,13 +4,13 @@
 #include "json/members.h"
 #include "json/text.h"
 #include "response/slack.h"
+#include "store/for_each_document.h"
 
 namespace sortie::response {
 namespace slack_records {
 
 constexpr std::string_view kMessageKind = "slack_message";
 constexpr std::string_view kPostKind = "slack_post";
-constexpr std::size_t kPageSize = 500;
 constexpr std::size_t kHistoryPageSize = 200;
 constexpr std::int64_t kHistorySkewS = 300;  // Slack's clock and ours.
 constexpr std::string_view kEventType = "sortie_approval";
@@ -48,40 +48,30 @@ SlackDesk::SlackDesk(Loop& loop, Random& random, store::Store& store, Audit& aud
 SlackDesk::~SlackDesk() = default;
 
 Status SlackDesk::load_messages() {
-  std::string after;
-  while (true) {
-    SORTIE_TRY(const std::vector<store::Document> page,
-               store_.list_documents(slack_records::kMessageKind, after, slack_records::kPageSize));
-    for (const store::Document& document : page) {
-      SORTIE_TRY(const json::Value value, json::parse(document.value));
-      Message message;
-      message.buttons = {json::text_member(value, "approve"), json::text_member(value, "reject")};
-      message.channel = json::text_member(value, "channel");
-      message.ts = json::text_member(value, "ts");
-      message.shown = json::text_member(value, "shown");
-      message.may_be_there = message.ts.empty() && message.shown.empty();
-      by_button_[message.buttons.approve] = {document.key, true};
-      by_button_[message.buttons.reject] = {document.key, false};
-      messages_[document.key] = std::move(message);
-      after = document.key;
-    }
-    if (page.size() < slack_records::kPageSize) return {};
-  }
+  return store::for_each_document(
+      store_, slack_records::kMessageKind, [this](const store::Document& document) -> Status {
+        SORTIE_TRY(const json::Value value, json::parse(document.value));
+        Message message;
+        message.buttons = {json::text_member(value, "approve"), json::text_member(value, "reject")};
+        message.channel = json::text_member(value, "channel");
+        message.ts = json::text_member(value, "ts");
+        message.shown = json::text_member(value, "shown");
+        message.may_be_there = message.ts.empty() && message.shown.empty();
+        by_button_[message.buttons.approve] = {document.key, true};
+        by_button_[message.buttons.reject] = {document.key, false};
+        messages_[document.key] = std::move(message);
+        return {};
+      });
 }
 
 Status SlackDesk::load_posts() {
-  std::string after;
-  while (true) {
-    SORTIE_TRY(const std::vector<store::Document> page,
-               store_.list_documents(slack_records::kPostKind, after, slack_records::kPageSize));
-    for (const store::Document& document : page) {
-      SORTIE_TRY(const json::Value value, json::parse(document.value));
-      const json::Value& until = value.get("until_ms");
-      signature_.remember(document.key, {until.is_integer() ? until.as_integer() : 0});
-      after = document.key;
-    }
-    if (page.size() < slack_records::kPageSize) return {};
-  }
+  return store::for_each_document(
+      store_, slack_records::kPostKind, [this](const store::Document& document) -> Status {
+        SORTIE_TRY(const json::Value value, json::parse(document.value));
+        const json::Value& until = value.get("until_ms");
+        signature_.remember(document.key, {until.is_integer() ? until.as_integer() : 0});
+        return {};
+      });
 }
 
 Status SlackDesk::start() {

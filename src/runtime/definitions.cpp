@@ -5,6 +5,7 @@
 #include "base/hash.h"
 #include "json/members.h"
 #include "json/text.h"
+#include "store/for_each_document.h"
 
 namespace sortie::runtime {
 namespace {
@@ -12,7 +13,6 @@ namespace {
 constexpr std::string_view kRecordKind = "state_machine";
 constexpr std::string_view kDefinitionKind = "definition";
 constexpr std::string_view kAliasKind = "state_machine_alias";
-constexpr std::size_t kRecordsPage = 500;
 
 std::string record_text(const StateMachineRecord& r, const std::string& definition_key) {
   json::ObjectBuilder out;
@@ -70,36 +70,26 @@ AliasRecord read_alias(const std::string& arn, const json::Value& v) {
 }  // namespace
 
 Status Definitions::load() {
-  std::string after;
-  while (true) {
-    SORTIE_TRY(const std::vector<store::Document> page,
-               store_.list_documents(kRecordKind, after, kRecordsPage));
-    for (const store::Document& document : page) {
-      SORTIE_TRY(const json::Value value, json::parse(document.value));
-      Entry entry{read_record(value), json::text_member(value, "definition_key")};
-      SORTIE_TRY(const std::optional<std::string> text,
-                 store_.find_document(kDefinitionKind, entry.definition_key));
-      if (!text) return Error{"StoreCorrupt", "the definition of " + document.key + " is missing", "", ""};
-      entry.record.definition = text->substr(text->find('\n') + 1);
-      entries_.insert_or_assign(document.key, std::move(entry));
-    }
-    if (page.size() < kRecordsPage) return load_aliases();
-    after = page.back().key;
-  }
+  SORTIE_TRY_STATUS(
+      store::for_each_document(store_, kRecordKind, [this](const store::Document& document) -> Status {
+        SORTIE_TRY(const json::Value value, json::parse(document.value));
+        Entry entry{read_record(value), json::text_member(value, "definition_key")};
+        SORTIE_TRY(const std::optional<std::string> text,
+                   store_.find_document(kDefinitionKind, entry.definition_key));
+        if (!text) return Error{"StoreCorrupt", "the definition of " + document.key + " is missing", "", ""};
+        entry.record.definition = text->substr(text->find('\n') + 1);
+        entries_.insert_or_assign(document.key, std::move(entry));
+        return {};
+      }));
+  return load_aliases();
 }
 
 Status Definitions::load_aliases() {
-  std::string after;
-  while (true) {
-    SORTIE_TRY(const std::vector<store::Document> page,
-               store_.list_documents(kAliasKind, after, kRecordsPage));
-    for (const store::Document& document : page) {
-      SORTIE_TRY(const json::Value value, json::parse(document.value));
-      aliases_.insert_or_assign(document.key, read_alias(document.key, value));
-    }
-    if (page.size() < kRecordsPage) return {};
-    after = page.back().key;
-  }
+  return store::for_each_document(store_, kAliasKind, [this](const store::Document& document) -> Status {
+    SORTIE_TRY(const json::Value value, json::parse(document.value));
+    aliases_.insert_or_assign(document.key, read_alias(document.key, value));
+    return {};
+  });
 }
 
 Result<Definitions::Change> Definitions::prepare(StateMachineRecord record) {
