@@ -24,8 +24,9 @@ LIBRARY = (
     "UpdateJiraIssue",
     "SendPagerDutyEvent",
     "CallWebhook",
+    "SendEmail",
 )
-WORDS = {"servicenow": "sortie-demo", "jira": "jira-demo", "webhook": "a-webhook-secret"}
+WORDS = {"servicenow": "sortie-demo", "jira": "jira-demo", "webhook": "a-webhook-secret", "smtp": "smtp-demo"}
 CONFIG = """hooks:
   siem:
     hmac: {header: X-Sortie-Signature, secret: env:WEBHOOK_SECRET, prefix: "sha256="}
@@ -47,6 +48,7 @@ def machine(*tasks: dict, **more) -> str:
 
 CASE = {"correlation_id.$": "$.case"}
 CAUGHT = {"Catch": [{"ErrorEquals": ["Ticket.Unauthorized"], "ResultPath": "$.why", "Next": "NoTicket"}]}
+REFUSED = {"ErrorEquals": ["InvalidTarget"], "ResultPath": "$.why", "Next": "NoTicket"}
 PLAYBOOKS = {
     "tickets": machine(
         task("CreateServiceNowIncident", CASE | {"severity": "HIGH", "shortDescription.$": "$.case"}),
@@ -57,6 +59,11 @@ PLAYBOOKS = {
     "denied": machine(
         task("CreateServiceNowIncident", CASE | {"shortDescription": "s"}, **CAUGHT),
         NoTicket={"Type": "Pass", "Result": "told by telephone", "ResultPath": "$.instead", "End": True},
+    ),
+    "mail": machine(
+        task("SendEmail", CASE | {"to": "ana@example.com", "subject": "Contained", "text.$": "$.case"}),
+        task("SendEmail", CASE | {"to": "ana@example.com", "subject": "Contained\r\nBcc: x@example.com", "text": "t"}, Catch=[REFUSED]),
+        NoTicket={"Type": "Pass", "End": True},
     ),
     "hook": machine(task("CallWebhook", CASE | {"event": "incident", "payload": {"case.$": "$.case"}})),
 }
@@ -149,6 +156,12 @@ def test_our_own_hooks_take_our_webhooks_and_know_a_repetition(stage: Stage) -> 
     assert again == [first["id"]], "the same delivery is recorded as such, and starts nothing"
 
 
+def test_mail_goes_out_of_the_sandbox_over_tls(stage: Stage) -> None:
+    output = stage.output(stage.begin("mail", "mail-1"))
+    assert output["why"]["Error"] == "InvalidTarget" and output["SendEmail"]["message_id"] in stage.received("smtp")[0]["message"], output
+    assert len(stage.received("smtp")) == 1
+
+
 def test_no_function_logs_a_secret(stage: Stage) -> None:
     stage.fail_next("jira", status=500)
     stage.output(stage.begin("tickets", "logged"))
@@ -161,13 +174,18 @@ def test_no_function_logs_a_secret(stage: Stage) -> None:
 def main() -> None:
     with contextlib.ExitStack() as stack:
         folder: pathlib.Path = stack.enter_context(p.temporary_folder())
-        stands = {name: stack.enter_context(stand_in(name)) for name in ("servicenow", "jira")}
+        stands = {name: stack.enter_context(stand_in(name)) for name in ("servicenow", "jira", "smtp")}
         project = p.write_files(folder / "project", {f"playbooks/{k}.asl.json": v for k, v in PLAYBOOKS.items()} | {"sortie.yaml": CONFIG})
         for name in LIBRARY:
             shutil.copytree(p.ROOT / "functions" / name, project / "functions" / name)
         shutil.copytree(p.ROOT / "functions/_lib", project / "layers/_lib/python", ignore=shutil.ignore_patterns("__pycache__"))
         env = {"SERVICENOW_URL": stands["servicenow"], "SERVICENOW_USER": "sortie", "SERVICENOW_PASSWORD": WORDS["servicenow"]}
         env |= {"JIRA_URL": stands["jira"], "JIRA_USER": "bot@example.com", "JIRA_API_TOKEN": WORDS["jira"]}
+        with urllib.request.urlopen(f"{stands['smtp']}/smtp", timeout=10) as response:
+            place = json.loads(response.read())
+        shutil.copy(place["ca"], project / "functions/SendEmail/ca.pem")
+        env |= {"SMTP_HOST": "127.0.0.1", "SMTP_PORT": str(place["port"]), "SMTP_USER": "sortie", "SMTP_PASSWORD": WORDS["smtp"]}
+        env |= {"SMTP_CA_FILE": "ca.pem", "EMAIL_FROM": "sortie@example.com"}
         server = p.Server(folder, project, WEBHOOK_SECRET=WORDS["webhook"], **env)
         server.extra["WEBHOOK_URL"] = f"{server.url}/hooks/siem"
         server.start()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import email.message
 import email.policy
 import email.utils
+import os
 import re
 import smtplib
 import ssl
@@ -97,7 +98,8 @@ def _by_smtp(message: email.message.EmailMessage, to: list[str], context: Any) -
 
 def _connected(host: str, security: str) -> smtplib.SMTP:
     port = int(setting("SMTP_PORT", "465" if security == "tls" else "587"))
-    trusted = ssl.create_default_context(cafile=setting_or_none("SMTP_CA_FILE"))
+    authority = setting_or_none("SMTP_CA_FILE")  # Beside the handler, or an absolute path that functions see.
+    trusted = ssl.create_default_context(cafile=authority and os.path.join(os.environ.get("LAMBDA_TASK_ROOT", ""), authority))
     if security == "tls":
         return smtplib.SMTP_SSL(host, port, timeout=remote.REQUEST_S_MAX, context=trusted)
     smtp = smtplib.SMTP(host, port, timeout=remote.REQUEST_S_MAX)
