@@ -5,6 +5,7 @@
 
 #include "api/states_api.h"
 #include "base/text.h"
+#include "json/text.h"
 
 namespace sortie::api {
 namespace execution_search {
@@ -59,6 +60,24 @@ Status read_statuses(std::string_view word, Term& term) {
   return {};
 }
 
+using Key = Term::Key;
+constexpr std::pair<std::string_view, Key> kKeys[] = {
+    {"status", Key::kStatus}, {"playbook", Key::kPlaybook}, {"name", Key::kName},
+    {"error", Key::kError},   {"state", Key::kState},       {"sev", Key::kSeverity},
+    {"actor", Key::kActor},   {"resource", Key::kResource}, {"label", Key::kLabel},
+};
+
+Result<Key> read_key(std::string_view word, const std::string& key, const Term& term) {
+  if (key.empty()) return Key::kText;
+  if (key == "has" && term.values == std::vector<std::string>{"approval"}) return Key::kApproval;
+  for (const auto& [name, found] : kKeys) {
+    if (name == key) return found;
+  }
+  return invalid(word,
+                 "known: status: playbook: name: started: error: state: sev: resource: actor: label: "
+                 "has:approval, and words of the name");
+}
+
 Status read_word(std::string_view word, Timestamp now, ExecutionSearch& out) {
   Term term;
   std::string_view rest = word;
@@ -66,29 +85,22 @@ Status read_word(std::string_view word, Timestamp now, ExecutionSearch& out) {
     term.negated = true;
     rest.remove_prefix(1);
   }
-  const std::size_t colon = rest.find(':');
+  const std::size_t colon = rest.front() == '"' ? std::string_view::npos : rest.find(':');
   const std::string key = colon == std::string_view::npos ? "" : to_lower_ascii(rest.substr(0, colon));
   std::string_view value = colon == std::string_view::npos ? rest : rest.substr(colon + 1);
   if (key == "started" && !term.negated) return read_started(word, value, now, out);
-  if (value.size() > 1 && value.front() == '"' && value.back() == '"')
-    value = value.substr(1, value.size() - 2);
-  for (const std::string_view part : split(value, ',')) {
-    if (!part.empty()) term.values.emplace_back(part);
+  if (value.size() > 1 && value.front() == '"' && value.back() == '"') {
+    term.values.emplace_back(value.substr(1, value.size() - 2));
+  } else {
+    for (const std::string_view part : split(value, ',')) {
+      if (!part.empty()) term.values.emplace_back(part);
+    }
   }
   if (term.values.empty()) return invalid(word, "something has to stand behind the colon");
-  if (key == "status") {
-    term.key = Term::Key::kStatus;
-    SORTIE_TRY_STATUS(read_statuses(word, term));
-  } else if (key == "playbook") {
-    term.key = Term::Key::kPlaybook;
-  } else if (key == "name") {
-    term.key = Term::Key::kName;
-  } else if (key == "has" && term.values == std::vector<std::string>{"approval"}) {
-    term.key = Term::Key::kApproval;
-  } else if (key.empty()) {
+  SORTIE_TRY(term.key, read_key(word, key, term));
+  if (term.key == Key::kStatus) SORTIE_TRY_STATUS(read_statuses(word, term));
+  if (term.key == Key::kText) {
     for (std::string& text : term.values) text = "*" + text + "*";
-  } else {
-    return invalid(word, "known: status: playbook: name: started: has:approval, and words of the name");
   }
   out.terms.push_back(std::move(term));
   return {};
@@ -112,33 +124,99 @@ std::vector<std::string> words_of(std::string_view text) {
   return words;
 }
 
+// From arn:aws:states:REGION:ACCOUNT:execution:PLAYBOOK:NAME; of a map run's child it is PLAYBOOK/LABEL.
 std::string_view playbook_of(const store::ExecutionRow& row) {
-  return std::string_view(row.state_machine_arn).substr(row.state_machine_arn.rfind(':') + 1);
+  const std::vector<std::string_view> parts = split(row.arn, ':');
+  return parts.size() > 6 ? parts[6] : std::string_view();
 }
 
-bool fits_term(const Term& term, const store::ExecutionRow& row,
-               const std::function<bool(const std::string&)>& is_waiting) {
-  const auto any = [&](std::string_view text) {
-    return std::any_of(term.values.begin(), term.values.end(),
-                       [&](const std::string& value) { return fits(value, text); });
-  };
-  switch (term.key) {
-    case Term::Key::kStatus: {
-      const bool wants_waiting =
-          std::find(term.values.begin(), term.values.end(), "WAITING") != term.values.end();
-      if (wants_waiting && row.status == store::ExecutionStatus::kRunning && is_waiting(row.arn)) return true;
-      return std::find(term.values.begin(), term.values.end(), status_name(row.status)) != term.values.end();
-    }
-    case Term::Key::kPlaybook:
-      return any(playbook_of(row));
-    case Term::Key::kName:
-      return any(row.name);
-    case Term::Key::kText:
-      return any(row.name) || any(playbook_of(row));
-    case Term::Key::kApproval:
-      return row.status == store::ExecutionStatus::kRunning && is_waiting(row.arn);
+bool fits_any(const Term& term, std::string_view text) {
+  return std::any_of(term.values.begin(), term.values.end(),
+                     [&](const std::string& value) { return fits(value, text); });
+}
+
+bool is_waiting(const store::ExecutionRow& row, const ExecutionFacts& facts) {
+  return row.status == store::ExecutionStatus::kRunning && facts.is_waiting && facts.is_waiting(row);
+}
+
+bool fits_label(const Term& term, const json::Value& tags) {
+  for (const json::Value& tag : tags.items()) {
+    const json::Value& key = tag.get("key");
+    const json::Value& value = tag.get("value");
+    const std::string name = key.is_string() ? key.to_std_string() : "";
+    const std::string text = value.is_string() ? value.to_std_string() : "";
+    if (fits_any(term, name) || fits_any(term, text) || fits_any(term, name + "=" + text)) return true;
   }
   return false;
+}
+
+bool fits_row(const Term& term, const store::ExecutionRow& row, const ExecutionFacts& facts) {
+  switch (term.key) {
+    case Key::kStatus: {
+      const bool wants_waiting =
+          std::find(term.values.begin(), term.values.end(), "WAITING") != term.values.end();
+      if (wants_waiting && is_waiting(row, facts)) return true;
+      return std::find(term.values.begin(), term.values.end(), status_name(row.status)) != term.values.end();
+    }
+    case Key::kPlaybook:
+      return fits_any(term, playbook_of(row));
+    case Key::kName:
+      return fits_any(term, row.name);
+    case Key::kText:
+      return fits_any(term, row.name) || fits_any(term, playbook_of(row));
+    case Key::kApproval:
+      return is_waiting(row, facts);
+    case Key::kLabel:
+      return facts.tags && fits_label(term, facts.tags(row));
+    default:
+      return false;
+  }
+}
+
+// Some text of the value, at most so deep; what is deeper is not looked at.
+bool has_text(const json::Value& value, const Term& term, int depth = 0) {
+  if (value.is_string()) return fits_any(term, value.to_std_string());
+  if (depth > 50) return false;
+  if (value.is_array()) {
+    for (const json::Value& item : value.items()) {
+      if (has_text(item, term, depth + 1)) return true;
+    }
+  }
+  if (value.is_object()) {
+    for (const json::Member& member : value.members()) {
+      if (has_text(member.value, term, depth + 1)) return true;
+    }
+  }
+  return false;
+}
+
+bool fits_inside(const Term& term, const runtime::ExecutionDescription& execution, const json::Value& input) {
+  switch (term.key) {
+    case Key::kError: {
+      if (execution.error && fits_any(term, *execution.error)) return true;
+      return execution.cause && std::any_of(term.values.begin(), term.values.end(), [&](const auto& value) {
+               return fits("*" + value + "*", *execution.cause);
+             });
+    }
+    case Key::kSeverity: {
+      const std::string severity = severity_of(input);
+      return !severity.empty() && fits_any(term, severity);
+    }
+    case Key::kResource:
+      return has_text(input, term);
+    case Key::kActor:
+      return fits_any(term, execution.actor.name) || fits_any(term, to_text(execution.actor)) ||
+             (!execution.actor.on_behalf_of.empty() && fits_any(term, execution.actor.on_behalf_of));
+    default:
+      return false;
+  }
+}
+
+std::string severity_word(const json::Value& value) {
+  if (value.is_string()) return value.to_std_string();
+  if (!value.is_number()) return "";
+  const double number = value.as_double();  // GuardDuty's scale.
+  return number >= 9 ? "CRITICAL" : number >= 7 ? "HIGH" : number >= 4 ? "MEDIUM" : number > 0 ? "LOW" : "";
 }
 
 }  // namespace execution_search
@@ -178,11 +256,56 @@ Result<ExecutionSearch> parse_execution_search(std::string_view text, Timestamp 
   return out;
 }
 
-bool matches(const ExecutionSearch& search, const store::ExecutionRow& row,
-             const std::function<bool(const std::string& arn)>& is_waiting) {
+bool ExecutionSearch::looks_inside() const {
+  return std::any_of(terms.begin(), terms.end(), [](const Term& term) { return term.looks_inside(); });
+}
+
+std::string severity_of(const json::Value& input) {
+  const json::Value& detail = input.get("detail");
+  const json::Value& finding = detail.get("findings")[0];
+  for (const json::Value* value : {&input.get("severity"), &detail.get("severity"),
+                                   &finding.get("Severity").get("Label"), &input.get("Severity")}) {
+    std::string word = execution_search::severity_word(*value);
+    if (!word.empty()) return word;
+  }
+  return "";
+}
+
+bool matches_row(const ExecutionSearch& search, const store::ExecutionRow& row, const ExecutionFacts& facts) {
+  const bool may_have_failed =
+      row.status != store::ExecutionStatus::kRunning && row.status != store::ExecutionStatus::kSucceeded;
   return std::all_of(search.terms.begin(), search.terms.end(), [&](const ExecutionSearch::Term& term) {
-    return execution_search::fits_term(term, row, is_waiting) != term.negated;
+    // Only what failed has an error; the others need no look.
+    if (term.key == ExecutionSearch::Term::Key::kError && !may_have_failed) return term.negated;
+    return term.looks_inside() || execution_search::fits_row(term, row, facts) != term.negated;
   });
+}
+
+bool matches_inside(const ExecutionSearch& search, const store::ExecutionRow& row,
+                    const ExecutionFacts& facts) {
+  using Key = ExecutionSearch::Term::Key;
+  std::optional<runtime::ExecutionDescription> execution;
+  json::Value input;
+  for (const ExecutionSearch::Term& term : search.terms) {
+    if (!term.looks_inside()) continue;
+    bool fits = false;
+    if (term.key == Key::kState) {
+      for (const std::string& state : facts.states ? facts.states(row) : std::vector<std::string>()) {
+        fits = fits || execution_search::fits_any(term, state);
+      }
+    } else {
+      if (!execution) {
+        if (!facts.describe) return false;
+        Result<runtime::ExecutionDescription> found = facts.describe(row);
+        if (!found) return false;  // Deleted since.
+        execution = *std::move(found);
+        if (const Result<json::Value> parsed = json::parse(execution->input_text)) input = *parsed;
+      }
+      fits = execution_search::fits_inside(term, *execution, input);
+    }
+    if (fits == term.negated) return false;
+  }
+  return true;
 }
 
 }  // namespace sortie::api

@@ -11,7 +11,21 @@ const Timestamp kNow{1'700'000'000'000};
 bool found(std::string_view text, const store::ExecutionRow& row, bool waiting = false) {
   const Result<ExecutionSearch> search = parse_execution_search(text, kNow);
   EXPECT_TRUE(search.ok()) << text;
-  return search.ok() && matches(*search, row, [&](const std::string&) { return waiting; });
+  ExecutionFacts facts;
+  facts.is_waiting = [&](const store::ExecutionRow&) { return waiting; };
+  facts.tags = [](const store::ExecutionRow&) {
+    return json::parse(R"([{"key":"team","value":"ir"},{"key":"test","value":""}])").value();
+  };
+  facts.states = [](const store::ExecutionRow&) { return std::vector<std::string>{"WaitForApproval"}; };
+  facts.describe = [](const store::ExecutionRow&) -> Result<runtime::ExecutionDescription> {
+    runtime::ExecutionDescription out;
+    out.error = "States.Timeout";
+    out.cause = "The instance i-0abc did not stop";
+    out.input_text = R"({"detail":{"severity":8.1,"resource":{"ids":["eni-7","i-0abcdef"]}}})";
+    out.actor = {Actor::Kind::kRule, "guardduty", "1", "", "jo"};
+    return out;
+  };
+  return search.ok() && matches_row(*search, row, facts) && matches_inside(*search, row, facts);
 }
 
 store::ExecutionRow row(store::ExecutionStatus status = store::ExecutionStatus::kFailed) {
@@ -42,6 +56,40 @@ TEST(ExecutionSearch, ARunThatWaitsForPeopleIsItsOwnStatus) {
   EXPECT_FALSE(found("has:approval", row(), true));
 }
 
+TEST(ExecutionSearch, LooksIntoTheExecutionForErrorStateSeverityResourceAndActor) {
+  EXPECT_TRUE(found("error:\"States.Timeout\"", row()));
+  EXPECT_TRUE(found("error:States.*,Other", row()));
+  EXPECT_TRUE(found("error:\"did not stop\"", row())) << "words of the cause";
+  EXPECT_FALSE(found("error:Timeout", row())) << "a name is whole";
+  EXPECT_FALSE(found("-error:States.*", row()));
+  EXPECT_TRUE(found("state:waitfor*", row()));
+  EXPECT_FALSE(found("state:Look", row()));
+  EXPECT_TRUE(found("sev:high resource:i-0abc*", row()));
+  EXPECT_FALSE(found("sev:CRITICAL", row()));
+  EXPECT_FALSE(found("resource:i-0abc", row()));
+  EXPECT_TRUE(found("actor:jo", row())) << "on whose behalf";
+  EXPECT_TRUE(found("actor:rule:guardduty", row()));
+  EXPECT_FALSE(found("actor:ana", row()));
+}
+
+TEST(ExecutionSearch, LabelsAreTheTagsOfThePlaybook) {
+  EXPECT_TRUE(found("label:team", row()));
+  EXPECT_TRUE(found("label:ir", row()));
+  EXPECT_TRUE(found("label:team=i*", row()));
+  EXPECT_FALSE(found("-label:test", row()));
+  EXPECT_FALSE(found("label:prod", row()));
+}
+
+TEST(ExecutionSearch, ReadsTheSeverityWhereServicesPutIt) {
+  const auto severity = [](const char* text) { return severity_of(json::parse(text).value()); };
+  EXPECT_EQ(severity(R"({"severity":"CRITICAL"})"), "CRITICAL");
+  EXPECT_EQ(severity(R"({"detail":{"severity":9.2}})"), "CRITICAL");
+  EXPECT_EQ(severity(R"({"detail":{"severity":4}})"), "MEDIUM");
+  EXPECT_EQ(severity(R"({"detail":{"findings":[{"Severity":{"Label":"LOW"}}]}})"), "LOW");
+  EXPECT_EQ(severity(R"({"detail":{"severity":null}})"), "");
+  EXPECT_EQ(severity("[]"), "");
+}
+
 TEST(ExecutionSearch, TimesAreRelativeOrAbsolute) {
   const ExecutionSearch search =
       parse_execution_search("started:>-2h started:<2023-11-14T00:00:00Z", kNow).value();
@@ -51,7 +99,7 @@ TEST(ExecutionSearch, TimesAreRelativeOrAbsolute) {
 
 TEST(ExecutionSearch, WhatItDoesNotKnowIsRefusedByName) {
   for (const char* text :
-       {"sev:CRITICAL", "status:broken", "started:yesterday", "started:>-2y", "has:legs", "name:"}) {
+       {"colour:red", "status:broken", "started:yesterday", "started:>-2y", "has:legs", "name:"}) {
     const Result<ExecutionSearch> search = parse_execution_search(text, kNow);
     ASSERT_FALSE(search.ok()) << text;
     EXPECT_EQ(search.error().code, "InvalidSearch");

@@ -33,9 +33,36 @@ Error no_such_playbook(const std::string& name) {
 
 Result<json::Value> show_playbook(const RestServices& services, const RestCall& call) {
   const std::string& name = call.parameter("name");
-  const auto record = services.runtime.find_state_machine(playbook_arn(call, services.region, name));
-  if (!record) return no_such_playbook(name);
+  std::string arn = playbook_arn(call, services.region, name);
+  SORTIE_TRY(const std::uint64_t version, query_number(call, "version", 0, 1, INT32_MAX));
+  if (version > 0) arn += ":" + std::to_string(version);
+  const auto record = services.runtime.find_state_machine(arn);
+  if (!record) return no_such_playbook(version > 0 ? name + ":" + std::to_string(version) : name);
   return playbook_json(*record, true);
+}
+
+// What was published as a version and stays as it is, newest first, and the aliases that lead to it.
+Result<json::Value> list_versions(const RestServices& services, const RestCall& call) {
+  const std::string arn = playbook_arn(call, services.region, call.parameter("name"));
+  if (!services.runtime.find_state_machine(arn)) return no_such_playbook(call.parameter("name"));
+  const std::vector<runtime::AliasRecord> aliases = services.runtime.list_aliases(arn);
+  std::vector<json::Value> items;
+  for (const runtime::StateMachineRecord& version : services.runtime.list_versions(arn)) {
+    std::vector<json::Value> routes;
+    for (const runtime::AliasRecord& alias : aliases) {
+      for (const runtime::AliasRecord::Route& route : alias.routes) {
+        if (route.version_arn != version.arn) continue;
+        routes.push_back(json::Value::object({{"alias", alias.name}, {"weight", route.weight}}));
+      }
+    }
+    items.push_back(json::Value::object({{"version", runtime::split_qualified_arn(version.arn).qualifier},
+                                         {"arn", version.arn},
+                                         {"description", version.description},
+                                         {"created_at", time_json(version.created_at)},
+                                         {"revision", version.revision_id},
+                                         {"aliases", json::Value::array(std::move(routes))}}));
+  }
+  return json::Value::object({{"versions", json::Value::array(std::move(items))}});
 }
 
 // Publishing is CreateStateMachine or UpdateStateMachine, whichever fits, with all their checks.
@@ -140,6 +167,8 @@ void add_playbook_routes(RestDoor& door, const RestServices& services) {
            [services](const RestCall& call) { answer(call.responder, list_playbooks(services, call)); });
   door.add("GET", "/v1/playbooks/{name}",
            [services](const RestCall& call) { answer(call.responder, show_playbook(services, call)); });
+  door.add("GET", "/v1/playbooks/{name}/versions",
+           [services](const RestCall& call) { answer(call.responder, list_versions(services, call)); });
   door.add("POST", "/v1/playbooks/{name}",
            [services](const RestCall& call) { publish_playbook(services, call); });
 }

@@ -1,14 +1,12 @@
 // Executions over REST, and the live stream.
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 
-#include "api/execution_search.h"
-#include "api/page_token.h"
 #include "api/rest_routes.h"
 #include "api/states_arn.h"
 #include "base/text.h"
 #include "json/text.h"
-#include "response/approvals.h"
 
 namespace sortie::api {
 namespace {
@@ -19,122 +17,6 @@ constexpr std::size_t kEventIdsMax = 100;
 json::Value payload_json(const std::string& text) {
   Result<json::Value> value = json::parse(text);
   return value ? *std::move(value) : json::Value(text);
-}
-
-// "running", "TIMED_OUT", "timed-out": people type it.
-Result<std::optional<store::ExecutionStatus>> status_filter(const RestCall& call) {
-  std::string text = replace_all(call.query("status"), "-", "_");
-  if (text.empty()) return std::optional<store::ExecutionStatus>();
-  for (char& c : text) c = c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c;
-  const auto status = parse_status(text);
-  if (!status) {
-    return Error{"InvalidParameter", "'status' is none of an execution's", "",
-                 "one of running, succeeded, failed, timed_out, aborted"};
-  }
-  return status;
-}
-
-std::size_t waiting_approvals(const RestServices& services, const std::string& arn) {
-  return services.approvals == nullptr ? 0 : services.approvals->waiting_of(arn);
-}
-
-json::Value row_json(const RestServices& services, const store::ExecutionRow& row) {
-  const bool running = row.status == store::ExecutionStatus::kRunning;
-  const std::size_t waiting = running ? waiting_approvals(services, row.arn) : 0;
-  return json::Value::object({{"arn", row.arn},
-                              {"name", row.name},
-                              {"state_machine", row.state_machine_arn},
-                              {"status", status_name(row.status)},
-                              {"started_at", time_json(row.started_at)},
-                              {"stopped_at", running ? json::Value() : time_json(row.stopped_at)},
-                              {"waiting_for_people", static_cast<std::int64_t>(waiting)}});
-}
-
-// What the store filters by itself, taken out of the search's words.
-void push_down(const ExecutionSearch& search, const RestServices& services, const RestCall& call,
-               store::ExecutionQuery& query) {
-  query.started_from = std::max(query.started_from, search.started_from);
-  query.started_before = std::min(query.started_before, search.started_before);
-  for (const ExecutionSearch::Term& term : search.terms) {
-    if (term.negated || term.values.size() != 1) continue;
-    const std::string& value = term.values.front();
-    const bool plain = value.find('*') == std::string::npos;
-    if (term.key == ExecutionSearch::Term::Key::kStatus && !query.status) query.status = parse_status(value);
-    if (term.key == ExecutionSearch::Term::Key::kPlaybook && plain && query.state_machine_arn.empty() &&
-        services.runtime.find_state_machine(playbook_arn(call, services.region, value))) {
-      query.state_machine_arn = playbook_arn(call, services.region, value);
-    }
-  }
-  const bool waits =
-      std::any_of(search.terms.begin(), search.terms.end(), [](const ExecutionSearch::Term& term) {
-        return !term.negated && (term.key == ExecutionSearch::Term::Key::kApproval ||
-                                 term.values == std::vector<std::string>{"WAITING"});
-      });
-  if (waits && !query.status) query.status = store::ExecutionStatus::kRunning;
-}
-
-Result<json::Value> list_executions(const RestServices& services, const RestCall& call) {
-  store::ExecutionQuery query;
-  const std::string machine = call.query("state_machine");
-  if (!machine.empty()) query.state_machine_arn = playbook_arn(call, services.region, machine);
-  SORTIE_TRY(query.status, status_filter(call));
-  query.name_prefix = call.query("name");
-  SORTIE_TRY(query.started_from, query_time(call, "from", query.started_from));
-  SORTIE_TRY(query.started_before, query_time(call, "before", query.started_before));
-  SORTIE_TRY(const std::uint64_t limit, query_number(call, "limit", 100, 1, 1000));
-  SORTIE_TRY(const ExecutionSearch search, parse_execution_search(call.query("q"), services.loop.now()));
-  const std::string listing = "executions " + query.state_machine_arn + " " + call.query("status") + " " +
-                              query.name_prefix + " " + call.query("from") + " " + call.query("before") +
-                              " " + call.query("q");
-  if (const std::string cursor = call.query("cursor"); !cursor.empty()) {
-    SORTIE_TRY(query.before, read_page_number(listing, cursor));
-  }
-  push_down(search, services, call, query);
-  const auto waiting = [&](const std::string& arn) { return waiting_approvals(services, arn) > 0; };
-  // A page may hold fewer than were asked for where several accounts share the store or a search finds
-  // little.
-  const std::string own = ":" + call.actor.account + ":";
-  std::vector<json::Value> items;
-  bool more = true;
-  for (std::size_t seen = 0; more && items.size() < limit && seen < kSearchRowsMax;) {
-    query.limit = search.asks_rows() ? 1000 : limit + 1;
-    SORTIE_TRY(const std::vector<store::ExecutionRow> rows, services.store.list_executions(query));
-    more = rows.size() == query.limit;
-    for (const store::ExecutionRow& row : rows) {
-      if (items.size() == limit) {
-        more = true;
-        break;
-      }
-      query.before = row.no;
-      ++seen;
-      if (row.arn.find(own) != std::string::npos && matches(search, row, waiting)) {
-        items.push_back(row_json(services, row));
-      }
-    }
-    if (!search.asks_rows()) break;
-  }
-  json::Value next;
-  if (more) next = make_page_token(listing, std::to_string(query.before));
-  return json::Value::object({{"executions", json::Value::array(std::move(items))}, {"next", next}});
-}
-
-// How many there are, by status; `waiting` of the running ones wait for people.
-Result<json::Value> count_executions(const RestServices& services, const RestCall& call) {
-  const std::string machine = call.query("state_machine");
-  SORTIE_TRY(
-      const store::StatusCounts counts,
-      services.store.count_executions(machine.empty() ? "" : playbook_arn(call, services.region, machine)));
-  json::ObjectBuilder out;
-  std::uint64_t total = 0;
-  for (std::size_t i = 0; i < std::size(counts.by_status); ++i) {
-    total += counts.by_status[i];
-    out.append(status_name(static_cast<store::ExecutionStatus>(i)),
-               static_cast<std::int64_t>(counts.by_status[i]));
-  }
-  std::size_t waiting = 0;
-  if (services.approvals != nullptr) waiting = services.approvals->waiting_executions();
-  out.append("WAITING", static_cast<std::int64_t>(waiting)).append("total", static_cast<std::int64_t>(total));
-  return json::Value::object({{"counts", out.build()}});
 }
 
 json::Value waiting_json(const std::vector<runtime::WaitingReason>& reasons) {
@@ -163,6 +45,14 @@ json::Value description_json(const RestServices& services, const runtime::Execut
   out.append("cause", execution.cause ? json::Value(*execution.cause) : json::Value());
   out.append("actor", to_text(execution.actor));
   out.append("on_behalf_of", execution.actor.on_behalf_of);
+  if (!execution.map_run_arn.empty()) {
+    const auto run = services.runtime.describe_map_run(execution.map_run_arn);
+    out.append("map_run", execution.map_run_arn).append("parent", run ? run->execution_arn : "");
+  }
+  out.append("redrives", execution.redrive_count);
+  out.append("redriven_at", execution.redrive_count > 0 ? time_json(execution.redriven_at) : json::Value());
+  out.append("redrive_obstacle",
+             execution.redrive_obstacle ? json::Value(*execution.redrive_obstacle) : json::Value());
   std::vector<json::Value> sentences;
   if (running) {
     if (const auto reasons = services.runtime.explain(execution.arn)) {
@@ -248,7 +138,7 @@ void start_execution(const RestServices& services, const RestCall& call) {
     if (!done) return answer(responder, done.error());
     const std::string arn = text_member(*done, "executionArn");
     const double seconds = done->get("startDate").as_double();
-    const auto ms = static_cast<std::int64_t>(seconds * 1000 + 0.5);
+    const std::int64_t ms = std::llround(seconds * 1000);
     answer(responder,
            json::Value::object(
                {{"arn", arn}, {"name", arn.substr(arn.rfind(':') + 1)}, {"started_at", time_json({ms})}}),
@@ -382,6 +272,10 @@ void add_execution_routes(RestDoor& door, const RestServices& services) {
            [services](const RestCall& call) { answer(call.responder, list_executions(services, call)); });
   door.add("GET", "/v1/executions/counts",
            [services](const RestCall& call) { answer(call.responder, count_executions(services, call)); });
+  door.add("GET", "/v1/executions/{arn}/map-runs", [services](const RestCall& call) {
+    Status own = check_own(call);
+    answer(call.responder, own ? list_map_runs(services, call) : own.error());
+  });
   door.add("GET", "/v1/executions/{arn}/definition",
            [services](const RestCall& call) { answer(call.responder, show_definition(services, call)); });
   door.add("POST", "/v1/executions", [services](const RestCall& call) { start_execution(services, call); });

@@ -150,6 +150,7 @@ void add_rest_routes(RestDoor& door, const RestServices& services) {
   add_approval_routes(door, services);
   add_people_routes(door, services);
   add_audit_routes(door, services);
+  add_view_routes(door, services);
 }
 
 }  // namespace sortie::api

@@ -1,6 +1,7 @@
 // The REST API's door: who comes in, from where, with what kind of body. Then executions and playbooks.
 #include "api/rest.h"
 
+#include "api/execution_search.h"
 #include "api/testing/rest_fixture.h"
 
 namespace sortie::api {
@@ -11,6 +12,7 @@ using namespace api::testing;
 using RestDoorTest = RestTest;
 using RestExecutions = RestTest;
 using RestPlaybooks = RestTest;
+using RestPeopleViews = RestTest;
 
 TEST_F(RestDoorTest, LetsPeopleInByTokenAndSaysWhoTheyAre) {
   const json::Value who = body_of(as(alice, "GET", "/v1/whoami"));
@@ -148,7 +150,7 @@ TEST_F(RestExecutions, AreListedFilteredAndPaged) {
       json::to_text(timed_out),
       R"({"executions":[{"arn":"arn:aws:states:us-east-1:123456789012:execution:m:run-3","name":"run-3",)"
       R"("state_machine":"arn:aws:states:us-east-1:123456789012:stateMachine:m","status":"TIMED_OUT",)"
-      R"("started_at":"2026-11-23T00:00:00.003Z","stopped_at":"2026-11-23T00:00:00.000Z","waiting_for_people":0}],"next":null})");
+      R"("started_at":"2026-11-23T00:00:00.003Z","stopped_at":"2026-11-23T00:00:00.000Z","waiting_for_people":0}],"next":null,"looked_at":1,"reached":"2026-11-23T00:00:00.003Z"})");
   EXPECT_EQ(body_of(get("/v1/executions?name=run-4")).get("executions").size(), 1u);
   EXPECT_EQ(body_of(get("/v1/executions?from=2026-11-23T00:00:00.004Z")).get("executions").size(), 2u);
   for (const char* bad :
@@ -157,6 +159,37 @@ TEST_F(RestExecutions, AreListedFilteredAndPaged) {
   }
   store.list_error = Error{"StoreUnavailable", "I/O error", "", ""};
   EXPECT_EQ(get("/v1/executions").status, 503) << "a read error is never an empty list";
+}
+
+TEST_F(RestExecutions, ASearchThatLooksInsideEndsEarlyAndGoesOnFromItsCursor) {
+  make_execution();
+  for (store::ExecutionNo no = 1; no <= kSearchLooksMax + 20; ++no) {
+    store.rows.push_back({no, kExecution, kMachine, "run-" + std::to_string(no),
+                          store::ExecutionStatus::kFailed, loop.now(), loop.now(), ""});
+  }
+  runtime.executions[kExecution].error = "Other";
+  const json::Value first = body_of(get("/v1/executions?q=error:States.Timeout"));
+  EXPECT_EQ(first.get("executions").size(), 0u);
+  EXPECT_EQ(first.get("looked_at"), json::Value(static_cast<std::int64_t>(kSearchLooksMax)));
+  ASSERT_TRUE(first.get("next").is_string());
+  const json::Value second =
+      body_of(get("/v1/executions?q=error:States.Timeout&cursor=" + first.get("next").to_std_string()));
+  EXPECT_EQ(second.get("looked_at"), json::Value(20));
+  EXPECT_TRUE(second.get("next").is_null());
+  EXPECT_EQ(body_of(get("/v1/executions?q=error:Other&limit=7")).get("executions").size(), 7u);
+}
+
+TEST_F(RestExecutions, BoundsOnTheStartAreFoundWithoutReadingWhatIsNewerOrOlder) {
+  const std::int64_t hour = 3'600'000;
+  for (store::ExecutionNo no = 1; no <= 100; ++no) {
+    store.rows.push_back({no * 3, kExecution, kMachine, "run-" + std::to_string(no),
+                          store::ExecutionStatus::kSucceeded,
+                          loop.now().plus_ms((static_cast<std::int64_t>(no) - 100) * hour), loop.now(), ""});
+  }
+  const json::Value page = body_of(get("/v1/executions?q=started:%3E-50h%20started:%3C2026-11-21T00:00:00Z"));
+  EXPECT_EQ(page.get("executions").size(), 2u) << "48 to 50 hours ago";
+  EXPECT_LE(page.get("looked_at").as_double(), 5);
+  EXPECT_TRUE(page.get("next").is_null());
 }
 
 TEST_F(RestExecutions, AreShownWithWhatTheyWaitFor) {
@@ -261,6 +294,44 @@ TEST_F(RestPlaybooks, ArePublishedCheckedAndListed) {
   EXPECT_EQ(body_of(get("/v1/playbooks")).get("playbooks")[0].get("name"), json::Value("m"));
   EXPECT_EQ(body_of(get("/v1/playbooks/m")).get("definition"), json::Value(kPassDefinition));
   EXPECT_EQ(get("/v1/playbooks/none").status, 404);
+}
+
+TEST_F(RestPlaybooks, TellTheirVersionsAndTheAliasesThatLeadThere) {
+  make_machine();
+  for (const char* version : {":1", ":2"}) {
+    runtime::StateMachineRecord made = runtime.machines[kMachine];
+    made.arn += version;
+    made.description = version;
+    runtime.machines[made.arn] = made;
+  }
+  runtime.aliases[kMachine + std::string(":live")] = {kMachine + std::string(":live"),       "live", "",
+                                                      {{kMachine + std::string(":1"), 100}}, {},     {}};
+  const json::Value versions = body_of(get("/v1/playbooks/m/versions")).get("versions");
+  ASSERT_EQ(versions.size(), 2u);
+  EXPECT_EQ(versions[0].get("version"), json::Value("2"));
+  EXPECT_EQ(versions[1].get("aliases")[0].get("alias"), json::Value("live"));
+  EXPECT_EQ(body_of(get("/v1/playbooks/m?version=1")).get("definition"), json::Value(kPassDefinition));
+  EXPECT_EQ(get("/v1/playbooks/m?version=7").status, 404);
+  EXPECT_EQ(get("/v1/playbooks/none/versions").status, 404);
+}
+
+TEST_F(RestPeopleViews, AreKeptByPeopleSharedWithAllAndDeletedByTheirOwner) {
+  EXPECT_EQ(
+      as(alice, "POST", "/v1/views/night", R"({"q":"status:failed started:>-8h","shared":true})").status,
+      200);
+  EXPECT_EQ(as(alice, "POST", "/v1/views/mine", R"({"q":"actor:alice"})").status, 200);
+  EXPECT_EQ(as(bob, "POST", "/v1/views/bad", R"({"q":"colour:red"})").status, 400);
+  EXPECT_EQ(as(bob, "POST", "/v1/views/" + std::string(90, 'x'), R"({"q":""})").status, 400);
+  const json::Value seen = body_of(as(bob, "GET", "/v1/views")).get("views");
+  ASSERT_EQ(seen.size(), 1u);
+  EXPECT_EQ(
+      json::to_text(seen[0]),
+      R"({"name":"night","q":"status:failed started:>-8h","person":"alice","shared":true,"mine":false})");
+  EXPECT_EQ(body_of(as(alice, "GET", "/v1/views")).get("views").size(), 2u);
+  EXPECT_EQ(as(bob, "DELETE", "/v1/views/alice/night").status, 403);
+  EXPECT_EQ(as(alice, "DELETE", "/v1/views/alice/night").status, 200);
+  EXPECT_EQ(as(alice, "DELETE", "/v1/views/alice/night").status, 404);
+  EXPECT_EQ(signed_by(account_key(), request("POST", "/v1/views/x", R"({"q":""})")).status, 403);
 }
 
 TEST_F(RestDoorTest, TheLiveStreamNeedsAToken) {

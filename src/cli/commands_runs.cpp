@@ -1,8 +1,10 @@
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <csignal>
 #include <cstdio>
+#include <functional>
 #include <map>
 #include <thread>
 
@@ -30,16 +32,30 @@ json::Value with_playbook(const json::Value& row) {
       .build();
 }
 
+// Rows of the listing until `take` wants no more. A search that finds little answers in many short pages.
+Status each_run(const Client& client, const std::string& query,
+                const std::function<bool(const json::Value&)>& take) {
+  for (std::string cursor;;) {
+    SORTIE_TRY(const json::Value page, client.get("/v1/executions?" + query + cursor));
+    for (const json::Value& row : page.get("executions").items()) {
+      if (!take(row)) return {};
+    }
+    if (!page.get("next").is_string()) return {};
+    cursor = "&cursor=" + percent_encode(page.get("next").to_std_string());
+  }
+}
+
 // An execution's ARN from an ARN, a name, or @latest.
 Result<std::string> find_execution(const Client& client, const std::string& text) {
   if (text.starts_with("arn:")) return text;
   const std::string filter = text == "@latest" ? "" : "&name=" + percent_encode(text);
-  SORTIE_TRY(const json::Value page, client.get("/v1/executions?limit=50" + filter));
-  for (const json::Value& row : page.get("executions").items()) {
-    if (text == "@latest" || (row.get("name").is_string() && row.get("name").as_string() == text)) {
-      return row.get("arn").to_std_string();
-    }
-  }
+  std::string arn;
+  SORTIE_TRY_STATUS(each_run(client, "limit=50" + filter, [&](const json::Value& row) {
+    const bool is_it = text == "@latest" || json::text_member(row, "name") == text;
+    if (is_it) arn = json::text_member(row, "arn");
+    return !is_it;
+  }));
+  if (!arn.empty()) return arn;
   return Error{"NotFound", "there is no execution named '" + shown(text) + "'", "404",
                "see `sortie run list`"};
 }
@@ -219,15 +235,17 @@ int run_start(const Common& common, const RunStart& what) {
 int run_list(const Common& common, const RunList& what) {
   const Result<Client> client = Client::connect(common.client);
   if (!client) return report(client.error());
-  std::string path = "/v1/executions?limit=" + std::to_string(what.limit);
-  if (!what.status.empty()) path += "&status=" + percent_encode(what.status);
-  if (!what.playbook.empty()) path += "&state_machine=" + percent_encode(what.playbook);
-  if (!what.name.empty()) path += "&name=" + percent_encode(what.name);
-  if (!what.search.empty()) path += "&q=" + percent_encode(what.search);
-  const Result<json::Value> page = client->get(path);
-  if (!page) return report(page.error());
+  std::string query = "limit=" + std::to_string(std::min(what.limit, 1000));
+  if (!what.status.empty()) query += "&status=" + percent_encode(what.status);
+  if (!what.playbook.empty()) query += "&state_machine=" + percent_encode(what.playbook);
+  if (!what.name.empty()) query += "&name=" + percent_encode(what.name);
+  if (!what.search.empty()) query += "&q=" + percent_encode(what.search);
   std::vector<json::Value> rows;
-  for (const json::Value& row : page->get("executions").items()) rows.push_back(with_playbook(row));
+  const Status done = each_run(*client, query, [&](const json::Value& row) {
+    rows.push_back(with_playbook(row));
+    return rows.size() < static_cast<std::size_t>(what.limit);
+  });
+  if (!done) return report(done.error());
   print_rows(rows, kRunColumns, "arn", common.output);
   return kOk;
 }

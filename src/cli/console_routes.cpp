@@ -23,44 +23,63 @@ namespace console_routes {
 
 constexpr std::int64_t kDayMs = 24LL * 3600 * 1000;
 constexpr std::size_t kFailedShown = 8;
+constexpr std::size_t kFailedMax = 500;
 constexpr std::size_t kDefinitionBytesMax = 1024 * 1024;
 
-// Executions that failed within a day, newest first; the count stops at the page's limit.
+json::Value row_json(const store::ExecutionRow& row) {
+  return json::Value::object({{"arn", row.arn},
+                              {"name", row.name},
+                              {"state_machine", row.state_machine_arn},
+                              {"status", api::status_name(row.status)},
+                              {"started_at", api::time_json(row.started_at)},
+                              {"stopped_at", api::time_json(row.stopped_at)}});
+}
+
+// Executions of the last day that failed, newest first; the count stops at kFailedMax of each kind. Rows come
+// newest first, so the first one that is older ends the look: what failed long ago costs nothing.
 Result<json::Value> failed_lately(store::Store& store, const std::string& account, Timestamp now) {
+  const Timestamp since = now.plus_ms(-kDayMs);
   std::vector<store::ExecutionRow> found;
   for (const store::ExecutionStatus status :
        {store::ExecutionStatus::kFailed, store::ExecutionStatus::kTimedOut,
         store::ExecutionStatus::kAborted}) {
     store::ExecutionQuery query;
     query.status = status;
-    query.started_from = now.plus_ms(-kDayMs);
-    query.limit = 500;
+    query.limit = kFailedMax;
     SORTIE_TRY(const std::vector<store::ExecutionRow> rows, store.list_executions(query));
     for (const store::ExecutionRow& row : rows) {
+      if (row.started_at < since) break;
       if (row.arn.find(":" + account + ":") != std::string::npos) found.push_back(row);
     }
   }
   std::sort(found.begin(), found.end(),
             [](const auto& a, const auto& b) { return a.stopped_at.ms > b.stopped_at.ms; });
   std::vector<json::Value> rows;
-  for (std::size_t i = 0; i < std::min(found.size(), kFailedShown); ++i) {
-    rows.push_back(json::Value::object({{"arn", found[i].arn},
-                                        {"name", found[i].name},
-                                        {"state_machine", found[i].state_machine_arn},
-                                        {"status", api::status_name(found[i].status)},
-                                        {"started_at", api::time_json(found[i].started_at)},
-                                        {"stopped_at", api::time_json(found[i].stopped_at)}}));
-  }
+  for (std::size_t i = 0; i < std::min(found.size(), kFailedShown); ++i) rows.push_back(row_json(found[i]));
   return json::Value::object(
       {{"count", static_cast<std::int64_t>(found.size())}, {"latest", json::Value::array(std::move(rows))}});
+}
+
+json::Value stuck_json(const api::WaitingWatch& watch, const std::string& account) {
+  std::vector<json::Value> rows;
+  for (const api::WaitingWatch::Stuck& stuck : watch.stuck()) {
+    if (stuck.row.arn.find(":" + account + ":") == std::string::npos) continue;
+    rows.push_back(json::ObjectBuilder(row_json(stuck.row))
+                       .append("state", stuck.reason.state_name)
+                       .append("since", api::time_json(stuck.reason.since))
+                       .append("sentence", stuck.reason.sentence)
+                       .build());
+  }
+  const bool checked = watch.checked_at().ms > 0;
+  return json::Value::object({{"checked_at", checked ? api::time_json(watch.checked_at()) : json::Value()},
+                              {"executions", json::Value::array(std::move(rows))}});
 }
 
 }  // namespace console_routes
 
 Result<json::Value> ServerApp::overview(const Actor& caller) {
-  SORTIE_TRY(const json::Value failed,
-             console_routes::failed_lately(*store_, caller.account.empty() ? config_.account : caller.account,
-                                           loop_.now()));
+  const std::string account = caller.account.empty() ? config_.account : caller.account;
+  SORTIE_TRY(const json::Value failed, console_routes::failed_lately(*store_, account, loop_.now()));
   const runtime::Runtime::Figures runtime = runtime_->figures();
   const store::StoreFigures store = store_->figures();
   const functions::FunctionService::Figures functions = functions_->figures();
@@ -73,6 +92,7 @@ Result<json::Value> ServerApp::overview(const Actor& caller) {
        {"started_at", to_iso8601(started_at_)},
        {"version", kVersion},
        {"failed", failed},
+       {"stuck", console_routes::stuck_json(*waiting_watch_, account)},
        {"engine", members({{"open", number(runtime.open_executions)},
                            {"waiting_stimuli", number(runtime.mailbox)},
                            {"transitions", number(runtime.transitions)},
@@ -84,7 +104,9 @@ Result<json::Value> ServerApp::overview(const Actor& caller) {
                               {"invocations", number(functions.invocations)},
                               {"errors", number(functions.errors)}})},
        {"events", members({{"accepted", number(bus.accepted)},
-                           {"pending_deliveries", number(bus.pending_deliveries)}})},
+                           {"pending_deliveries", number(bus.pending_deliveries)},
+                           {"retried_deliveries", number(bus.retried_deliveries)},
+                           {"last_lag_ms", number(bus.last_lag_ms)}})},
        {"approvals", members({{"pending", number(approvals.pending)},
                               {"oldest_age_ms", number(approvals.oldest_age_ms)}})}});
 }
@@ -129,6 +151,7 @@ void ServerApp::add_console_routes(const api::HostPolicy& hosts) {
                               static_cast<std::size_t>(sortie_console_end - sortie_console_begin));
   Result<api::ConsoleAssets> assets = api::ConsoleAssets::read(pack);
   if (!assets) log(LogLevel::kError, "console", assets.error());
+  waiting_watch_ = std::make_unique<api::WaitingWatch>(loop_, *runtime_, *store_);
   console_ = assets ? std::move(assets).value() : api::ConsoleAssets();
   api::add_console_pages(api_->router(), console_, hosts);
   api::add_session_routes(*rest_, *people_, *sessions_, hosts, kVersion);

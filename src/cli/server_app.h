@@ -14,6 +14,7 @@
 #include "api/rest.h"
 #include "api/states_api.h"
 #include "api/stream.h"
+#include "api/waiting_watch.h"
 #include "cli/adapters.h"
 #include "cli/config.h"
 #include "cli/installation.h"
@@ -158,6 +159,7 @@ class ServerApp {
   std::unique_ptr<LambdaApi> lambda_api_;
   std::unique_ptr<api::RestDoor> rest_;
   std::unique_ptr<api::StreamHub> stream_;
+  std::unique_ptr<api::WaitingWatch> waiting_watch_;
   std::unique_ptr<io::HttpServer> http_;
   std::map<std::string, events::Hook, std::less<>> hooks_;
   std::vector<events::QueueSource> sources_;

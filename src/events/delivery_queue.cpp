@@ -253,6 +253,7 @@ void DeliveryQueue::finish(DeliveryRow row, std::uint64_t attempt_no, Result<Tar
   current->second = 0;
   if (!reply && reply.error().code == "ExecutionAlreadyExists") reply = TargetReply{};
   if (reply) {
+    if (!row.dead_letter) last_lag_ms_ = loop_.now().ms - row.delivery.accepted_at.ms;
     store::Batch batch = lease_.batch();
     batch.documents_gone.emplace_back(std::string(kDeliveryKind), id);
     batch.log.push_back(outcome(row, row.dead_letter ? "dead-lettered" : "delivered", reply->result));

@@ -66,6 +66,9 @@ class DeliveryQueue {
   void stop();                                   // Starts no further attempt.
   std::size_t pending() const { return waiting_.size() + ready_.size() + in_flight_.size(); }
   std::size_t in_flight() const { return in_flight_.size(); }
+  std::size_t retrying() const { return waiting_.size(); }  // Failed before, and wait for the next attempt.
+  // How long the event of the last delivery had been in when its target had it.
+  std::int64_t last_lag_ms() const { return last_lag_ms_; }
 
  private:
   void pump();
@@ -93,6 +96,7 @@ class DeliveryQueue {
   std::deque<std::string> ready_;
   std::map<std::string, std::uint64_t> in_flight_;  // With the attempt whose answer counts.
   std::uint64_t last_attempt_ = 0;
+  std::int64_t last_lag_ms_ = 0;
   Loop::TimerId timer_ = 0;
   Timestamp timer_due_ = kNever;
 };

@@ -60,6 +60,8 @@ std::string EventBus::account_of(const Actor& actor) const {
 EventBus::Figures EventBus::figures() const {
   Figures figures = figures_;
   figures.pending_deliveries = deliveries_.pending();
+  figures.retried_deliveries = deliveries_.retrying();
+  figures.last_lag_ms = deliveries_.last_lag_ms();
   return figures;
 }
 

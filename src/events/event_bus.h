@@ -153,6 +153,9 @@ class EventBus {
 
   struct Figures {
     std::uint64_t accepted = 0, refused = 0, duplicates = 0, matched = 0, ticks = 0, pending_deliveries = 0;
+    std::uint64_t retried_deliveries =
+        0;                         // Of the pending ones: failed before, and wait for their next turn.
+    std::int64_t last_lag_ms = 0;  // From accepting an event to its target having it, the last time.
   };
   Figures figures() const;
   // Every stored rule compiles, every pending delivery can be read: one sentence for each that does not.

@@ -222,7 +222,7 @@ class RuntimeImpl final : public Runtime {
     shard_->begin(*std::move(live), std::move(mail));
   }
 
-  void stop_execution(std::string_view arn, std::string error, std::string cause, const Actor&,
+  void stop_execution(std::string_view arn, std::string error, std::string cause, const Actor& actor,
                       Callback<Timestamp> done) override {
     const Result<std::optional<store::ExecutionRow>> row = store_.find_execution(arn);
     if (!row) return loop_.post([done, error = unavailable(row.error())] { done(error); });
@@ -230,7 +230,9 @@ class RuntimeImpl final : public Runtime {
     if ((*row)->status != store::ExecutionStatus::kRunning) {
       return loop_.post([done, at = (*row)->stopped_at] { done(at); });
     }
+    store::LogLine line = audit(actor, "execution.stop", std::string(arn), "", cause);
     Mail mail{engine::Stop{std::move(error), std::move(cause)}, {}, nullptr};
+    mail.with.log.push_back(std::move(line));
     mail.reply = [this, done, arn = std::string(arn)](const Status& status, bool) {
       if (!status && status.error().code != "ExecutionDoesNotExist") return done(status.error());
       const Result<std::optional<store::ExecutionRow>> now = store_.find_execution(arn);
@@ -403,15 +405,18 @@ class RuntimeImpl final : public Runtime {
 
   // The audit trail's line, in the shape that response/audit.h reads.
   store::LogLine audit(const Actor& actor, std::string action, std::string subject,
-                       const std::string& detail) {
-    const json::Value body =
-        json::Value::object({{"time", to_iso8601(loop_.now())},
-                             {"actor", to_text(actor)},
-                             {"channel", actor.channel},
-                             {"action", action},
-                             {"subject", subject},
-                             {"outcome", "done"},
-                             {"details", json::Value::object({{"definition", detail}})}});
+                       const std::string& definition, std::string_view reason = "") {
+    json::ObjectBuilder details;
+    if (!definition.empty()) details.append("definition", definition);
+    const json::Value body = json::Value::object({{"time", to_iso8601(loop_.now())},
+                                                  {"actor", to_text(actor)},
+                                                  {"on_behalf_of", actor.on_behalf_of},
+                                                  {"channel", actor.channel},
+                                                  {"action", action},
+                                                  {"subject", subject},
+                                                  {"outcome", "done"},
+                                                  {"reason", std::string(truncate_utf8(reason, 8 * 1024))},
+                                                  {"details", details.build()}});
     return {"audit", loop_.now(), to_text(actor), std::move(action), std::move(subject), json::to_text(body)};
   }
 

@@ -127,6 +127,11 @@ export interface Execution extends ExecutionRow {
   actor: string;
   on_behalf_of: string;
   waiting: string[];
+  map_run?: string; // Of an item of a distributed Map, and whose item it is.
+  parent?: string;
+  redrives: number;
+  redriven_at: string | null;
+  redrive_obstacle: string | null;
 }
 
 export interface HistoryEvent {
@@ -181,15 +186,68 @@ export interface EventRow {
   executions: string[];
 }
 
+export interface StuckRow extends ExecutionRow {
+  state: string;
+  since: string;
+  sentence: string;
+}
+
+export interface SavedView {
+  name: string;
+  q: string;
+  person: string;
+  shared: boolean;
+  mine: boolean;
+}
+
+export interface MapRun {
+  arn: string;
+  status: string;
+  max_concurrency: number;
+  items: MapRunCounts;
+  executions: MapRunCounts;
+}
+export interface MapRunCounts {
+  total: number;
+  pending: number;
+  running: number;
+  succeeded: number;
+  failed: number;
+  aborted: number;
+}
+
+export interface AuditEntry {
+  sequence: number;
+  time: string;
+  actor: string;
+  on_behalf_of?: string;
+  channel: string;
+  action: string;
+  subject: string;
+  outcome: string;
+  reason: string;
+  details: Json;
+}
+
+export interface FunctionLog {
+  request_id: string;
+  started_at: string;
+  duration_ms: number;
+  outcome: string;
+  cold_start: string;
+  text: string;
+}
+
 export interface Overview {
   now: string;
   started_at: string;
   version: string;
   failed: { count: number; latest: ExecutionRow[] };
+  stuck: { checked_at: string | null; executions: StuckRow[] };
   engine: { open: number; waiting_stimuli: number; transitions: number; commit_failures: number };
   store: { bytes: number; queued: number };
   functions: { workers: number; busy: number; waiting: number; invocations: number; errors: number };
-  events: { accepted: number; pending_deliveries: number };
+  events: { accepted: number; pending_deliveries: number; retried_deliveries: number; last_lag_ms: number };
   approvals: { pending: number; oldest_age_ms: number };
 }
 

@@ -16,7 +16,7 @@ import { visible } from './format';
 type Page = ComponentType<{ id: string }>;
 const PAGES: [pattern: RegExp, title: string, load: () => Promise<Page>][] = [
   [/^\/executions$/, 'Executions', () => import('./pages/executions').then((m) => m.Executions)],
-  [/^\/x\/(.+)$/, 'Execution', () => import('./pages/execution').then((m) => m.ExecutionPage)],
+  [/^\/x\/(.+)$/, 'Execution', () => import('./pages/execution/page').then((m) => m.ExecutionPage)],
   [/^\/approvals$/, 'Approvals', () => import('./pages/approvals').then((m) => m.Approvals)],
   [/^\/(?:a|approvals)\/([^/]+)$/, 'Approval', () => import('./pages/approvals').then((m) => m.ApprovalPage)],
   [/^\/events$/, 'Events', () => import('./pages/events').then((m) => m.Events)],
@@ -24,6 +24,7 @@ const PAGES: [pattern: RegExp, title: string, load: () => Promise<Page>][] = [
   [/^\/playbooks$/, 'Playbooks', () => import('./pages/playbooks').then((m) => m.Playbooks)],
   [/^\/playbooks\/([^/]+)$/, 'Playbook', () => import('./pages/playbooks').then((m) => m.PlaybookPage)],
   [/^\/functions$/, 'Functions', () => import('./pages/functions').then((m) => m.Functions)],
+  [/^\/audit$/, 'Audit', () => import('./pages/audit').then((m) => m.Audit)],
   [/^\/functions\/([^/]+)$/, 'Function', () => import('./pages/functions').then((m) => m.FunctionPage)],
 ];
 
@@ -34,6 +35,7 @@ const NAV: [path: string, word: string, icon: string, key: string][] = [
   ['/events', 'Events', 'event', 'v'],
   ['/playbooks', 'Playbooks', 'book', 'p'],
   ['/functions', 'Functions', 'fn', 'f'],
+  ['/audit', 'Audit', 'audit', 'u'],
 ];
 
 const decoded = (text: string) => {
@@ -99,12 +101,13 @@ function Nav() {
   );
 }
 
-function Top({ help }: { help: () => void }) {
+function Top({ help, commands }: { help: () => void; commands: () => void }) {
   const who = session.value;
   return (
     <header class="top">
       <Live />
       <span class="grow" />
+      <button type="button" class="ghost" onClick={commands} aria-label="go to or do" title="Ctrl K">⌘</button>
       <button type="button" class="ghost" onClick={help} aria-label="help and keys">?</button>
       <button type="button" class="ghost" onClick={nextTheme} aria-label={`theme: ${theme.value}`} title={`theme: ${theme.value}`}>
         {theme.value === 'dark' ? '☾' : theme.value === 'light' ? '☀' : '◐'}
@@ -121,6 +124,7 @@ function Top({ help }: { help: () => void }) {
 
 function Help({ close }: { close: () => void }) {
   const keys: [string, string][] = [
+    ['Ctrl K', 'go to a page, playbook or function, or do what this page can'],
     ['/', 'search'],
     ['j  k', 'next and previous row'],
     ['Enter', 'open the row'],
@@ -154,10 +158,15 @@ function Help({ close }: { close: () => void }) {
 // --------------------------------------------------------------------------------------------------------------- keys
 
 let afterG = 0;
-function onKey(event: KeyboardEvent, help: () => void): void {
+function onKey(event: KeyboardEvent, help: () => void, commands: () => void): void {
   const target = event.target as HTMLElement;
+  if (event.key === 'k' && (event.ctrlKey || event.metaKey) && !event.altKey && !event.shiftKey) {
+    if (document.querySelector('dialog[open]')) return;
+    event.preventDefault();
+    return commands();
+  }
   if (!keysOn.value || event.ctrlKey || event.metaKey || event.altKey) return;
-  if (/^(INPUT|TEXTAREA|SELECT)$/.test(target.tagName) || target.isContentEditable || document.querySelector('dialog[open]')) return;
+  if (/^(INPUT|TEXTAREA|SELECT)$/.test(target.tagName) || target.isContentEditable || target.classList.contains('editor-box') || document.querySelector('dialog[open]')) return;
   const page = NAV.find(([, , , key]) => key === event.key);
   if (performance.now() - afterG < 1200 && page) {
     afterG = 0;
@@ -234,9 +243,16 @@ watchApprovals();
 
 export function App() {
   const help = useSignal(false);
+  const commands = useSignal(false);
+  const palette = useSignal<{ Palette: ComponentType<{ pages: { path: string; word: string }[]; close: () => void }> } | null>(null);
   const seen = useSignal(false);
+  const openCommands = () => {
+    if (!session.value) return;
+    commands.value = true;
+    if (!palette.value) import('./ui/palette').then(({ Palette }) => (palette.value = { Palette }), () => (commands.value = false));
+  };
   useEffect(() => {
-    const listener = (event: KeyboardEvent) => onKey(event, () => (help.value = true));
+    const listener = (event: KeyboardEvent) => onKey(event, () => (help.value = true), openCommands);
     addEventListener('keydown', listener);
     return () => removeEventListener('keydown', listener);
   }, []);
@@ -251,13 +267,14 @@ export function App() {
         <div class="frame">
           <Nav />
           <div class="page">
-            <Top help={() => (help.value = true)} />
+            <Top help={() => (help.value = true)} commands={openCommands} />
             <Body />
           </div>
         </div>
       )}
       {who === null && <Login again={seen.value} />}
       {who === undefined && location.pathname === '/login' && location.hash.length > 1 && <Login again={false} />}
+      {commands.value && palette.value && who && <palette.value.Palette pages={NAV.map(([path, word]) => ({ path, word }))} close={() => (commands.value = false)} />}
       {help.value && <Help close={() => (help.value = false)} />}
       <div class="told" role="status" aria-live="polite">{told.value}</div>
     </>

@@ -4,6 +4,7 @@ import { askSession } from './api';
 import { startLive } from './live';
 import { startRouter } from './router';
 import { applyTheme } from './theme';
+import 'uplot/dist/uPlot.min.css';
 import './style.css';
 
 applyTheme();

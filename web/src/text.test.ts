@@ -1,3 +1,5 @@
+import { changesOnly, diffLines } from './diff';
+import { offers } from './ui/search';
 import { describe, expect, it } from 'vitest';
 import { clock, duration, quoted, shorten, visible } from './format';
 import { describePlan, targetName } from './plan';
@@ -34,5 +36,30 @@ describe('a plan', () => {
     expect(targetName({ plan })).toBe('i-1');
     expect(targetName({ plan: [{ resource: 'bucket-x', what: 'policy', before: 1, after: 2 }] })).toBe('bucket-x');
     expect(targetName({ plan: ['look at it'] })).toBe('');
+  });
+});
+
+describe('diffLines', () => {
+  const marks = (before: string, after: string) => diffLines(before, after).map(([mark, text]) => mark + text).join('|');
+  it('keeps what both have and tells the rest', () => {
+    expect(marks('a\nb\nc', 'a\nx\nc')).toBe(' a|-b|+x| c');
+    expect(marks('a\nb', 'a\nb')).toBe(' a| b');
+    expect(marks('', 'new')).toBe('-|+new');
+    expect(marks('1\n2\n3\n4', '2\n3\n9\n4')).toBe('-1| 2| 3|+9| 4');
+  });
+  it('shows changes with a little around them', () => {
+    const long = Array.from({ length: 30 }, (_, i) => `line ${i}`);
+    const lines = changesOnly(diffLines(long.join('\n'), [...long.slice(0, 15), 'more', ...long.slice(15)].join('\n')));
+    expect(lines.map(([mark, text]) => mark + text)).toEqual([' …', ' line 13', ' line 14', '+more', ' line 15', ' line 16', ' …']);
+  });
+});
+
+describe('offers', () => {
+  const texts = (typed: string) => offers(typed, ['ir-critical', 'ir-high', 'tiny']).words.map((word) => word.text);
+  it('offers the words of the search, then their values', () => {
+    expect(texts('sta')).toEqual(['status:', 'started:>-2h', 'started:<', 'state:']);
+    expect(texts('status:failed playbook:ir-')).toEqual(['playbook:ir-critical', 'playbook:ir-high']);
+    expect(texts('-status:failed,ti')).toEqual(['-status:failed,timed_out']);
+    expect(texts('nobody')).toEqual([]);
   });
 });

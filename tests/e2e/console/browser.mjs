@@ -197,8 +197,8 @@ const tests = {
     assert.match(page.url(), /status%3Afailed/);
     await page.goBack();
     await page.getByText('search-4').waitFor();
-    await page.getByRole('searchbox').fill('colour:red');
-    await page.getByRole('searchbox').press('Enter');
+    await page.getByRole('combobox', { name: 'search executions' }).fill('colour:red');
+    await page.getByRole('combobox', { name: 'search executions' }).press('Enter');
     await page.getByText("'colour:red' cannot be searched for").waitFor();
     await close(page);
   },

@@ -1,13 +1,14 @@
 // What came in, which rules matched it, and what was started.
 import { useSignal } from '@preact/signals';
-import { useEffect, useRef } from 'preact/hooks';
+import { useEffect } from 'preact/hooks';
 import { get, post } from '../api';
 import type { EventRow, Json } from '../api';
 import { lastPart, playbookOfExecution, plural, quoted, visible } from '../format';
 import { go, place, setQuery } from '../router';
 import { Dialog, Empty, Failure, tell, Twin, useLive, useLoad, When } from '../ui/basic';
 import { download, JsonView } from '../ui/json';
-import { Cell, HeadCell, Rows } from '../ui/rows';
+import { usePages } from '../ui/pages';
+import { atTop, Cell, HeadCell, Rows } from '../ui/rows';
 
 const PAGE = 200;
 
@@ -26,47 +27,27 @@ function toParameters(q: string): string {
 export function Events() {
   const q = place.value.query.get('q') ?? '';
   const typed = useSignal(q);
-  const rows = useSignal<EventRow[]>([]);
-  const next = useSignal<string | null>(null);
-  const busy = useSignal(false);
-  const done = useSignal(false);
   const fresh = useSignal(false);
-  const error = useSignal<Error | undefined>(undefined);
   const selected = useSignal(-1);
-  const generation = useRef(0);
-  const load = async (from: string | null, mine: number) => {
-    busy.value = true;
-    try {
-      const page = await get<{ events: EventRow[]; next: string | null }>(`/v1/events?limit=${PAGE}${toParameters(q)}${from ? `&cursor=${from}` : ''}`);
-      if (mine !== generation.current) return;
-      rows.value = from === null ? page.events : rows.value.concat(page.events);
-      next.value = page.next;
-      error.value = undefined;
-      done.value = true;
-    } catch (failure) {
-      if (mine === generation.current) error.value = failure as Error;
-    } finally {
-      if (mine === generation.current) busy.value = false;
-    }
-  };
-  const restart = () => {
+  const pages = usePages<EventRow>(q, (cursor) =>
+    get<{ events: EventRow[]; next: string | null }>(`/v1/events?limit=${PAGE}${toParameters(q)}${cursor ? `&cursor=${cursor}` : ''}`).then(({ events, next }) => ({ rows: events, next })),
+  );
+  const look = () => {
     fresh.value = false;
     selected.value = -1;
-    void load(null, ++generation.current);
+    pages.restart();
   };
   useEffect(() => {
     typed.value = q;
-    done.value = false;
-    restart();
-    return () => void generation.current++;
+    fresh.value = false;
+    selected.value = -1;
   }, [q]);
   useLive(['event'], (events) => {
     // At the top of an unsearched list nothing is being read that could jump.
-    const top = (document.querySelector('.rows-body')?.scrollTop ?? 0) === 0 && selected.value < 0;
-    if (events.some((event) => event.type === 'reset') || (top && !q)) restart();
+    if (events.some((event) => event.type === 'reset') || (atTop() && selected.value < 0 && !q)) look();
     else fresh.value = true;
   }, 1000);
-  const all = rows.value;
+  const all = pages.rows;
   return (
     <main id="main" class="tall" tabIndex={-1}>
       <div class="bar">
@@ -74,10 +55,10 @@ export function Events() {
         <form role="search" onSubmit={(event) => (event.preventDefault(), setQuery({ q: typed.value.trim() }, false))}>
           <input type="search" aria-label="search events" placeholder="source:aws.guardduty type:Gua* i-0abc" value={typed.value} onInput={(event) => (typed.value = event.currentTarget.value)} />
         </form>
-        {fresh.value && <button type="button" class="pill" onClick={restart}>new events</button>}
+        {fresh.value && <button type="button" class="pill" onClick={look}>new events</button>}
       </div>
-      <Failure error={error.value} />
-      {done.value && all.length === 0 && (q ? <Empty title="No event fits."><button type="button" class="link" onClick={() => setQuery({ q: null }, false)}>Show all</button></Empty> : <Empty title="No event has come in yet."><p class="dim">Send one:</p><pre tabIndex={0}>{'echo \'{"source":"my.app","detail-type":"Hello","detail":{}}\' | sortie event send -'}</pre></Empty>)}
+      <Failure error={pages.error} />
+      {pages.done && all.length === 0 && (q ? <Empty title="No event fits."><button type="button" class="link" onClick={() => setQuery({ q: null }, false)}>Show all</button></Empty> : <Empty title="No event has come in yet."><p class="dim">Send one:</p><pre tabIndex={0}>{'echo \'{"source":"my.app","detail-type":"Hello","detail":{}}\' | sortie event send -'}</pre></Empty>)}
       {all.length > 0 && (
         <Rows
           fill
@@ -87,7 +68,7 @@ export function Events() {
           selected={selected.value}
           onSelect={(index) => (selected.value = index)}
           onOpen={(index) => all[index] && go(`/events/${all[index]!.id}`)}
-          onEnd={() => next.value && !busy.value && void load(next.value, generation.current)}
+          onEnd={pages.more}
           head={<><HeadCell class="w-time">came in</HeadCell><HeadCell class="w-book">source</HeadCell><HeadCell class="grow">what</HeadCell><HeadCell class="w-kind">rules</HeadCell><HeadCell class="w-book">started</HeadCell></>}
           row={(index) => {
             const row = all[index]!;
@@ -103,7 +84,7 @@ export function Events() {
           }}
         />
       )}
-      <p class="dim foot">{busy.value ? 'loading…' : `${plural(all.length, 'event')} loaded${next.value ? ', more as you scroll' : ''}`}</p>
+      <p class="dim foot">{pages.busy ? 'loading…' : `${plural(all.length, 'event')} loaded${pages.hasMore ? ', more as you scroll' : ''}`}</p>
       <Twin cli="sortie event list" curl="'@/v1/events?limit=50'" />
     </main>
   );

@@ -1,11 +1,14 @@
 // Functions: configuration, recent invocations with their logs, and a test invocation.
 import { useSignal } from '@preact/signals';
 import { get, post } from '../api';
-import type { Json } from '../api';
+import type { FunctionLog, Json } from '../api';
 import { duration, quoted, visible } from '../format';
 import { place, setQuery } from '../router';
-import { Empty, Failure, Status, Tabs, Twin, useLive, useLoad, When } from '../ui/basic';
+import { Empty, Failure, Status, Tabs, Twin, useAction, useLive, useLoad, When } from '../ui/basic';
+import { DurationChart } from '../ui/chart';
 import { JsonView } from '../ui/json';
+import { JsonInput, jsonProblem } from '../ui/jsoninput';
+import { NamedList } from '../ui/named';
 
 interface FunctionRow {
   name: string;
@@ -19,37 +22,19 @@ interface FunctionRow {
   last_modified: string;
   problem: string | null;
 }
-interface Log {
-  request_id: string;
-  started_at: string;
-  duration_ms: number;
-  outcome: string;
-  cold_start: string;
-  text: string;
-}
-
 export function Functions() {
-  const data = useLoad('functions', (abort) => get<{ functions: FunctionRow[] }>('/v1/functions', abort));
-  const all = data.value?.functions ?? [];
+  const data = useLoad('functions', (abort) => get<{ functions: FunctionRow[] }>('/v1/functions', abort).then((all) => all.functions));
   return (
-    <main id="main" tabIndex={-1}>
-      <h1>Functions</h1>
-      <Failure error={data.error} />
-      {data.value && all.length === 0 && <Empty title="There is no function yet."><p class="dim">A folder functions/NAME with function.yaml and its code is one.</p></Empty>}
-      <ul class="list big">
-        {all.map((fn) => (
-          <li key={fn.arn}>
-            <a href={`/functions/${encodeURIComponent(fn.name)}`}>
-              <b>{visible(fn.name)}</b>
-              {fn.problem && <span class="status tone-bad">{visible(fn.problem)}</span>}
-              <span class="dim">{visible(fn.runtime)}</span>
-              <span class="dim">changed <When at={fn.last_modified} relative /></span>
-            </a>
-          </li>
-        ))}
-      </ul>
-      <Twin cli="sortie function list" curl="@/v1/functions" />
-    </main>
+    <NamedList
+      title="Functions"
+      path="/functions"
+      data={data}
+      changed={(fn) => fn.last_modified}
+      words={(fn) => <>{fn.problem && <span class="status tone-bad">{visible(fn.problem)}</span>}<span class="dim">{visible(fn.runtime)}</span></>}
+      empty="There is no function yet."
+      hint={<p class="dim">A folder functions/NAME with function.yaml and its code is one.</p>}
+      twin="sortie function list"
+    />
   );
 }
 
@@ -64,35 +49,20 @@ interface Answer {
 function Invoke({ name, done }: { name: string; done: () => void }) {
   const text = useSignal('{}');
   const answer = useSignal<Answer | undefined>(undefined);
-  const error = useSignal<Error | undefined>(undefined);
-  const busy = useSignal(false);
-  let problem = '';
-  try {
-    JSON.parse(text.value || '{}');
-  } catch (failure) {
-    problem = (failure as Error).message;
-  }
+  const action = useAction();
+  const ready = jsonProblem(text.value) === '' && !action.busy;
   const run = async () => {
-    busy.value = true;
-    error.value = undefined;
-    try {
-      answer.value = await post<Answer>(`/v1/functions/${encodeURIComponent(name)}/invoke`, { payload: JSON.parse(text.value || '{}') as Json });
-      done();
-    } catch (failure) {
-      error.value = failure as Error;
-    } finally {
-      busy.value = false;
-    }
+    answer.value = await post<Answer>(`/v1/functions/${encodeURIComponent(name)}/invoke`, { payload: JSON.parse(text.value || '{}') as Json });
+    done();
   };
   return (
     <section class="card" aria-labelledby="h-invoke">
       <h2 id="h-invoke">Test</h2>
       <p class="dim">It really runs, with its own credentials, and does what it does.</p>
-      <form onSubmit={(event) => (event.preventDefault(), !problem && !busy.value && void run())}>
-        <label>Payload (JSON)<textarea class="mono" rows={6} spellcheck={false} value={text.value} onInput={(event) => (text.value = event.currentTarget.value)} /></label>
-        {problem && <p class="error-text" role="status">{visible(problem)}</p>}
-        <Failure error={error.value} />
-        <div class="actions"><button type="submit" class="primary" disabled={!!problem || busy.value}>{busy.value ? 'Running…' : 'Invoke'}</button></div>
+      <form onSubmit={(event) => (event.preventDefault(), ready && action.run(run))}>
+        <JsonInput label="Payload (JSON)" text={text} />
+        <Failure error={action.error} />
+        <div class="actions"><button type="submit" class="primary" disabled={!ready}>{action.busy ? 'Running…' : 'Invoke'}</button></div>
       </form>
       {answer.value && (
         <div role="status">
@@ -108,7 +78,7 @@ function Invoke({ name, done }: { name: string; done: () => void }) {
 export function FunctionPage({ id }: { id: string }) {
   const tab = place.value.query.get('tab') ?? 'invocations';
   const list = useLoad('functions', (abort) => get<{ functions: FunctionRow[] }>('/v1/functions', abort));
-  const logs = useLoad(`logs of ${id}`, (abort) => get<{ logs: Log[] }>(`/v1/functions/${encodeURIComponent(id)}/logs`, abort));
+  const logs = useLoad(`logs of ${id}`, (abort) => get<{ logs: FunctionLog[] }>(`/v1/functions/${encodeURIComponent(id)}/logs`, abort));
   useLive(['execution'], logs.reload, 2000);
   const fn = list.value?.functions.find((one) => one.name === id);
   const recent = [...(logs.value?.logs ?? [])].reverse().slice(0, 200);
@@ -125,6 +95,7 @@ export function FunctionPage({ id }: { id: string }) {
           {tab === 'invocations' && (
             <>
               <Failure error={logs.error} />
+              <DurationChart label="Durations" dots={recent.filter((log) => log.outcome !== 'running').map((log) => ({ at: Date.parse(log.started_at), value: log.duration_ms, failed: log.outcome !== 'succeeded' }))} />
               {logs.value && recent.length === 0 && <Empty title="It has not been called since the server started." />}
               <ul class="list">
                 {recent.map((log) => (

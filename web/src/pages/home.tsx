@@ -1,7 +1,7 @@
 // What is going on now, and what wants a person.
 import { get } from '../api';
 import type { Approval, ExecutionRow, Overview } from '../api';
-import { bytes, count, duration, lastPart, plural, visible } from '../format';
+import { bytes, count, duration, lastPart, plural, shorten, visible } from '../format';
 import { Empty, Failure, now, Status, Twin, useLive, useLoad, When } from '../ui/basic';
 
 const executionLink = (row: { arn: string }) => `/x/${encodeURI(row.arn)}`;
@@ -43,10 +43,33 @@ function Waiting({ approvals }: { approvals: Approval[] }) {
   );
 }
 
+// What waits longer than it should, with its sentence. Where nothing does, one line says when that was looked at.
+function Stuck({ stuck }: { stuck: Overview['stuck'] }) {
+  const rows = stuck.executions;
+  return (
+    <section class={`card ${rows.length > 0 ? 'bad' : ''}`} aria-labelledby="h-stuck">
+      <h2 id="h-stuck">Stuck {rows.length > 0 && <span class="badge warn">{rows.length}</span>}</h2>
+      {rows.length === 0 && <p class="dim">{stuck.checked_at ? <>Nothing waits longer than it should; looked <When at={stuck.checked_at} relative />.</> : 'Being looked for…'}</p>}
+      <ul class="list">
+        {rows.slice(0, 8).map((row) => (
+          <li key={row.arn}>
+            <a href={`${executionLink(row)}?state=${encodeURIComponent(row.state)}`} class="tallrow">
+              <span><b>{visible(lastPart(row.state_machine))}</b> <span class="dim mono">{visible(shorten(row.name, 30))}</span></span>
+              <span>{visible(row.sentence)}</span>
+            </a>
+          </li>
+        ))}
+      </ul>
+      {rows.length > 8 && <p class="dim">and {count(rows.length - 8)} more</p>}
+    </section>
+  );
+}
+
 function Health({ overview }: { overview: Overview }) {
   const o = overview;
   const problems = [
     o.engine.commit_failures > 0 && `${plural(o.engine.commit_failures, 'change')} could not be written since the start`,
+    o.events.last_lag_ms > 10_000 && `the last event took ${duration(o.events.last_lag_ms)} to reach its target`,
     o.events.pending_deliveries > 50 && `${count(o.events.pending_deliveries)} deliveries wait`,
     o.functions.waiting > 20 && `${count(o.functions.waiting)} invocations wait for a worker`,
   ].filter(Boolean) as string[];
@@ -58,7 +81,8 @@ function Health({ overview }: { overview: Overview }) {
         <div><dt>up for</dt><dd>{duration(now.value - Date.parse(o.started_at))}</dd></div>
         <div><dt>open executions</dt><dd>{count(o.engine.open)}</dd></div>
         <div><dt>events accepted</dt><dd>{count(o.events.accepted)}</dd></div>
-        <div><dt>deliveries waiting</dt><dd>{count(o.events.pending_deliveries)}</dd></div>
+        <div><dt>ingest lag</dt><dd>{o.events.accepted > 0 ? duration(o.events.last_lag_ms) : 'no event yet'}</dd></div>
+        <div><dt>deliveries waiting</dt><dd>{count(o.events.pending_deliveries)}{o.events.retried_deliveries > 0 && ` (${count(o.events.retried_deliveries)} being retried)`}</dd></div>
         <div><dt>function workers</dt><dd>{count(o.functions.workers)} ({count(o.functions.busy)} busy)</dd></div>
         <div><dt>function errors</dt><dd>{count(o.functions.errors)} of {count(o.functions.invocations)}</dd></div>
         <div><dt>store</dt><dd>{bytes(o.store.bytes)}</dd></div>
@@ -86,6 +110,7 @@ export function Home() {
       {loaded && (
         <div class="cards">
           <Waiting approvals={loaded.approvals} />
+          <Stuck stuck={loaded.overview.stuck} />
           <section class="card" aria-labelledby="h-open">
             <h2 id="h-open">Open <a class="more" href="/executions?q=status:running">{count(loaded.overview.engine.open)}</a></h2>
             {loaded.running.length === 0 && <Empty title="Nothing runs."><p class="dim">An event that matches a rule starts a playbook; so does</p><pre tabIndex={0}>sortie run start PLAYBOOK</pre></Empty>}

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { nodeState, Run } from './model';
+import { leftBehind, nodeState, Run } from './model';
 import type { Line } from './model';
 
 const none = new Set<string>();
@@ -105,5 +105,58 @@ describe('Run', () => {
     const made = run(lines);
     expect(made.entries).toHaveLength(6251);
     expect(nodeState(made, 'P', none)).toMatchObject({ total: 6250, succeeded: 6250 });
+  });
+
+  const failedParallel: Line[] = [
+    [1, 0, 0, 'ExecutionStarted', null],
+    [2, 1, 0, 'ParallelStateEntered', 'Both'],
+    [3, 2, 0, 'ParallelStateStarted', null],
+    [4, 3, 0, 'TaskStateEntered', 'First'],
+    [5, 4, 0, 'TaskScheduled', 'invoke'],
+    [6, 3, 0, 'TaskStateEntered', 'Second'],
+    [7, 6, 0, 'TaskScheduled', 'invoke'],
+    [8, 3, 0, 'PassStateEntered', 'Third'],
+    [9, 8, 1, 'PassStateExited', 'Third'],
+    [10, 7, 4, 'TaskFailed', 'Boom'],
+    [11, 3, 5, 'ParallelStateFailed', 'Boom'],
+    [12, 11, 5, 'ExecutionFailed', 'Boom'],
+  ];
+
+  it('says what a redrive runs again and what it keeps', () => {
+    const { again, kept } = leftBehind(run(failedParallel));
+    expect(again.map((entry) => [entry.state, entry.status])).toEqual([['First', 'aborted'], ['Second', 'failed']]);
+    expect(kept).toBe(1);
+  });
+
+  it('takes up what was left behind after a redrive, branch by branch', () => {
+    const made = run([
+      ...failedParallel,
+      [13, 12, 90, 'ExecutionRedriven', null],
+      [14, 13, 90, 'TaskScheduled', 'invoke'],
+      [15, 13, 90, 'TaskScheduled', 'invoke'],
+      [16, 15, 95, 'TaskSucceeded', null],
+      [17, 16, 95, 'TaskStateExited', 'Second'],
+      [18, 14, 97, 'TaskSucceeded', null],
+      [19, 18, 97, 'TaskStateExited', 'First'],
+      [20, 19, 98, 'ParallelStateSucceeded', null],
+      [21, 20, 98, 'ParallelStateExited', 'Both'],
+      [22, 21, 99, 'ExecutionSucceeded', null],
+    ]);
+    expect(made.redrives).toBe(1);
+    expect(made.entries.map((e) => [e.state, e.status, e.attempts.length])).toEqual([['Both', 'succeeded', 0], ['First', 'succeeded', 2], ['Second', 'succeeded', 2], ['Third', 'succeeded', 0]]);
+    expect(leftBehind(made).again).toEqual([]);
+  });
+
+  it('leaves out what a Parallel has tried before', () => {
+    const made = run([
+      ...failedParallel.slice(0, 11),
+      [12, 11, 5, 'ParallelStateStarted', null],
+      [13, 12, 5, 'TaskStateEntered', 'First'],
+      [14, 13, 5, 'TaskScheduled', 'invoke'],
+      [15, 14, 6, 'TaskFailed', 'Boom'],
+      [16, 12, 6, 'ParallelStateFailed', 'Boom'],
+      [17, 16, 6, 'ExecutionFailed', 'Boom'],
+    ]);
+    expect(leftBehind(made).again.map((entry) => entry.id)).toEqual([13]);
   });
 });

@@ -4,7 +4,8 @@
 // The history comes as compact lines [id, previous id, ms, type, what] in order of their ids, in pages while the
 // execution runs; `push` takes more of them and costs the same per line whatever came before. A line finds its place by
 // its previous id, as AWS links them: a branch's first state points to ParallelStateStarted, an item's to
-// MapIterationStarted.
+// MapIterationStarted. After a redrive that link says nothing: everything that runs again points to ExecutionRedriven, so
+// what was left behind is taken up in the order in which the engine runs it again, branch by branch.
 
 export type Line = [id: number, previous: number, ms: number, type: string, what: string | number | null];
 
@@ -44,6 +45,9 @@ export interface Entry {
   error: string;
   items: Items | null;
   events: number[]; // All that belong to it, in order; of a long one the first and last.
+  lane: number; // Which branch or item of its parent.
+  began: number; // Of a Map or Parallel: the event that started its children, the last time.
+  lanes: number; // How many branches have begun since.
 }
 
 interface Place {
@@ -60,6 +64,8 @@ export class Run {
   startMs = 0;
   endMs = 0;
   status = 'RUNNING';
+  redrives = 0;
+  private redriven = { id: 0, again: [] as number[] };
   private readonly places = new Map<number, Place>();
   readonly byState = new Map<string, number[]>();
 
@@ -72,9 +78,10 @@ export class Run {
   }
 
   private take([id, previous, ms, type, what]: Line): void {
-    const before = this.places.get(previous) ?? { entry: -1, scope: -1, item: -1 };
+    let before = this.places.get(previous) ?? { entry: -1, scope: -1, item: -1 };
     if (type.startsWith('Execution')) return this.execution(id, ms, type, before);
-    if (type.endsWith('StateEntered')) return this.enter(id, ms, type, String(what ?? ''), before);
+    if (previous === this.redriven.id) before = this.takeUp(type, what) ?? before;
+    if (type.endsWith('StateEntered')) return this.enter(id, ms, type, String(what ?? ''), before, previous);
     if (type.endsWith('StateExited')) return this.leave(id, ms, String(what ?? ''), before);
     if (type.startsWith('MapIteration')) return this.iterate(id, ms, type, Number(what ?? -1), before);
     const isScope = type.startsWith('MapState') || type.startsWith('ParallelState') || type.startsWith('MapRun');
@@ -97,8 +104,7 @@ export class Run {
       this.startMs = ms;
       this.places.set(id, { entry: -1, scope: -1, item: -1 });
     } else if (type === 'ExecutionRedriven') {
-      this.status = 'RUNNING';
-      this.endMs = 0;
+      this.reopen(id);
     } else {
       this.endMs = ms;
       this.status = { ExecutionSucceeded: 'SUCCEEDED', ExecutionFailed: 'FAILED', ExecutionTimedOut: 'TIMED_OUT' }[type] ?? 'ABORTED';
@@ -113,6 +119,39 @@ export class Run {
     }
   }
 
+  // What was left behind goes on, and with it what is around it.
+  private reopen(id: number): void {
+    const { again } = leftBehind(this);
+    this.redriven = { id, again: again.map((entry) => entry.index) };
+    this.redrives++;
+    this.status = 'RUNNING';
+    this.endMs = 0;
+    for (const leaf of again) {
+      for (let at: Entry | undefined = leaf; at; at = this.entries[at.parent]) {
+        Object.assign(at, { endMs: 0, status: 'running', error: '' });
+      }
+    }
+  }
+
+  // Whose first event after a redrive this is: the next one left behind of the kind that tells such events.
+  private takeUp(type: string, what: string | number | null): Place | null {
+    const { again } = this.redriven;
+    const fits = (entry: Entry): boolean => {
+      if (type.endsWith('StateExited')) return entry.state === what;
+      if (/^(Map|Parallel)/.test(type)) return entry.type === (type.startsWith('Map') ? 'Map' : 'Parallel');
+      return entry.type === 'Task';
+    };
+    const at = again.findIndex((index) => fits(this.entries[index]!));
+    if (at >= 0) {
+      const entry = this.entries[again[at]!]!;
+      if (!type.startsWith('MapIteration')) again.splice(at, 1);
+      return { entry: entry.index, scope: entry.parent, item: entry.item };
+    }
+    // A Map that goes on with items it had not begun.
+    const around = this.entries.findLast((entry) => entry.endMs === 0 && fits(entry));
+    return around ? { entry: around.index, scope: around.parent, item: around.item } : null;
+  }
+
   private end(entry: Entry, ms: number, status: EntryStatus): void {
     entry.endMs = ms;
     entry.status = status;
@@ -120,8 +159,10 @@ export class Run {
     if (last && last.endMs === 0) last.endMs = ms;
   }
 
-  private enter(id: number, ms: number, type: string, state: string, before: Place): void {
+  private enter(id: number, ms: number, type: string, state: string, before: Place, previous: number): void {
     const parent = this.entries[before.scope];
+    const left = this.entries[before.entry];
+    const lane = before.item >= 0 ? before.item : parent?.began === previous ? parent.lanes++ : left?.parent === before.scope ? left.lane : 0;
     const entry: Entry = {
       index: this.entries.length,
       id,
@@ -138,6 +179,9 @@ export class Run {
       error: '',
       items: null,
       events: [id],
+      lane,
+      began: 0,
+      lanes: 0,
     };
     this.entries.push(entry);
     this.places.set(id, { entry: entry.index, scope: before.scope, item: before.item });
@@ -179,6 +223,8 @@ export class Run {
   private scope(id: number, ms: number, type: string, what: string | number | null, entry: Entry): void {
     if (type.endsWith('Started')) {
       if (type.startsWith('Map')) entry.items ??= { length: Number(what) || 0, started: 0, succeeded: 0, failed: 0, aborted: 0 };
+      entry.began = id;
+      entry.lanes = 0;
       if (type.startsWith('MapState') && entry.items) entry.items.length = Number(what) || entry.items.length;
       this.places.set(id, { entry: entry.index, scope: entry.index, item: -1 });
       return;
@@ -214,6 +260,31 @@ export class Run {
       entry.status = 'retrying';
     }
   }
+}
+
+// What a redrive would run again: the states that did not end by themselves, in the order in which the engine takes them
+// up. A Map or Parallel keeps the children that finished; where none of them is open, the state as a whole runs again.
+export function leftBehind(run: Run): { again: Entry[]; kept: number } {
+  const open = new Set<Entry>();
+  const inside = new Set<Entry>(); // Those around an open one.
+  let kept = 0;
+  for (const entry of run.entries) {
+    const parent = run.entries[entry.parent];
+    const isOld = parent !== undefined && (entry.id < parent.began || !open.has(parent));
+    if (entry.exit !== 0 || entry.type === 'Succeed') {
+      if (!isOld || parent === undefined || parent.exit !== 0) kept++;
+    } else if (!isOld) {
+      open.add(entry);
+      if (parent) inside.add(parent);
+    }
+  }
+  const lanes = (entry: Entry): number[] => (entry.parent < 0 ? [entry.lane] : [...lanes(run.entries[entry.parent]!), entry.lane]);
+  const keyed = [...open].filter((entry) => !inside.has(entry)).map((entry) => ({ entry, path: lanes(entry) }));
+  keyed.sort((a, b) => {
+    for (let i = 0; i < Math.min(a.path.length, b.path.length); i++) if (a.path[i] !== b.path[i]) return a.path[i]! - b.path[i]!;
+    return a.entry.index - b.entry.index;
+  });
+  return { again: keyed.map(({ entry }) => entry), kept };
 }
 
 export interface NodeState {

@@ -201,6 +201,46 @@ export function Twin({ cli, curl }: { cli: string; curl: string }) {
   );
 }
 
+// ------------------------------------------------------------------------------------------------------------ actions
+
+export interface Action {
+  busy: boolean;
+  error: Error | undefined;
+  run: (work: () => Promise<unknown>) => void;
+}
+
+// One thing at a time: while it runs a second is not begun, and what went wrong stays to be read.
+export function useAction(): Action {
+  const busy = useSignal(false);
+  const error = useSignal<Error | undefined>(undefined);
+  const run = useCallback((work: () => Promise<unknown>) => {
+    if (busy.value) return;
+    busy.value = true;
+    error.value = undefined;
+    work().then(
+      () => (busy.value = false),
+      (failure: Error) => {
+        error.value = failure;
+        busy.value = false;
+      },
+    );
+  }, []);
+  return { busy: busy.value, error: error.value, run };
+}
+
+// The last lines of every dialog: what went wrong, the way back, and what is about to be done.
+export function DialogEnd({ action, close, verb, ready = true, danger = false }: { action: Action; close: () => void; verb: string; ready?: boolean; danger?: boolean }) {
+  return (
+    <>
+      <Failure error={action.error} />
+      <div class="actions">
+        <button type="button" onClick={close}>Cancel</button>
+        <button type="submit" class={danger ? 'danger' : 'primary'} disabled={!ready || action.busy}>{verb}</button>
+      </div>
+    </>
+  );
+}
+
 // ------------------------------------------------------------------------------------------------------------- dialog
 
 export function Dialog({ title, onClose, children }: { title: string; onClose: () => void; children: ComponentChildren }) {

@@ -105,3 +105,6 @@ export const HeadCell = ({ class: name = '', children }: { class?: string; child
     {children}
   </div>
 );
+
+// Whether the first row is in view: what is added above it would not be noticed otherwise.
+export const atTop = () => (document.querySelector('main .rows-body')?.scrollTop ?? 0) === 0;
