@@ -34,6 +34,19 @@ FAILS = {
     },
 }
 LOOK = {"StartAt": "Look", "States": {"Look": {"Type": "Pass", "End": True}}}
+WIDE = {
+    "StartAt": "Wide",
+    "States": {
+        "Wide": {
+            "Type": "Map",
+            "ItemsPath": "$.items",
+            "MaxConcurrency": 100,
+            "ItemProcessor": {"ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"}, **LOOK},
+            "ResultPath": None,
+            "End": True,
+        }
+    },
+}
 EACH = {
     "StartAt": "Each",
     "States": {
@@ -121,7 +134,7 @@ def main() -> None:
     parser.add_argument("--executions", type=int, default=100_000)
     count = parser.parse_args().executions
     project = {f"playbooks/ir-{n}.asl.json": json.dumps(TINY) for n in range(4)}
-    project |= {"playbooks/ir-fails.asl.json": json.dumps(FAILS), "playbooks/each-item.asl.json": json.dumps(EACH)}
+    project |= {"playbooks/ir-fails.asl.json": json.dumps(FAILS), "playbooks/each-item.asl.json": json.dumps(EACH), "playbooks/wide.asl.json": json.dumps(WIDE)}
     with p.temporary_folder() as folder:
         p.write_files(folder / "project", project)
         server = p.Server(folder, folder / "project").start()
@@ -149,7 +162,7 @@ def frames(server: p.Server, client: Client, token: str) -> None:
     if not chromium or not node.exists():
         print("SKIP: frames: there is no Chromium or no Node (scripts/setup.sh --browser, scripts/web.sh --tools)")
         return
-    large = client.call("POST", "/v1/executions", {"playbook": "each-item", "input": {"items": list(range(10_000))}})
+    large = client.call("POST", "/v1/executions", {"playbook": "wide", "input": {"items": list(range(10_000))}})
     events = client.call("POST", "/v1/executions", {"playbook": "each-item", "input": {"items": list(range(6_200))}})
     for made in (large, events):
         arn = urllib.parse.quote(made["arn"], safe="")

@@ -56,13 +56,15 @@ await look('executions', '/executions', async (page) => {
     await page.waitForTimeout(150);
   }
 });
-await look('Map of 10,000 items, table', x(setup.large, 'view=table'), async (page) => {
+for (const view of ['table', 'timeline']) {
+  await look(`Map of 6,200 items, ${view}`, x(setup.events, `view=${view}`), async (page) => {
+    await row(page);
+    await page.getByRole('status').getByText('6,201').waitFor();
+  });
+}
+await look('distributed Map of 10,000 items, its executions', x(setup.large, 'state=Wide'), async (page) => {
+  await page.getByRole('link', { name: '10,000 executions' }).click();
   await row(page);
-  await page.getByRole('status').getByText('10,001').waitFor();
-});
-await look('Map of 10,000 items, timeline', x(setup.large, 'view=timeline'), async (page) => {
-  await row(page);
-  await page.getByRole('status').getByText('10,001').waitFor();
 });
 await look('24,800 events', x(setup.events, 'view=events'), async (page) => {
   await row(page);

@@ -18,7 +18,7 @@ namespace execution_list {
 
 // Clocks may step back; numbers do not. Whoever started so much earlier than asked for ends the walk.
 constexpr std::int64_t kClockSlackMs = 10 * 60 * 1000;
-constexpr std::int64_t kLastEventsRead = 12;
+constexpr std::int64_t kLastEventsRead = 40;
 
 // "running", "TIMED_OUT", "timed-out": people type it.
 Result<std::optional<store::ExecutionStatus>> status_filter(const RestCall& call) {
@@ -95,7 +95,8 @@ Result<store::ExecutionNo> first_not_before(store::Store& store, Timestamp time)
   return low;
 }
 
-// The states in which a running execution stands, or the one in which an ended one stopped.
+// The states in which a running execution stands, or those that an ended one had entered and not left; where
+// it left all, the last. Of a long history only the end is looked at.
 std::vector<std::string> states_of(const RestServices& services, const store::ExecutionRow& row) {
   std::vector<std::string> states;
   if (row.status == store::ExecutionStatus::kRunning) {
@@ -106,13 +107,19 @@ std::vector<std::string> states_of(const RestServices& services, const store::Ex
   }
   const auto page = services.runtime.history(row.arn, 0, kLastEventsRead, true);
   if (!page) return states;
+  std::vector<std::string> left;  // Newest first.
   for (const engine::HistoryEvent& event : page->events) {
     const std::string_view type = engine::event_type_name(event.type);
-    const json::Value* name = event.find(engine::Field::kName);
-    if ((!type.ends_with("StateEntered") && !type.ends_with("StateExited")) || name == nullptr) continue;
-    states.push_back(name->is_string() ? name->to_std_string() : "");
-    break;
+    const json::Value* found = event.find(engine::Field::kName);
+    const bool exits = type.ends_with("StateExited");
+    if ((!exits && !type.ends_with("StateEntered")) || found == nullptr || !found->is_string()) continue;
+    const std::string name = found->to_std_string();
+    if (exits)
+      left.push_back(name);
+    else if (std::find(left.begin(), left.end(), name) == left.end())
+      states.push_back(name);
   }
+  if (states.empty() && !left.empty()) states.push_back(left.front());
   return states;
 }
 
@@ -230,7 +237,8 @@ Result<json::Value> list_map_runs(const RestServices& services, const RestCall& 
                                 {"aborted", of.aborted}});
   };
   std::vector<json::Value> items;
-  for (const runtime::MapRunDescription& run : runs) {
+  for (const runtime::MapRunDescription& listed : runs) {
+    SORTIE_TRY(const runtime::MapRunDescription run, services.runtime.describe_map_run(listed.arn));
     items.push_back(json::Value::object({{"arn", run.arn},
                                          {"status", status_name(run.status)},
                                          {"max_concurrency", run.max_concurrency},

@@ -60,6 +60,15 @@ Result<json::Value> failed_lately(store::Store& store, const std::string& accoun
       {{"count", static_cast<std::int64_t>(found.size())}, {"latest", json::Value::array(std::move(rows))}});
 }
 
+json::Value problems_json(const std::vector<Error>& problems) {
+  std::vector<json::Value> items;
+  for (const Error& problem : problems) {
+    items.push_back(json::Value::object(
+        {{"message", problem.message}, {"place", problem.place}, {"hint", problem.hint}}));
+  }
+  return json::Value::array(std::move(items));
+}
+
 json::Value stuck_json(const api::WaitingWatch& watch, const std::string& account) {
   std::vector<json::Value> rows;
   for (const api::WaitingWatch::Stuck& stuck : watch.stuck()) {
@@ -92,6 +101,7 @@ Result<json::Value> ServerApp::overview(const Actor& caller) {
        {"started_at", to_iso8601(started_at_)},
        {"version", kVersion},
        {"failed", failed},
+       {"project_problems", console_routes::problems_json(project_problems_)},
        {"stuck", console_routes::stuck_json(*waiting_watch_, account)},
        {"engine", members({{"open", number(runtime.open_executions)},
                            {"waiting_stimuli", number(runtime.mailbox)},

@@ -257,6 +257,7 @@ Status ServerApp::read_durable() {
   SORTIE_TRY_STATUS(sessions_->load());
   project_ = load_project(config_);
   tell(project_.problems);
+  project_problems_ = project_.problems;
   fingerprint_ = project_.fingerprint;
   people_->set_configured_groups(project_.approvals.groups);
   approvals_->configure(project_.approvals);
@@ -425,6 +426,7 @@ void ServerApp::watch_files() {
       }
       Project project = load_project(config_);
       tell(project.problems);
+      project_problems_ = project.problems;
       people_->set_configured_groups(project.approvals.groups);
       approvals_->configure(project.approvals);
       read_sources();

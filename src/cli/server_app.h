@@ -165,6 +165,7 @@ class ServerApp {
   std::vector<events::QueueSource> sources_;
   Project project_;  // As it was read at start-up, until it is in force.
   std::string fingerprint_;
+  std::vector<Error> project_problems_;  // Of its files, as they were read last.
   std::shared_ptr<void> approval_observer_, execution_observer_, event_observer_;
   std::unique_ptr<TraceExporter> traces_;
   std::unique_ptr<Telemetry> telemetry_;

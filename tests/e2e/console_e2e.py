@@ -73,15 +73,80 @@ EACH = {
         }
     },
 }
+def asked_again() -> dict:
+    """The question of ask(), with three seconds for an answer, and asked once more after that."""
+    made = ask()
+    again = [{"ErrorEquals": ["States.Timeout"], "IntervalSeconds": 1, "MaxAttempts": 1}]
+    made["States"]["Ask"] |= {"TimeoutSeconds": 3, "Retry": again}
+    return made
+
+
+def lambda_call(payload: dict, **more) -> dict:
+    resource = "arn:aws:states:::lambda:invoke"
+    return {"Type": "Task", "Resource": resource, "Parameters": {"FunctionName": "Greet", "Payload": payload}, **more}
+
+
+# One branch fails at first and succeeds when it is redriven; the other has done its work by then.
+FLAKY = {
+    "StartAt": "Both",
+    "States": {
+        "Both": {
+            "Type": "Parallel",
+            "Branches": [
+                {"StartAt": "Flaky", "States": {"Flaky": lambda_call({"once.$": "$.once"}, End=True)}},
+                {"StartAt": "Steady", "States": {"Steady": {"Type": "Pass", "End": True}}},
+            ],
+            "Next": "Done",
+        },
+        "Done": {"Type": "Succeed"},
+    },
+}
+VARIABLES = {
+    "StartAt": "Set",
+    "States": {
+        "Set": {"Type": "Pass", "Assign": {"team": "night", "limits": {"hosts": 3}}, "Next": "Call"},
+        "Call": lambda_call({"name.$": "$team"}, Assign={"greeting.$": "$.Payload.greeting"}, Next="End"),
+        "End": {"Type": "Pass", "End": True},
+    },
+}
+WIDE = {
+    "StartAt": "Wide",
+    "States": {
+        "Wide": {
+            "Type": "Map",
+            "ItemsPath": "$.items",
+            "ItemProcessor": {
+                "ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"},
+                "StartAt": "Look",
+                "States": {"Look": {"Type": "Pass", "End": True}},
+            },
+            "ResultPath": None,
+            "End": True,
+        }
+    },
+}
 TINY = {"StartAt": "A", "States": {"A": {"Type": "Pass", "End": True}}}
-HANDLER = """def handler(event, context):
+HANDLER = """seen = set()
+
+def handler(event, context):
     print("seen", event.get("name"))
+    once = event.get("once")
+    if once and once not in seen:
+        seen.add(once)
+        raise RuntimeError("not the first time")
+    if event.get("size"):
+        return {"blob": "<b>" * (event["size"] // 3)}
     return {"greeting": "Hello, " + event.get("name", "you")}
 """
 PROJECT = {
     "sortie.yaml": CONFIG,
     "policies/leads.yaml": POLICY,
     "playbooks/contain.asl.json": json.dumps(ask(), indent=2),
+    "playbooks/ask-briefly.asl.json": json.dumps(asked_again(), indent=2),
+    "playbooks/flaky.asl.json": json.dumps(FLAKY, indent=2),
+    "playbooks/variables.asl.json": json.dumps(VARIABLES, indent=2),
+    "playbooks/wide.asl.json": json.dumps(WIDE, indent=2),
+    "playbooks/broken.asl.json": '{"StartAt": "A",',
     "playbooks/each-item.asl.json": json.dumps(EACH, indent=2),
     "playbooks/tiny.asl.json": json.dumps(TINY, indent=2),
     "functions/Greet/function.yaml": "runtime: python3.11\nhandler: greet.handler\ntimeout: 10\n",
@@ -129,7 +194,7 @@ def main() -> None:
     with p.temporary_folder() as folder:
         p.write_files(folder / "project", PROJECT)
         server = p.Server(folder, folder / "project").start()
-        tokens = {name: server.add_person(name, "admins") for name in ("alice", "bob")}
+        tokens = {name: server.add_person(name, "admins") for name in ("alice", "bob", "carol")}
         link = server.json("login-link", "alice")["url"]
         setup = {
             "url": server.url,

@@ -243,6 +243,7 @@ export interface Overview {
   started_at: string;
   version: string;
   failed: { count: number; latest: ExecutionRow[] };
+  project_problems: { message: string; place: string; hint: string }[];
   stuck: { checked_at: string | null; executions: StuckRow[] };
   engine: { open: number; waiting_stimuli: number; transitions: number; commit_failures: number };
   store: { bytes: number; queued: number };

@@ -107,7 +107,7 @@ function Top({ help, commands }: { help: () => void; commands: () => void }) {
     <header class="top">
       <Live />
       <span class="grow" />
-      <button type="button" class="ghost" onClick={commands} aria-label="go to or do" title="Ctrl K">⌘</button>
+      <button type="button" class="ghost" onClick={commands} aria-label="go to or do" title="go to or do (Ctrl K)"><Icon name="find" size={16} /></button>
       <button type="button" class="ghost" onClick={help} aria-label="help and keys">?</button>
       <button type="button" class="ghost" onClick={nextTheme} aria-label={`theme: ${theme.value}`} title={`theme: ${theme.value}`}>
         {theme.value === 'dark' ? '☾' : theme.value === 'light' ? '☀' : '◐'}

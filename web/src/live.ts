@@ -26,6 +26,7 @@ const KEY = 'sortie-live';
 let lastId = '';
 let source: EventSource | null = null;
 let retry = 0;
+let missed = false; // The stream was broken before its first word: nobody can tell what was missed.
 let timer = 0;
 let isLeader = false;
 const channel = 'BroadcastChannel' in globalThis ? new BroadcastChannel(KEY) : null;
@@ -79,9 +80,15 @@ function open(): void {
     retry = 0;
     lastHeard.value = Date.now();
     setState('live');
+    if (missed && lastId === '') {
+      deliver({ type: 'reset', data: {} }, 0);
+      channel?.postMessage({ event: { type: 'reset', data: {} }, at: 0, lastId });
+    }
+    missed = false;
   };
   stream.onerror = () => {
     setState('reconnecting');
+    missed = true;
     if (stream.readyState !== EventSource.CLOSED) return;
     // The server refused: it is starting, or the session has ended. Asking tells which.
     const delay = Math.min(10_000, 500 * 2 ** Math.min(retry++, 5));

@@ -87,6 +87,9 @@ const tests = {
     await again.goto(setup.link);
     await again.getByText('this link is used, expired or wrong').waitFor();
     assert.equal((await two.cookies()).length, 0);
+    await again.goto(`${setup.url}/login#nonsense`);
+    await again.getByText('this link is used, expired or wrong').waitFor();
+    await again.getByText('sortie login-link NAME').first().waitFor();
     await two.close();
   },
 
@@ -174,6 +177,103 @@ const tests = {
     await close(page);
   },
 
+  async 'two who decide at the same instant: one decides, and both see who'() {
+    const { arn } = await start('contain', { title: 'Both at once' }, undefined, 'carol');
+    const approval = await asked(arn);
+    const pages = await Promise.all(['alice', 'bob'].map((who) => open(`/a/${approval.id}`, who)));
+    for (const page of pages) {
+      await page.getByLabel(/^Reason/).fill('mine');
+      await page.getByRole('button', { name: 'Reject…' }).click();
+    }
+    await Promise.all(pages.map((page) => page.getByRole('dialog').getByRole('button', { name: 'Reject' }).click()));
+    const { decision } = await until(async () => { const now = await api('GET', `/v1/approvals/${approval.id}`); return now.decision && now; }, 'nobody decided');
+    for (const page of pages) {
+      await page.getByRole('status').filter({ hasText: `${decision.by} decided` }).waitFor();
+      assert.equal(await page.getByRole('button', { name: 'Reject…' }).count(), 0);
+    }
+    await Promise.all(pages.map(close));
+  },
+
+  async 'what has expired under an open page cannot be decided, and the page leads to what is asked anew'() {
+    const { arn } = await start('ask-briefly', { title: 'Be quick' }, undefined, 'carol');
+    const approval = await asked(arn);
+    const page = await open(`/a/${approval.id}`);
+    await page.getByLabel(/^Reason/).fill('too slow');
+    await page.getByRole('button', { name: 'Approve…' }).click();
+    await page.getByText('It is asked again').waitFor();
+    assert.equal(await page.getByRole('dialog').count(), 0);
+    const refused = await fetch(`${setup.url}/v1/approvals/${approval.id}/decision`, { method: 'POST', headers: { Authorization: `Bearer ${setup.tokens.alice}`, 'Content-Type': 'application/json' }, body: JSON.stringify({ decision: 'reject', reason: 'late' }) });
+    assert.equal(refused.status, 409);
+    await page.getByRole('link', { name: 'Be quick' }).click();
+    await page.waitForURL((url) => !url.pathname.endsWith(approval.id));
+    await page.getByText('expired').first().waitFor();
+    await close(page);
+  },
+
+  async 'a broken stream is told, and what was missed is there when it is back'() {
+    const one = await context();
+    await one.request.post(`${setup.url}/v1/session`, { data: { token: setup.tokens.alice } });
+    await one.route('**/v1/stream*', (route) => route.abort());
+    const page = await one.newPage();
+    await page.goto(`${setup.url}/executions`);
+    await page.getByText('reconnecting').waitFor();
+    await page.getByRole('row').nth(1).waitFor();
+    await start('tiny', {}, 'while-it-was-broken');
+    await one.unroute('**/v1/stream*');
+    await page.locator('.live.on').waitFor();
+    await page.getByText('while-it-was-broken').or(page.getByRole('button', { name: /new$/ })).first().waitFor();
+    await one.close();
+  },
+
+  async 'what failed is redriven: what runs again is said before, what is done is kept'() {
+    const { arn } = await start('flaky', { once: `redrive-${Date.now()}` });
+    await ended(arn);
+    const page = await open(x(arn));
+    await page.locator('h1').getByText('failed').waitFor();
+    await page.getByRole('button', { name: 'Redrive…' }).click();
+    const dialog = page.getByRole('dialog', { name: 'Go on from where it failed' });
+    await dialog.getByText('1 step will be run again').waitFor();
+    await dialog.getByRole('listitem').filter({ hasText: 'Flaky' }).waitFor();
+    await dialog.getByText('1 step that ended is kept').waitFor();
+    await dialog.getByRole('button', { name: 'Run these again' }).click();
+    await page.locator('h1').getByText('succeeded').waitFor();
+    await page.getByText('redriven once').waitFor();
+    await page.getByRole('button', { name: /^Flaky, Task, succeeded/ }).click();
+    const pane = page.getByRole('complementary', { name: 'step Flaky' });
+    await pane.getByRole('button', { name: 'Attempts 2' }).click();
+    await pane.getByText('not the first time').first().waitFor();
+    await pane.getByRole('button', { name: 'link to attempt 1' }).click();
+    assert.match(page.url(), /attempt=1/);
+    await pane.getByRole('button', { name: 'Logs' }).click();
+    await pane.getByText('seen None').first().waitFor();
+    assert.equal((await api('GET', '/v1/audit?action=execution.redrive')).entries[0].actor, 'person:alice');
+    await close(page);
+  },
+
+  async 'variables are told: what a state could read and what it assigned'() {
+    const { arn } = await start('variables', {});
+    await ended(arn);
+    const page = await open(x(arn, '?state=Call&tab=variables'));
+    const pane = page.getByRole('complementary', { name: 'step Call' });
+    await pane.getByText('"night"').waitFor();
+    await pane.getByText('"Hello, night"').waitFor();
+    await close(page);
+  },
+
+  async 'a distributed Map tells how far it is and leads to its items'() {
+    const { arn } = await start('wide', { items: Array.from({ length: 60 }, (_, i) => i) });
+    await ended(arn);
+    const page = await open(x(arn, '?state=Wide'));
+    await page.getByText('60 of 60 items ended: 60 ok').waitFor();
+    await page.getByRole('link', { name: '60 executions' }).click();
+    await page.getByRole('heading', { name: 'Items of a map run' }).waitFor();
+    await page.getByText('60 rows loaded').waitFor();
+    await page.getByRole('row').nth(1).click();
+    await page.keyboard.press('Enter');
+    await page.getByText('an item of').waitFor();
+    await close(page);
+  },
+
   async 'what comes from outside is text'() {
     const { arn } = await start('contain', { title: '<script>pwned=1</script>\u202eexe.' });
     const approval = await asked(arn);
@@ -200,6 +300,164 @@ const tests = {
     await page.getByRole('combobox', { name: 'search executions' }).fill('colour:red');
     await page.getByRole('combobox', { name: 'search executions' }).press('Enter');
     await page.getByText("'colour:red' cannot be searched for").waitFor();
+    await close(page);
+  },
+
+  async 'the search looks into executions, offers its words, and is kept as a view for others'() {
+    const { arn } = await start('flaky', { once: `search-${Date.now()}`, severity: 'CRITICAL', host: 'i-0abcdef' }, undefined, 'carol');
+    await ended(arn);
+    const name = arn.split(':').at(-1);
+    const page = await open('/executions');
+    const box = page.getByRole('combobox', { name: 'search executions' });
+    await box.fill('err');
+    await page.getByRole('option', { name: /^error:/ }).waitFor();
+    await box.press('ArrowDown');
+    await box.press('Enter');
+    assert.equal(await box.inputValue(), 'error:');
+    await box.fill('error:RuntimeError state:Flaky sev:critical resource:i-0abc* actor:carol playbook:fl');
+    await page.getByRole('option', { name: 'playbook:flaky' }).waitFor();
+    await box.press('ArrowDown');
+    await box.press('Tab');
+    await box.press('Enter');
+    await page.getByRole('link', { name }).waitFor();
+    assert.equal(await page.getByRole('row').count(), 2);
+    await page.getByRole('button', { name: 'Views…' }).click();
+    await page.getByLabel('Name').fill('flaky and critical');
+    await page.getByLabel('for everybody').check();
+    await page.getByRole('button', { name: 'Save' }).click();
+    await page.getByRole('button', { name: 'flaky and critical' }).waitFor();
+    const other = await open('/executions', 'bob');
+    await other.getByRole('button', { name: 'flaky and critical' }).click();
+    await other.getByRole('link', { name }).waitFor();
+    await other.getByRole('button', { name: 'Views…' }).click();
+    await other.getByText('by alice').waitFor();
+    assert.equal(await other.getByRole('button', { name: /^delete/ }).count(), 0);
+    await close(other);
+    await page.getByRole('button', { name: 'Views…' }).click();
+    await page.getByRole('button', { name: 'delete flaky and critical' }).click();
+    await page.getByText('None is saved yet.').waitFor();
+    await close(page);
+  },
+
+  async 'the first page tells what is stuck, and which files of the project cannot be read'() {
+    const one = await context();
+    await one.request.post(`${setup.url}/v1/session`, { data: { token: setup.tokens.alice } });
+    const { arn } = await start('contain', { title: 'Stuck for the page' });
+    await asked(arn);
+    // What waits for an hour cannot be made in a test: the page is given an answer that tells of it.
+    await one.route('**/v1/overview', async (route) => {
+      const response = await route.fetch();
+      const body = await response.json();
+      body.stuck = { checked_at: body.now, executions: [{ arn, name: 'x', state_machine: 'a:b:contain', status: 'RUNNING', started_at: body.now, stopped_at: null, state: 'Ask', since: body.now, sentence: 'Ask: it waits without a limit for <b>somebody</b>' }] };
+      await route.fulfill({ response, json: body });
+    });
+    const page = await one.newPage();
+    await page.goto(setup.url);
+    await page.getByRole('heading', { name: /^Stuck/ }).waitFor();
+    await page.getByText('Ask: it waits without a limit for <b>somebody</b>').click();
+    await page.getByRole('complementary', { name: 'step Ask' }).waitFor();
+    await page.goto(setup.url);
+    await page.getByRole('heading', { name: 'The project folder has problems' }).waitFor();
+    await page.getByText('broken.asl.json').first().waitFor();
+    await one.close();
+  },
+
+  async 'the audit trail tells who did what, and is filtered'() {
+    const { arn } = await start('contain', { title: 'For the trail' }, undefined, 'carol');
+    const approval = await asked(arn);
+    await api('POST', `/v1/approvals/${approval.id}/decision`, { decision: 'reject', reason: 'for <i>the</i> trail' }, 'alice');
+    const page = await open('/audit');
+    await page.getByLabel('action', { exact: true }).fill('approval.decide');
+    await page.getByLabel('action', { exact: true }).press('Enter');
+    await page.getByText('“for <i>the</i> trail”').first().click();
+    await page.getByRole('complementary').getByText('person:alice').waitFor();
+    assert.match(page.url(), /action=approval\.decide/);
+    await page.getByRole('complementary').getByRole('link').click();
+    await page.getByRole('status').filter({ hasText: 'alice decided' }).waitFor();
+    await page.goto(`${setup.url}/audit?actor=person:nobody`);
+    await page.getByText('No entry fits.').waitFor();
+    await close(page);
+  },
+
+  async 'the palette goes anywhere and does what the page can'() {
+    const page = await open('/');
+    await page.getByRole('heading', { name: 'Now' }).waitFor();
+    await page.keyboard.press('Control+k');
+    await page.getByRole('combobox', { name: 'command' }).fill('playbook conta');
+    await page.getByRole('option', { name: /^contain/ }).waitFor();
+    await page.keyboard.press('Enter');
+    await page.getByRole('heading', { name: 'contain' }).waitFor();
+    await page.keyboard.press('Control+k');
+    await page.getByRole('combobox', { name: 'command' }).fill('start');
+    await page.keyboard.press('Enter');
+    await page.getByRole('dialog', { name: 'Start contain' }).waitFor();
+    await page.keyboard.press('Escape');
+    await page.keyboard.press('Control+k');
+    await page.getByRole('combobox', { name: 'command' }).fill('night-shift');
+    await page.keyboard.press('Enter');
+    await page.waitForURL(/executions\?q=night-shift/);
+    await close(page);
+  },
+
+  async 'a playbook that does not parse is drawn as far as it was read, and is not published'() {
+    const page = await open('/playbooks/tiny?view=edit');
+    const editor = page.getByRole('textbox', { name: 'Definition' });
+    await page.getByRole('button', { name: /^A, Pass/ }).waitFor();
+    await page.locator('.editor-box .cm-content').waitFor();
+    await editor.fill('{"StartAt":"A","States":{"A":{"Type":"Pass","Next":"Gone"}}}');
+    await page.getByRole('button', { name: /^Gone, missing/ }).waitFor();
+    await page.getByRole('listitem').filter({ hasText: 'Gone' }).first().waitFor();
+    await page.getByRole('button', { name: 'Publish…' }).click();
+    await page.getByRole('button', { name: 'Publish', exact: true }).click();
+    await page.getByRole('dialog').getByRole('alert').waitFor();
+    await page.getByRole('button', { name: 'Cancel' }).click();
+    await editor.fill('{"StartAt":"A","States":{');
+    await page.getByText('The text cannot be read').waitFor();
+    await page.getByRole('button', { name: /^Gone, missing/ }).waitFor();
+    assert.ok(await page.getByRole('button', { name: 'Publish…' }).isDisabled());
+    // A reload loses nothing; Tab leaves the editor.
+    await page.reload();
+    await page.getByText('The text cannot be read').waitFor();
+    await page.locator('.editor-box .cm-content').focus();
+    await page.keyboard.press('Tab');
+    assert.notEqual(await page.evaluate(() => document.activeElement.className), 'editor-box');
+    await page.getByRole('button', { name: 'Give up the changes' }).click();
+    await editor.fill('{"StartAt":"A","States":{"A":{"Type":"Pass","Comment":"edited","End":true}}}');
+    await page.getByRole('button', { name: 'Publish…' }).click();
+    await page.getByText('put this text there, too').waitFor();
+    await page.getByRole('button', { name: 'Publish', exact: true }).click();
+    await page.getByText('published').first().waitFor();
+    assert.match((await api('GET', '/v1/playbooks/tiny')).definition, /edited/);
+    await page.goto(`${setup.url}/playbooks/tiny?view=versions`);
+    await page.getByText('No version has been published.').waitFor();
+    await close(page);
+  },
+
+  async 'payloads of a megabyte stay readable, and one that is too large is refused in words'() {
+    const page = await open('/functions/Greet?tab=test');
+    await page.locator('.editor-box .cm-content').waitFor();
+    await page.getByRole('textbox', { name: 'Payload (JSON)' }).fill('{"size": 1000000}');
+    await page.getByRole('button', { name: 'Invoke' }).click();
+    await page.getByText('1.0 MB').waitFor();
+    await page.getByText('{ blob }').click();
+    await page.getByText(/^… 99\d\.\d KB more$/).waitFor();
+    assert.ok((await page.locator('main').innerText()).length < 10_000, 'only its beginning is in the page');
+    const large = { rows: Array.from({ length: 3000 }, (_, i) => ({ no: i, text: '<b>'.repeat(20) })) };
+    const { arn } = await start('tiny', large, 'large-input');
+    await ended(arn);
+    await page.goto(setup.url + x(arn, '?view=io'));
+    await page.getByText('{ rows }').first().click();
+    await page.getByText('[ 3000 ]').first().waitFor();
+    assert.ok((await page.locator('.j-root li').count()) < 300, 'folded until somebody looks');
+    await page.goto(`${setup.url}/playbooks/tiny`);
+    await page.getByRole('button', { name: 'Start…' }).click();
+    await page.locator('.editor-box .cm-content').waitFor();
+    await page.evaluate((text) => navigator.clipboard.writeText(text), JSON.stringify(Array.from({ length: 4000 }, () => 'x'.repeat(70)), null, 1));
+    await page.getByRole('textbox', { name: 'Input (JSON)' }).focus();
+    await page.keyboard.press('Control+a');
+    await page.keyboard.press('Control+v');
+    await page.getByRole('button', { name: 'Start', exact: true }).click();
+    await page.getByRole('dialog').getByText(/262144/).waitFor();
     await close(page);
   },
 
@@ -268,13 +526,15 @@ const tests = {
   async 'a playbook is started, a function is tried, an event is sent again'() {
     const page = await open('/playbooks/tiny');
     await page.getByRole('button', { name: 'Start…' }).click();
-    await page.getByLabel('Input (JSON)').fill('{"n": 1');
+    await page.locator('.editor-box .cm-content').waitFor();
+    await page.getByRole('textbox', { name: 'Input (JSON)' }).fill('{"n": 1');
     assert.ok(await page.getByRole('button', { name: 'Start', exact: true }).isDisabled());
-    await page.getByLabel('Input (JSON)').fill('{"n": 1}');
+    await page.getByRole('textbox', { name: 'Input (JSON)' }).fill('{"n": 1}');
     await page.getByRole('button', { name: 'Start', exact: true }).click();
     await page.waitForURL(/\/x\/.*tiny/);
     await page.goto(`${setup.url}/functions/Greet?tab=test`);
-    await page.getByLabel('Payload (JSON)').fill('{"name":"Grace"}');
+    await page.locator('.editor-box .cm-content').waitFor();
+    await page.getByRole('textbox', { name: 'Payload (JSON)' }).fill('{"name":"Grace"}');
     await page.getByRole('button', { name: 'Invoke' }).click();
     await page.getByText('"Hello, Grace"').waitFor();
     const { id } = await api('POST', '/v1/events', { source: 'my.app', 'detail-type': 'Greeting', detail: { name: 'Ada' } });
@@ -348,9 +608,13 @@ const tests = {
       home: '/', executions: '/executions', graph: x(arn), step: x(arn, '?state=Ask'), timeline: x(arn, '?view=timeline'), table: x(arn, '?view=table'),
       events: x(arn, '?view=events&at=2'), io: x(arn, '?view=io'), failed: x(failed.arn), approvals: '/approvals?tab=all', approval: `/a/${approval.id}`,
       'events list': '/events', event: `/events/${id}`, playbooks: '/playbooks', playbook: '/playbooks/contain', code: '/playbooks/contain?view=code',
-      lint: '/playbooks/contain?view=lint', functions: '/functions', function: '/functions/Greet', configuration: '/functions/Greet?tab=configuration',
+      lint: '/playbooks/contain?view=lint', edit: '/playbooks/contain?view=edit', functions: '/functions', function: '/functions/Greet', test: '/functions/Greet?tab=test',
+      configuration: '/functions/Greet?tab=configuration', audit: '/audit', 'audit entry': '/audit?action=approval.decide',
     };
+    for (const name of ['Ada', 'Grace', 'Edsger']) await api('POST', '/v1/functions/Greet/invoke', { payload: { name } });
+    await api('POST', '/v1/functions/Greet/invoke', { payload: { once: `chart-${Date.now()}` } });
     const findings = [];
+    const SHOWN = ['home', 'executions', 'approval', 'graph', 'step', 'timeline', 'table', 'failed', 'edit', 'function', 'test', 'audit', 'audit entry', 'event', 'playbook', 'lint', 'io'];
     for (const [theme, width] of [['light', 1280], ['dark', 1280], ['dark', 360], ['light', 360]]) {
       const page = await open('/', 'alice', { colorScheme: theme, viewport: { width, height: 740 } });
       for (const [name, path] of Object.entries(pages)) {
@@ -359,7 +623,7 @@ const tests = {
         await page.waitForLoadState('networkidle', { timeout: 700 }).catch(() => undefined);
         const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
         if (wide > 0) findings.push(`${name} is ${wide} px wider than ${width}`);
-        if (['approval', 'graph'].includes(name)) await picture(page, `${name}-${theme}-${width}`);
+        if (SHOWN.includes(name)) await picture(page, `${name}-${theme}-${width}`);
         if (width === 360 && theme === 'light') continue;
         await page.evaluate(axeSource.replace(/^/, '')).catch(() => undefined);
         const { violations } = await page.evaluate(() => window.axe.run(document, { resultTypes: ['violations'] }));

@@ -46,6 +46,7 @@ const HEAD = 40; // Above the scopes of a container.
 const RAIL_GAP = 36;
 const LANE = 9;
 const STATE_H = 52;
+const STATUS_W = 110; // A container tells its status beside its name.
 const DAGRE_MAX = 600;
 
 export const stateWidth = (name: string) => Math.round(Math.min(268, Math.max(148, name.length * 7.6 + 60)));
@@ -62,7 +63,7 @@ function size(state: GraphState): Sized {
   if (inner.length === 0) return { state, w: stateWidth(state.name), h: STATE_H, inner };
   const w = inner.reduce((sum, scope) => sum + scope.w + PAD, PAD);
   const h = HEAD + PAD + Math.max(...inner.map((scope) => scope.h)) + 8;
-  return { state, w: Math.max(w, stateWidth(state.name) + 2 * PAD), h, inner };
+  return { state, w: Math.max(w, stateWidth(state.name) + STATUS_W), h, inner };
 }
 
 // States that the start reaches without an error.

@@ -210,12 +210,24 @@ function Votes({ approval }: { approval: Approval }) {
   );
 }
 
+// What is asked of people now, in place of what nobody can decide any more.
+function Newer({ approval }: { approval: Approval }) {
+  const found = useLoad(`newer than ${approval.id}`, (abort) => get<{ approvals: Approval[] }>(`/v1/approvals?status=pending&execution=${encodeURIComponent(approval.execution_arn)}`, abort));
+  useLive(['approval'], found.reload);
+  return (
+    <>
+      {(found.value?.approvals ?? []).map((other) => <p key={other.id}>{other.state === approval.state ? 'It is asked again' : 'The playbook now asks'}: <a class="button" href={`/a/${other.id}`}>{visible(other.title || other.state)}</a></p>)}
+    </>
+  );
+}
+
 function Ended({ approval }: { approval: Approval }) {
   const { decision } = approval;
   return (
     <section class={`card ended tone-${approval.status === 'APPROVED' ? 'ok' : 'bad'}`} role="status">
       <h2><Status status={approval.status} /></h2>
       {decision ? <p>{decision.by ? <><b>{visible(decision.by)}</b> decided</> : 'Nobody decided in time'} <When at={decision.at} />{decision.channel && ` in ${visible(decision.channel)}`}{decision.reason && <>: “{visible(decision.reason)}”</>}</p> : <p>{visible(approval.note || 'It is closed.')}</p>}
+      {approval.status !== 'APPROVED' && approval.status !== 'REJECTED' && <Newer approval={approval} />}
       <p><a class="button" href={`/x/${encodeURI(approval.execution_arn)}?state=${encodeURIComponent(approval.state)}`}>Go to the execution</a></p>
     </section>
   );

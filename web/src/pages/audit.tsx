@@ -86,7 +86,7 @@ export function Audit() {
             fill
             label="audit entries"
             count={pages.rows.length}
-            rowHeight={40}
+            rowHeight={44}
             selected={index}
             onSelect={(row) => pages.rows[row] && setQuery({ at: String(pages.rows[row]!.sequence) })}
             onEnd={pages.more}

@@ -86,8 +86,8 @@ export function Draft({ playbook, definition, published }: { playbook: Playbook;
   const changed = text.value !== definition;
   useEffect(() => {
     let gone = false;
+    keep(playbook.name, changed ? text.value : null);
     const timer = setTimeout(() => {
-      keep(playbook.name, changed ? text.value : null);
       if (problem === '') drawn.value = text.value;
       validate(text.value).then(
         (found) => {

@@ -43,6 +43,19 @@ function Waiting({ approvals }: { approvals: Approval[] }) {
   );
 }
 
+// Files of the project folder that could not be read; what they held before stays in force.
+function ProjectProblems({ problems }: { problems: Overview['project_problems'] }) {
+  if (problems.length === 0) return null;
+  return (
+    <section class="card bad" aria-labelledby="h-project">
+      <h2 id="h-project">The project folder has problems</h2>
+      <ul class="plain">
+        {problems.slice(0, 20).map((problem, i) => <li key={i}>{problem.place && <code>{visible(problem.place)}</code>} {visible(problem.message)} {problem.hint && <span class="dim">{visible(problem.hint)}</span>}</li>)}
+      </ul>
+    </section>
+  );
+}
+
 // What waits longer than it should, with its sentence. Where nothing does, one line says when that was looked at.
 function Stuck({ stuck }: { stuck: Overview['stuck'] }) {
   const rows = stuck.executions;
@@ -110,6 +123,7 @@ export function Home() {
       {loaded && (
         <div class="cards">
           <Waiting approvals={loaded.approvals} />
+          <ProjectProblems problems={loaded.overview.project_problems} />
           <Stuck stuck={loaded.overview.stuck} />
           <section class="card" aria-labelledby="h-open">
             <h2 id="h-open">Open <a class="more" href="/executions?q=status:running">{count(loaded.overview.engine.open)}</a></h2>

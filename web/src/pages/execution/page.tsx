@@ -115,8 +115,8 @@ export function ExecutionPage({ id: arn }: { id: string }) {
         </div>
       )}
       {pending.map((approval) => (
-        <p key={approval.id} class="ask urgent">
-          <Status status="WAITING" /> {visible(approval.state)} asks {approval.policy.from.length ? approval.policy.from.map(visible).join(', ') : 'anybody'}: <b>{visible(approval.title)}</b>, expires in {duration(Date.parse(approval.expires_at) - now.value)}.{' '}
+        <p key={approval.id} class="ask urgent action">
+          <span><Status status="WAITING" /> {visible(approval.state)} asks {approval.policy.from.length ? approval.policy.from.map(visible).join(', ') : 'anybody'}: <b>{visible(approval.title)}</b>, expires in {duration(Date.parse(approval.expires_at) - now.value)}.</span>
           <a href={`/a/${approval.id}`} class="button primary" data-key="a">Review and decide</a>
         </p>
       ))}
