@@ -134,7 +134,7 @@ def main() -> None:
     parser.add_argument("--executions", type=int, default=100_000)
     count = parser.parse_args().executions
     project = {f"playbooks/ir-{n}.asl.json": json.dumps(TINY) for n in range(4)}
-    project |= {"playbooks/ir-fails.asl.json": json.dumps(FAILS), "playbooks/each-item.asl.json": json.dumps(EACH), "playbooks/wide.asl.json": json.dumps(WIDE)}
+    project |= {f"playbooks/{name}.asl.json": json.dumps(text) for name, text in (("ir-fails", FAILS), ("each-item", EACH), ("wide", WIDE))}
     with p.temporary_folder() as folder:
         p.write_files(folder / "project", project)
         server = p.Server(folder, folder / "project").start()

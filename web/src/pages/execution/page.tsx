@@ -25,6 +25,9 @@ const initiatorOf = (execution: Execution) => {
   return `${kind} ${who}${behalf}`;
 };
 
+// What a rule starts is named after its delivery, which begins with the event's id.
+const eventOf = (execution: Execution) => (execution.actor.startsWith('rule:') ? (/^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}(?=_)/.exec(execution.name)?.[0] ?? '') : '');
+
 // The moment of the finding, where the input tells it: the clock counts from there.
 function eventTime(input: Json): number {
   if (typeof input !== 'object' || input === null || Array.isArray(input)) return 0;
@@ -99,7 +102,7 @@ export function ExecutionPage({ id: arn }: { id: string }) {
       <div class="bar">
         <div class="grow">
           <h1><a href={`/playbooks/${encodeURIComponent(lastPart(execution.state_machine))}`}>{visible(lastPart(execution.state_machine))}</a> <Status status={waiting ? 'WAITING' : execution.status} /></h1>
-          <p class="dim"><span class="mono" title={visible(execution.name)}>{visible(shorten(execution.name, 44))}</span> <Copy text={arn} label="copy ARN" /> · started <When at={execution.started_at} /> by {initiatorOf(execution)}{execution.parent && <>, an item of <a href={`/x/${encodeURI(execution.parent)}`}>{visible(shorten(lastPart(execution.parent), 30))}</a></>}{execution.redrives > 0 && <> · redriven {execution.redrives === 1 ? 'once' : `${execution.redrives} times`}, <When at={execution.redriven_at} relative /></>}</p>
+          <p class="dim"><span class="mono" title={visible(execution.name)}>{visible(shorten(execution.name, 44))}</span> <Copy text={arn} label="copy ARN" /> · started <When at={execution.started_at} /> by {initiatorOf(execution)}{eventOf(execution) && <>, from <a href={`/events/${eventOf(execution)}`}>this event</a></>}{execution.parent && <>, an item of <a href={`/x/${encodeURI(execution.parent)}`}>{visible(shorten(lastPart(execution.parent), 30))}</a></>}{execution.redrives > 0 && <> · redriven {execution.redrives === 1 ? 'once' : `${execution.redrives} times`}, <When at={execution.redriven_at} relative /></>}</p>
         </div>
         <div class="clockbox" title="from the event (or the start) to the end">
           <b class="clock">{clock((ended || now.value) - began)}</b>

@@ -24,25 +24,25 @@ function matchesFilter(entry: Entry, filter: string): boolean {
   return entry.state.toLowerCase().includes(text) || entry.status.includes(text) || entry.error.toLowerCase().includes(text) || `item ${entry.item}` === text;
 }
 
-function useEntries(history: History): { entries: Entry[]; filter: string } {
+// The entries that fit the filter, and what every table of them shares: which is selected, and how to select one.
+function useEntries({ history, picked, pick }: ViewProps) {
   const version = history.version.value;
   const filter = place.value.query.get('find') ?? '';
   const entries = useMemo(() => (filter ? history.run.entries.filter((entry) => matchesFilter(entry, filter)) : history.run.entries.slice()), [version, filter, history]);
-  return { entries, filter };
+  const rows = { fill: true, count: entries.length, selected: entries.findIndex((entry) => entry === picked?.entry), onSelect: (index: number) => entries[index] && pick(entries[index]!) };
+  return { entries, rows, find: <Find filter={filter} found={entries.length} /> };
 }
 
-export function TableView({ history, picked, pick, waiting }: ViewProps) {
-  const { entries, filter } = useEntries(history);
+export function TableView(props: ViewProps) {
+  const { waiting } = props;
+  const { entries, rows, find } = useEntries(props);
   return (
     <>
-      <Find filter={filter} found={entries.length} />
+      {find}
       <Rows
-        fill
+        {...rows}
         label="states that were entered"
-        count={entries.length}
         rowHeight={40}
-        selected={entries.findIndex((entry) => entry === picked?.entry)}
-        onSelect={(index) => entries[index] && pick(entries[index]!)}
         head={<><HeadCell class="grow">state</HeadCell><HeadCell class="w-kind">type</HeadCell><HeadCell class="w-status">status</HeadCell><HeadCell class="w-time">entered</HeadCell><HeadCell class="w-dur">took</HeadCell><HeadCell class="w-dur">attempts</HeadCell></>}
         row={(index) => {
           const entry = entries[index]!;
@@ -62,22 +62,20 @@ export function TableView({ history, picked, pick, waiting }: ViewProps) {
   );
 }
 
-export function Timeline({ history, picked, pick, waiting }: ViewProps) {
-  const { entries, filter } = useEntries(history);
+export function Timeline(props: ViewProps) {
+  const { history, waiting } = props;
+  const { entries, rows, find } = useEntries(props);
   const start = history.run.startMs;
   const end = history.run.endMs || Math.max(now.value, start + 1);
   const span = Math.max(1, end - start);
   const percent = (ms: number) => `${(Math.max(0, ms) / span) * 100}%`;
   return (
     <>
-      <Find filter={filter} found={entries.length} />
+      {find}
       <Rows
-        fill
+        {...rows}
         label="timeline of the states"
-        count={entries.length}
         rowHeight={34}
-        selected={entries.findIndex((entry) => entry === picked?.entry)}
-        onSelect={(index) => entries[index] && pick(entries[index]!)}
         head={<><HeadCell class="w-line">state</HeadCell><HeadCell class="grow"><span class="axis"><span>0 s</span><span>{duration(span / 2)}</span><span>{duration(span)}</span></span></HeadCell></>}
         row={(index) => {
           const entry = entries[index]!;
