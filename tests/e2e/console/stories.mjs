@@ -199,7 +199,7 @@ export const tests = {
     await page.getByRole('combobox', { name: 'command' }).fill('playbook conta');
     await page.getByRole('option', { name: /^contain/ }).waitFor();
     await page.keyboard.press('Enter');
-    await page.getByRole('heading', { name: 'contain' }).waitFor();
+    await page.getByRole('button', { name: 'Start…' }).waitFor();
     await page.keyboard.press('Control+k');
     await page.getByRole('combobox', { name: 'command' }).fill('start');
     await page.keyboard.press('Enter');
@@ -364,6 +364,8 @@ export const tests = {
         await page.locator('main h1').first().waitFor();
         await page.waitForLoadState('networkidle', { timeout: 700 }).catch(() => undefined);
         const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+        const low = await page.evaluate(() => [...document.querySelectorAll('.split > .view')].filter((view) => view.clientHeight < 150).length);
+        if (low > 0) findings.push(`${name} shows nothing of its view at ${width}`);
         if (wide > 0) findings.push(`${name} is ${wide} px wider than ${width}`);
         if (SHOWN.includes(name)) await picture(page, `${name}-${theme}-${width}`);
         if (width === 360 && theme === 'light') continue;

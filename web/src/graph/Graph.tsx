@@ -12,6 +12,7 @@ import type { Layout, PlacedEdge, PlacedState } from './layout';
 interface Props {
   definition: string;
   stateOf?: (name: string) => NodeState | null;
+  moved?: (from: string, to: string, byError: boolean) => boolean; // Which ways were taken.
   selected?: string;
   onSelect?: (name: string) => void;
   marks?: Map<string, string>; // State -> what lint says.
@@ -231,7 +232,6 @@ function Canvas({ layout, props }: { layout: Layout; props: Props }) {
   };
   const up = (event: PointerEvent) => drag.current.pointers.delete(event.pointerId);
   const { x, y, k } = view.value;
-  const ran = (name: string) => props.stateOf?.(name) !== null && props.stateOf !== undefined;
   const middle = () => [box.current!.clientWidth / 2, box.current!.clientHeight / 2] as const;
   const order = [...layout.states].sort((a, b) => Number(b.container) - Number(a.container));
   return (
@@ -253,7 +253,7 @@ function Canvas({ layout, props }: { layout: Layout; props: Props }) {
             </g>
           ))}
           {layout.edges.map((edge, i) => (
-            <Edge key={i} edge={edge} taken={ran(edge.from) && ran(edge.to)} />
+            <Edge key={i} edge={edge} taken={props.moved?.(edge.from, edge.to, edge.kind === 'catch') ?? false} />
           ))}
           {order.filter((s) => !s.container).map((state) => <State key={state.name} state={state} props={props} />)}
         </g>

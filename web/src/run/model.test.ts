@@ -43,6 +43,8 @@ describe('Run', () => {
       [9, 8, 9, 'ExecutionFailed', 'States.Timeout'],
     ]);
     expect(made.entries.map((e) => [e.state, e.status, e.error])).toEqual([['Try', 'caught', 'Boom'], ['Again', 'failed', 'States.Timeout']]);
+    expect(made.moved('Try', 'Again', true)).toBe(true);
+    expect(made.moved('Try', 'Again', false)).toBe(false);
     expect(nodeState(made, 'Again', none)).toMatchObject({ failed: 1, status: 'failed' });
     expect(nodeState(made, 'Elsewhere', none)).toBeNull();
   });

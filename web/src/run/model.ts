@@ -65,6 +65,7 @@ export class Run {
   endMs = 0;
   status = 'RUNNING';
   redrives = 0;
+  private readonly moves = new Set<string>();
   private redriven = { id: 0, again: [] as number[] };
   private readonly places = new Map<number, Place>();
   readonly byState = new Map<string, number[]>();
@@ -75,6 +76,11 @@ export class Run {
       this.lastId = line[0];
       this.take(line);
     }
+  }
+
+  // Whether a state was followed by another, by an error that was caught or without one.
+  moved(from: string, to: string, byError: boolean): boolean {
+    return this.moves.has(`${from}\n${to}\n${byError}`);
   }
 
   private take([id, previous, ms, type, what]: Line): void {
@@ -184,6 +190,7 @@ export class Run {
       lanes: 0,
     };
     this.entries.push(entry);
+    if (left && left.exit > 0 && left.parent === before.scope) this.moves.add(`${left.state}\n${state}\n${left.status === 'caught'}`);
     this.places.set(id, { entry: entry.index, scope: before.scope, item: before.item });
     const known = this.byState.get(state);
     if (known) known.push(entry.index);

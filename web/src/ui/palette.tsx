@@ -26,15 +26,15 @@ export function Palette({ pages, close }: { pages: { path: string; word: string 
   const typed = useSignal('');
   const active = useSignal(0);
   const list = useRef<HTMLUListElement>(null);
-  const here = useRef<Command[] | null>(null);
-  here.current ??= [...pageCommands(), ...(twinCommand.value ? [{ text: 'Copy the command of this page', kind: 'this page', run: () => void copy(twinCommand.value, 'command copied') }] : [])];
+  // Asked each time: the page behind may still have been loading when the palette was opened.
+  const here = [...pageCommands(), ...(twinCommand.value ? [{ text: 'Copy the command of this page', kind: 'this page', run: () => void copy(twinCommand.value, 'command copied') }] : [])];
   const loaded = useLoad('palette', async (abort) => {
     const [playbooks, functions] = await Promise.all([names('/v1/playbooks', 'playbooks', abort), names('/v1/functions', 'functions', abort)]);
     return { playbooks, functions };
   });
   const to = (path: string) => () => go(path);
   const all: Command[] = [
-    ...here.current,
+    ...here,
     ...pages.map(({ path, word }) => ({ text: word, kind: 'page', run: to(path) })),
     ...(loaded.value?.playbooks ?? []).map((name) => ({ text: name, kind: 'playbook', run: to(`/playbooks/${encodeURIComponent(name)}`) })),
     ...(loaded.value?.functions ?? []).map((name) => ({ text: name, kind: 'function', run: to(`/functions/${encodeURIComponent(name)}`) })),

@@ -133,7 +133,7 @@ export function ExecutionPage({ id: arn }: { id: string }) {
       </div>
       <div class={`split ${picked && view !== 'io' && view !== 'events' ? 'open' : ''}`}>
         <div class="view">
-          {view === 'graph' && definition && <GraphView definition={definition} stateOf={stateOf} selected={picked?.state} onSelect={pickState} />}
+          {view === 'graph' && definition && <GraphView definition={definition} stateOf={stateOf} moved={(from, to, byError) => history.run.moved(from, to, byError)} selected={picked?.state} onSelect={pickState} />}
           {view === 'timeline' && <Timeline history={history} picked={picked} pick={pickEntry} waiting={waitingStates} />}
           {view === 'table' && <TableView history={history} picked={picked} pick={pickEntry} waiting={waitingStates} />}
           {view === 'events' && <EventsView arn={arn} history={history} />}
