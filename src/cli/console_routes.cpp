@@ -176,6 +176,7 @@ void ServerApp::add_console_routes(const api::HostPolicy& hosts) {
                             json::Value::object({{"arn", change.execution_arn},
                                                  {"status", api::status_name(change.status)},
                                                  {"at", loop_.now().ms},
+                                                 {"started_at", change.started_at.ms},
                                                  {"last_event_id", change.last_event_id}}));
   });
   approval_observer_ = approvals_->observe([this](const response::Approval& approval) {

@@ -1,7 +1,7 @@
 // All executions: pages of summary rows from the server's cursor, as many in the page as can be seen.
 import { useSignal } from '@preact/signals';
 import { useEffect, useRef } from 'preact/hooks';
-import { get } from '../api';
+import { get, serverNow } from '../api';
 import type { ExecutionRow, SavedView } from '../api';
 import { count, duration, playbookOfExecution, plural, quoted, shorten, visible } from '../format';
 import { go, place, setQuery } from '../router';
@@ -19,6 +19,7 @@ interface PageOf {
 type Counts = Record<string, number>;
 const CHIPS = ['WAITING', 'RUNNING', 'SUCCEEDED', 'FAILED', 'TIMED_OUT', 'ABORTED'];
 const PAGE = 200;
+const SKEW_MS = 1000; // Between our idea of the server's clock and its own.
 const COUNT_MS = 2000; // Counting 100,000 takes the server some milliseconds: not with every change.
 const FILL = 30; // Rows that a page needs at least.
 const PATIENCE = 100; // Requests that a search goes on by itself without filling the page.
@@ -47,6 +48,7 @@ export function Executions() {
   const generation = useRef(0);
   const known = useRef(new Map<string, number>());
   const unseen = useRef(new Set<string>());
+  const listed = useRef(0); // When the list was asked for, by the server's clock.
   const one = of || onlyPlaybook(q);
   const counts = useLoad(`counts ${one}`, (abort) => get<{ counts: Counts }>(`/v1/executions/counts${one ? `?state_machine=${encodeURIComponent(one)}` : ''}`, abort));
   const views = useLoad('views', (abort) => get<{ views: SavedView[] }>('/v1/views', abort));
@@ -79,6 +81,7 @@ export function Executions() {
     }
   };
   const restart = () => {
+    listed.current = serverNow();
     fresh.value = 0;
     unseen.current.clear();
     selected.value = -1;
@@ -98,7 +101,8 @@ export function Executions() {
       const arn = String(type === 'execution' ? data['arn'] : data['execution']);
       const at = known.current.get(arn);
       if (at === undefined) {
-        if (type === 'execution' && !q && !of) {
+        // What was there when this list was made and is not in it is further down, or did not fit.
+        if (type === 'execution' && Number(data['started_at']) > listed.current - SKEW_MS) {
           unseen.current.add(arn);
           fresh.value = unseen.current.size;
         }
@@ -137,7 +141,7 @@ export function Executions() {
           </button>
         ))}
         {q && <button type="button" class="link" onClick={() => setQuery({ q: null }, false)}>clear</button>}
-        {fresh.value > 0 && <button type="button" class="pill" onClick={restart}>{count(fresh.value)} new</button>}
+        {fresh.value > 0 && <button type="button" class="pill" onClick={restart}>{count(fresh.value)} new{q ? ', search again' : ''}</button>}
       </div>
       <Failure error={error.value} />
       {done.value && all.length === 0 && !busy.value && !error.value && (
