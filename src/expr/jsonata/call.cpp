@@ -65,7 +65,11 @@ Val Engine::eval_call(const Node& node, Val input, Frame* env, const Val* first)
   Val* arguments = count > kFewArguments ? large.data() : small;
   std::size_t at = 0;
   if (first) arguments[at++] = *first;
-  for (const Node* item : node.items) arguments[at++] = eval(*item, input, env);
+  for (const Node* item : node.items) {
+    arguments[at] = eval(*item, input, env);
+    if (arguments[at].is_function()) arguments[at].boolean = true;
+    ++at;
+  }
   Frame* const outer = current_frame_;
   current_frame_ = env;
   try {

@@ -109,6 +109,8 @@ TEST(Jsonata, ZonesThatAreNoNumbersMakeEverythingNotANumber) {
 
 TEST(Jsonata, AFunctionForATextIsInsertedAsItsSource) {
   EXPECT_EQ(run(R"($substring($replace("abc", "b", function($x){$x}), 0, 17))"), R"("aasync function (")");
+  EXPECT_EQ(run(R"(function($v){$replace($v, "a", $trim)}("xa"))"), R"("x[object Object]")");
+  EXPECT_EQ(run(R"($substring(function($v, $f){$replace($v, "a", $f)}("a", $trim), 0, 5))"), R"("async")");
   EXPECT_EQ(run(R"($length($replace("b", "b", $uppercase)) = $length("b" ~> $replace("b", $trim)))"), "true");
 }
 

@@ -142,19 +142,23 @@ void substitute(std::string& out, std::string_view replacement, std::string_view
 }
 
 // Where a text is looked for, a function is no replacement but is inserted as JavaScript shows it: as the
-// source of what the reference wraps round every function that is an argument.
+// source of what the reference wraps round functions that are arguments. In tail calls and partial
+// applications it does not.
 constexpr const char* kFunctionSource =
     "async function (...params) {\n"
     "                    // invoke func\n"
     "                    return await apply(arg, params, null, environment);\n"
     "                }";
 
+std::string replacement_text(Engine& engine, Val to) {
+  if (to.is_function()) return to.boolean ? kFunctionSource : "[object Object]";
+  return to.defined() ? string_of(engine, to) : "undefined";
+}
+
 Val replace_text(Engine& engine, std::string_view text, std::string_view from, Val to, double limit) {
   std::string out;
   std::size_t at = 0;
-  const std::string with = to.is_function() ? kFunctionSource
-                           : to.defined()   ? string_of(engine, to)
-                                            : "undefined";
+  const std::string with = replacement_text(engine, to);
   for (double count = 0; count < limit; ++count) {
     const std::size_t found = text.find(from, at);
     if (found == std::string_view::npos) break;

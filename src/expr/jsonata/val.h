@@ -62,7 +62,7 @@ struct Tuple;
 
 struct Val {
   Tag tag = Tag::kUndefined;
-  bool boolean = false;
+  bool boolean = false;    // Of a function: it is or was an argument, so the reference has wrapped it.
   bool whole = false;      // A text that is all of a json::Value's: results share it instead of copying it.
   std::uint32_t size = 0;  // Of a text, in bytes.
   union {
