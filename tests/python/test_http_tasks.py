@@ -134,6 +134,23 @@ def test_what_the_connection_sets_wins(invoke, connect, service):
     assert failure(invoke, "http", **asked, RequestBody="text").name == "States.Runtime"
 
 
+def test_a_trace_shows_what_was_said_without_what_is_secret(account, connect, service, monkeypatch):
+    monkeypatch.setenv("SORTIE_PRIVATE_HOSTS", service.host)
+    body = {"BodyParameters": [{"Key": "b", "Value": "in body", "IsValueSecret": False}]}
+    query = {"QueryStringParameters": [{"Key": "q", "Value": "in query", "IsValueSecret": False}]}
+    auth = {"BasicAuthParameters": {"Username": "user", "Password": 'p"w'}, "InvocationHttpParameters": body | query}
+    asked = {"ApiEndpoint": f"http://{service.host}/", "Method": "POST", "InvocationConfig": {"ConnectionArn": connect("BASIC", auth)}}
+    request = calls.Request({"service": "http", "action": "invoke", "parameters": asked, "style": "optimized", "endpoint_url": account.url})
+    calls.Caller().call(request)
+    shown = request.trace.result()
+    assert shown["request"]["url"] == f"http://{service.host}/?q=REDACTED"
+    assert shown["request"]["body"] == '{"b":"REDACTED"}'
+    assert "Authorization: Basic REDACTED" in shown["request"]["headers"]
+    assert (shown["response"]["statusCode"], shown["response"]["statusMessage"]) == ("200", "OK")
+    for secret in ("in query", "in+query", "in body", "dXNlcjpwInc="):
+        assert secret not in json.dumps(shown)
+
+
 def test_client_credentials_are_traded_for_a_token_once(invoke, connect, service):
     auth = {
         "OAuthParameters": {

@@ -207,6 +207,24 @@ def test_the_metadata_of_a_stand_ins_answer_is_what_aws_would_show(aws, account)
     assert re.search(r"Request ID: [0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}; Proxy: null", failed["cause"])
 
 
+def test_capacity_that_nobody_asked_for_is_not_told(aws, account):
+    key = {"AttributeName": "id", "KeyType": "HASH"}
+    attribute = {"AttributeName": "id", "AttributeType": "S"}
+    dynamodb = account.client("dynamodb")
+    dynamodb.create_table(TableName="capacity", KeySchema=[key], AttributeDefinitions=[attribute], BillingMode="PAY_PER_REQUEST")
+    update = {
+        "TableName": "capacity",
+        "Key": {"id": {"S": "1"}},
+        "UpdateExpression": "SET n = :n",
+        "ExpressionAttributeValues": {":n": {"N": "1"}},
+    }
+    plain = aws("dynamodb", "updateItem", update, "optimized")["result"]
+    assert set(plain) == {"SdkHttpMetadata", "SdkResponseMetadata"}
+    headers = plain["SdkHttpMetadata"]["HttpHeaders"]
+    assert (headers["Content-Length"], headers["x-amz-crc32"], headers["Server"]) == ("2", "2745614147", "Server")
+    assert "ConsumedCapacity" in aws("dynamodb", "updateItem", update | {"ReturnConsumedCapacity": "TOTAL"}, "optimized")["result"]
+
+
 def test_a_foreign_request_id_becomes_the_same_uuid_every_time():
     given = "6ba7b810-9dad-11d1-80b4-00c04fd430c8"
     assert stand_in.as_uuid(given) == given

@@ -246,6 +246,7 @@ class Request:
         if isinstance(timeout, bool) or not isinstance(timeout, (int, float)) or not timeout > 0:
             raise ValueError('"timeout_s" must be a positive number')
         self.timeout_s = min(float(timeout), 3600.0)
+        self.trace = http_tasks.Trace()
         self.job = frame.get("job")
         if self.job is not None and (not isinstance(self.job, dict) or self.job.get("phase") not in ("start", "poll", "stop")):
             raise ValueError('"job" must be an object with a phase')
@@ -266,7 +267,7 @@ class Caller:
             return self._call_objects(request)
         if request.style == "optimized" and request.service in ("http", "apigateway"):
             try:
-                return http_tasks.call(self, request)
+                return http_tasks.call(self, request, request.trace)
             except http_tasks.TaskFailed as error:
                 raise CallFailed(error.name, error.cause) from None
         service, operation = self._operation(request)
@@ -364,8 +365,6 @@ class Caller:
                 raise words.invalid(violations)
         with words.spoken(operation):
             answer = self.clients.get(service, request)._make_api_call(operation.name, arguments)
-            if request.endpoint_url:
-                stand_in.trim(answer, arguments, operation)
             result = emr.result(request, shapes.to_result(answer, operation.output_shape, request.style))
         if request.style == "optimized":
             result |= _metadata(answer.get("ResponseMetadata", {}), service)

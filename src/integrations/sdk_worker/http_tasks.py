@@ -25,7 +25,7 @@ import threading
 import time
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import parse_qsl, quote, urlencode, urlsplit
+from urllib.parse import parse_qsl, quote, quote_plus, urlencode, urlsplit
 
 import botocore.auth
 import botocore.awsrequest
@@ -52,6 +52,41 @@ class TaskFailed(Exception):
     def __init__(self, name: str, cause: str):
         super().__init__(cause)
         self.name, self.cause = name, cause
+
+
+class Trace:
+    """What TestState shows of an HTTP task: request and response, without what the connection keeps secret."""
+
+    def __init__(self) -> None:
+        self.shown: dict[str, dict[str, str]] = {}
+        self.secrets: set[str] = set()
+
+    def sent(self, exchange: Exchange) -> None:
+        headers = "[" + ", ".join(f"{name}: {value}" for name, value in exchange.headers.items()) + "]"
+        self.shown["request"] = {"protocol": exchange.scheme, "method": exchange.method, "url": exchange.url(), "headers": headers}
+        if exchange.body is not None:
+            self.shown["request"]["body"] = exchange.body.decode("utf-8", "replace")
+
+    def answered(self, exchange: Exchange, answer: Answer) -> None:
+        headers = "[" + ", ".join(f"{name}: {value}" for name, value in answer.headers) + "]"
+        self.shown["response"] = {
+            "protocol": exchange.scheme,
+            "statusCode": str(answer.status),
+            "statusMessage": answer.reason,
+            "headers": headers,
+            "body": answer.text(),
+        }
+
+    def result(self) -> dict:
+        spelled = {form for text in self.secrets if text for form in (text, quote_plus(text), json.dumps(text)[1:-1])}
+        hidden = sorted(spelled, key=len, reverse=True)
+
+        def hide(text: str) -> str:
+            for secret in hidden:
+                text = text.replace(secret, "REDACTED")
+            return text
+
+        return {part: {name: hide(text) for name, text in fields.items()} for part, fields in self.shown.items()}
 
 
 @dataclass
@@ -111,11 +146,10 @@ class Answer:
         return self.text()
 
 
-def call(caller: Any, request: Any) -> dict:
+def call(caller: Any, request: Any, trace: Trace) -> dict:
     """The task's result; raises TaskFailed."""
-    invoke = _http_invoke if request.service == "http" else _api_invoke
     try:
-        return invoke(caller, request)
+        return _http_invoke(caller, request, trace) if request.service == "http" else _api_invoke(caller, request)
     except (http.client.HTTPException, OSError, ssl.SSLError) as error:
         name = "States.Http.Socket" if request.service == "http" else "ApiGateway.SdkClientException"
         raise TaskFailed(name, _socket_cause(error)) from None
@@ -183,7 +217,7 @@ class Parameters:
 # ---------------------------------------------------------------------------------------------- http:invoke
 
 
-def _http_invoke(caller: Any, request: Any) -> dict:
+def _http_invoke(caller: Any, request: Any, trace: Trace) -> dict:
     known = ("ApiEndpoint", "Method", "Authentication", "InvocationConfig", "Headers", "QueryParameters", "RequestBody", "Transform")
     given = Parameters(request, known, ("ApiEndpoint", "Method"))
     arn = given.mapping("InvocationConfig").get("ConnectionArn") or given.mapping("Authentication").get("ConnectionArn")
@@ -200,7 +234,10 @@ def _http_invoke(caller: Any, request: Any) -> dict:
     _authorize(exchange, connection)
     exchange.set_header("User-Agent", f"Amazon|StepFunctions|HttpInvoke|{request.region}")
     exchange.set_header("Range", f"bytes=0-{ANSWER_BYTES_MAX}")
+    trace.secrets = _secrets_of(connection, exchange)
+    trace.sent(exchange)
     answer = send(exchange, request.timeout_s)
+    trace.answered(exchange, answer)
     if answer.status == 401:
         _forget_token(connection)
     if not 200 <= answer.status < 300:
@@ -347,6 +384,13 @@ def _authorize(exchange: Exchange, connection: Connection) -> None:
         exchange.set_header("Authorization", "Basic " + base64.b64encode(pair).decode())
     elif connection.kind == "OAUTH_CLIENT_CREDENTIALS":
         exchange.set_header("Authorization", "Bearer " + _access_token(connection, secret))
+
+
+def _secrets_of(connection: Connection, exchange: Exchange) -> set[str]:
+    """Everything the connection adds, and what authorizes the request."""
+    added = {value for _, value in connection.headers + connection.query + connection.body}
+    added |= {_plain(_find(connection.secret, name)) for name in ("apikeyvalue", "username", "password", "clientid", "clientsecret")}
+    return added | {value.partition(" ")[2] for name, value in exchange.headers.items() if name.lower() == "authorization"}
 
 
 _tokens: dict[tuple, tuple[str, float]] = {}

@@ -4,8 +4,8 @@ Used only where an endpoint is configured; what AWS itself answers is passed on 
 programs against, but what a history shows: the headers of its own server (AWS's front ends keep the connection alive and show neither
 server nor CORS headers; DynamoDB's name themselves "Server"), request ids that are no UUID (a name-based UUID of the foreign id
 takes its place: the same answer has the same id), bodies with other white space, and with it another length (AWS's JSON services write
-no blanks; the query protocol indents by two). Stand-ins also check less: what breaks a constraint of the service's model (length,
-pattern) is refused here in the words of AWS's JSON services, before it is sent.
+no blanks; the query protocol indents by two), and consumed capacity that nobody asked DynamoDB for. Stand-ins also check less: what
+breaks a constraint of the service's model (length, pattern) is refused here in the words of AWS's JSON services, before it is sent.
 
 S3 has request ids of another kind and is left alone.
 """
@@ -16,6 +16,7 @@ import json
 import re
 import uuid
 import xml.etree.ElementTree as xml
+import zlib
 from typing import Any
 from xml.sax.saxutils import escape
 
@@ -30,12 +31,18 @@ VIOLATIONS_MAX = 10
 
 
 def adapt(client: Any, service: str) -> None:
-    """From now on the metadata of this client's answers, errors too, look as AWS's."""
+    """From now on the answers of this client, errors too, look as AWS's."""
 
-    def polish(model: Any, http_response: Any, parsed: dict, **_: Any) -> None:
+    def note(params: dict, context: dict, **_: Any) -> None:
+        context["capacity_is_asked"] = params.get("ReturnConsumedCapacity", "NONE") != "NONE"
+
+    def polish(model: Any, http_response: Any, parsed: dict, context: dict, **_: Any) -> None:
         protocol = model.service_model.resolved_protocol
         if protocol == "rest-xml":
             return
+        unasked = ("ConsumedCapacity",) if service == "dynamodb" and not context.get("capacity_is_asked") else ()
+        for name in unasked:
+            parsed.pop(name, None)
         metadata = parsed.setdefault("ResponseMetadata", {})
         headers = metadata.get("HTTPHeaders", {})
         found = metadata.get("RequestId") or headers.get("x-amzn-requestid", "")
@@ -43,9 +50,16 @@ def adapt(client: Any, service: str) -> None:
         headers = {name: value for name, value in headers.items() if name not in FOREIGN_HEADERS}
         headers |= FRONT_ENDS.get(service, FRONT_END) | {"x-amzn-requestid": request_id}
         if "content-length" in headers and not model.has_streaming_output:
-            headers["content-length"] = str(body_size(http_response.content, protocol, request_id))
+            if protocol in ("json", "rest-json"):
+                body = json_body(http_response.content, unasked)
+                headers["content-length"] = str(len(body))
+                if "x-amz-crc32" in headers:
+                    headers["x-amz-crc32"] = str(zlib.crc32(body))
+            elif protocol == "query":
+                headers["content-length"] = str(xml_size(http_response.content, request_id))
         metadata |= {"HTTPHeaders": headers, "RequestId": request_id}
 
+    client.meta.events.register("before-parameter-build", note)
     client.meta.events.register("after-call", polish)
 
 
@@ -56,16 +70,23 @@ def as_uuid(request_id: str) -> str:
         return str(uuid.uuid5(uuid.NAMESPACE_OID, request_id))
 
 
-def body_size(body: bytes, protocol: str, request_id: str) -> int:
+def json_body(body: bytes, without: tuple[str, ...] = ()) -> bytes:
+    """AWS's text of the same answer."""
+    try:
+        value = json.loads(body)
+    except (ValueError, RecursionError):
+        return body
+    if isinstance(value, dict):
+        value = {name: inner for name, inner in value.items() if name not in without}
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "surrogatepass")
+
+
+def xml_size(body: bytes, request_id: str) -> int:
     """How long AWS's text of the same answer is."""
     try:
-        if protocol in ("json", "rest-json"):
-            return len(json.dumps(json.loads(body), separators=(",", ":"), ensure_ascii=False).encode())
-        if protocol == "query":
-            return _xml_size(xml.fromstring(body), 0, request_id)
-    except (ValueError, RecursionError, xml.ParseError):
-        pass
-    return len(body)
+        return _xml_size(xml.fromstring(body), 0, request_id)
+    except xml.ParseError:
+        return len(body)
 
 
 def _xml_size(element: Any, depth: int, request_id: str) -> int:
@@ -76,13 +97,6 @@ def _xml_size(element: Any, depth: int, request_id: str) -> int:
         text = request_id if name == "RequestId" else (element.text or "").strip()
         return 2 * depth + tags + len(escape(text).encode())
     return 4 * depth + tags + 1 + sum(_xml_size(child, depth + 1, request_id) for child in element)
-
-
-def trim(answer: dict, arguments: dict, operation: Any) -> None:
-    """DynamoDB tells the consumed capacity to those who ask for it."""
-    asked = arguments.get("ReturnConsumedCapacity", "NONE")
-    if asked == "NONE" and operation.input_shape is not None and "ReturnConsumedCapacity" in operation.input_shape.members:
-        answer.pop("ConsumedCapacity", None)
 
 
 def violations(arguments: dict, operation: Any) -> list[str]:

@@ -5,7 +5,8 @@ Frames on stdin and stdout: 4 bytes big-endian length, then UTF-8 JSON. Answers 
 
     in   {"id": N, "service": "dynamodb", "action": "getItem", "parameters": {..}, "region": "us-east-1",
           "credentials": {"access_key_id", "secret_access_key", "session_token"} | null, "role_arn": null, "role_session_name": "..",
-          "endpoint_url": null, "timeout_s": 60, "style": "aws-sdk" | "optimized" | "objects" (objects.py)}
+          "endpoint_url": null, "timeout_s": 60, "style": "aws-sdk" | "optimized" | "objects" (objects.py),
+          "job": a step of a .sync job (jobs.py), "trace": true for what an HTTP task sent and got}
     out  {"id": N, "result": {..}}  or  {"id": N, "error": {"name": "S3.NoSuchBucketException", "cause": "..", "retryable": false}}
 
 `retryable` says that the same call may well succeed later (throttled, 5xx, no connection); whether it is repeated is the playbook's
@@ -94,7 +95,9 @@ class Worker:
         try:
             if frame.get("check"):
                 return number, {"result": self._caller.check(calls.Request(frame), frame["check"] == "strict")}
-            return number, {"result": self._caller.call(calls.Request(frame))}
+            if not frame.get("trace"):
+                return number, {"result": self._caller.call(calls.Request(frame))}
+            return number, self._traced(calls.Request(frame))
         except calls.CallFailed as error:
             return number, failure(error.name, error.cause, error.retryable)
         except ValueError as error:
@@ -104,6 +107,14 @@ class Worker:
         except Exception as error:
             log.exception("request %s failed", number)
             return number, failure("States.TaskFailed", f"The AWS worker failed: {type(error).__name__}: {error}")
+
+    def _traced(self, request: calls.Request) -> dict:
+        """The answer, and beside it what an HTTP task sent and got."""
+        try:
+            answer = {"result": self._caller.call(request)}
+        except calls.CallFailed as error:
+            answer = failure(error.name, error.cause, error.retryable)
+        return answer | {"trace": request.trace.result()}
 
     def _write(self, number: Any, answer: dict) -> None:
         payload = json.dumps({"id": number, **answer}, separators=(",", ":"), default=str).encode()
