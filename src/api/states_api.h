@@ -46,7 +46,9 @@ struct StatesServices {
       refuse_token;
   // For TestState. Carries out one task that no execution waits for: its result, or an Error with the task's
   // error as code and its cause as message. Empty: such calls are refused.
-  std::function<void(runtime::TaskOrder order, std::function<void(Result<json::Value>)> done)> try_task = {};
+  // What an HTTP task sent and got comes beside its end: {"request", "response"}, else null.
+  using TaskTrial = std::function<void(Result<json::Value> end, json::Value trace)>;
+  std::function<void(runtime::TaskOrder order, TaskTrial done)> try_task = {};
   // Holds a mocked result against the model of the service: "" or what is wrong ("Field 'X' must be a
   // string"). `strict` also asks for required members. Empty: nothing is checked.
   std::function<void(const asl::TaskResource& resource, const json::Value& result, bool strict,

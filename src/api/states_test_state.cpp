@@ -30,6 +30,7 @@ struct Trial {
   GivenTexts texts;
   json::Value mock;  // Null: none.
   std::string inspection_level;
+  json::Value trace;  // {"request", "response"} of an HTTP task.
   std::string role_arn, execution_arn, machine_arn, execution_name;
 };
 
@@ -249,6 +250,11 @@ json::Value inspection_data(const Trial& trial, const engine::StateTrialResult& 
   if (done.variables.is_object() && !done.variables.empty()) {
     out.append("variables", trial.texts.text_of(done.variables));
   }
+  if (trial.inspection_level == "TRACE") {
+    for (const char* part : {"request", "response"}) {
+      if (trial.trace.has(part)) out.append(part, trial.trace.get(part));
+    }
+  }
   if (const json::Value details = error_details(seen); !details.empty()) out.append("errorDetails", details);
   return out.build();
 }
@@ -424,9 +430,11 @@ void StatesApi::run_task_of(std::shared_ptr<Trial> trial, const engine::StateTri
   order.actor = call.caller.actor;
   auto is_over = std::make_shared<bool>(false);
   auto timer = std::make_shared<Loop::TimerId>();
-  const auto finish = [this, trial, reply = std::move(reply), is_over, timer](Result<json::Value> done) {
+  const auto finish = [this, trial, reply = std::move(reply), is_over, timer](const Result<json::Value>& done,
+                                                                              json::Value trace) {
     if (*is_over) return;
     *is_over = true;
+    trial->trace = std::move(trace);
     services_.loop.cancel(*timer);
     const Timestamp now = services_.loop.now();
     if (done.ok()) {
@@ -436,7 +444,9 @@ void StatesApi::run_task_of(std::shared_ptr<Trial> trial, const engine::StateTri
     }
     reply(test_state::answer_of(*trial));
   };
-  *timer = services_.loop.call_at(order.deadline, [finish] { finish(Error{"States.Timeout", "", "", ""}); });
+  *timer = services_.loop.call_at(order.deadline, [finish] {
+    finish(Error{"States.Timeout", "", "", ""}, json::Value());
+  });
   services_.try_task(std::move(order), finish);
 }
 

@@ -104,6 +104,34 @@ TEST_F(TestState, AWaitAnswersWhenItsTimeHasCome) {
   EXPECT_EQ(answers->front(), R"({"output":"{}","status":"SUCCEEDED"})");
 }
 
+TEST_F(TestState, ATraceShowsWhatAnHttpTaskSentAndGotAlsoWhenItFailed) {
+  StatesServices services{loop, random, runtime, store, nullptr, nullptr};
+  services.try_task = [](const runtime::TaskOrder&, const StatesServices::TaskTrial& done) {
+    done(Error{"States.Http.StatusCode.404", "gone", "", ""},
+         parse_json(R"({"request":{"method":"GET"},"response":{"statusCode":"404"}})"));
+  };
+  StatesApi traced(services, StatesOptions{});
+  const auto run_at = [&](const char* level) {
+    const std::string definition =
+        R"({"Type":"Task","Resource":"arn:aws:states:::http:invoke","Parameters":{"ApiEndpoint":"https://x","Method":"GET"},"End":true})";
+    json::Value found;
+    traced.handle(
+        {"states", "TestState",
+         json::Value::object({{"definition", definition}, {"inspectionLevel", level}, {"roleArn", kRole}}),
+         caller, peer},
+        [&found](const Result<json::Value>& answer) {
+          found = answer.ok() ? *answer : json::Value(answer.error().code + answer.error().message);
+        });
+    loop.run();
+    return found;
+  };
+  const json::Value seen = run_at("TRACE");
+  EXPECT_EQ(seen.get("error"), json::Value("States.Http.StatusCode.404")) << json::to_text(seen);
+  EXPECT_EQ(seen.get("inspectionData").get("request").get("method"), json::Value("GET"));
+  EXPECT_EQ(seen.get("inspectionData").get("response").get("statusCode"), json::Value("404"));
+  EXPECT_FALSE(run_at("DEBUG").get("inspectionData").has("request"));
+}
+
 TEST(GivenTexts, FindsThePartOfATextThatAValueIs) {
   GivenTexts texts;
   const std::string text = R"({ "a\"b" : [ 1 , {"c": "x]" } ], "n": 1})";

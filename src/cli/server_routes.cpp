@@ -71,7 +71,7 @@ api::StatesServices ServerApp::states_services() {
     if (!key || !approvals_->guards(*key)) return std::nullopt;
     return approvals_->refuse_token(*key, actor, operation);
   };
-  services.try_task = [this](runtime::TaskOrder order, std::function<void(Result<json::Value>)> done) {
+  services.try_task = [this](runtime::TaskOrder order, integrations::Dispatcher::Trial done) {
     dispatcher_->try_once(std::move(order), std::move(done));
   };
   services.check_mock = [this](const asl::TaskResource& resource, const json::Value& result, bool strict,

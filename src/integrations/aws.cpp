@@ -150,6 +150,7 @@ void AwsIntegration::start(const runtime::TaskOrder& order, Report report) {
     return report.failed("Sortie.NotSupportedYet", order.resource.text + " is not supported yet");
   }
   SdkCall call = make_call(order);
+  call.trace = order.key.execution == 0 && call.service == "http";
   if (is_job) return jobs_->start(order, std::move(call), report);
   if (start_approval(order, call, report)) return;
   send(order, std::move(call), report);
@@ -161,6 +162,7 @@ void AwsIntegration::send(const runtime::TaskOrder& order, SdkCall call, const R
       [this, key = order.key, report, alive = std::weak_ptr<int>(alive_)](const SdkAnswer& answer) {
         if (alive.expired()) return;
         calls_.erase(key);
+        report.traced(answer.trace);
         if (answer.ok()) return report.answered(answer.result);
         report.failed(answer.error, answer.cause);
       });

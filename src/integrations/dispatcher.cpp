@@ -20,7 +20,8 @@ struct Report::State {
   std::string function;
   Timestamp started_at;
   bool wanted = true;
-  std::function<void(Result<json::Value>)> trial;   // Set: nobody but this one waits.
+  Dispatcher::Trial trial;  // Set: nobody but this one waits.
+  json::Value trace;
   std::vector<std::function<void()>> after_report;  // Answers that came before the call was reported.
 
   using Deliver = std::function<void(runtime::Runtime&, const runtime::AttemptKey&)>;
@@ -61,16 +62,17 @@ void Report::submitted(json::Value output) const {
 
 void Report::succeeded(json::Value output) const {
   state_->post_last(AttemptEnd::Outcome::kSucceeded, "", output,
-                    [output, trial = state_->trial](auto& runtime, const auto& key) {
-                      if (trial) return trial(output);
+                    [output, trial = state_->trial, trace = state_->trace](auto& runtime, const auto& key) {
+                      if (trial) return trial(output, trace);
                       runtime.task_succeeded(key, output);
                     });
 }
 
 void Report::failed(std::string error, std::string cause) const {
   state_->post_last(AttemptEnd::Outcome::kFailed, error, json::Value(),
-                    [error, cause = std::move(cause), trial = state_->trial](auto& runtime, const auto& key) {
-                      if (trial) return trial(Error{error, cause, "", ""});
+                    [error, cause = std::move(cause), trial = state_->trial, trace = state_->trace](
+                        auto& runtime, const auto& key) {
+                      if (trial) return trial(Error{error, cause, "", ""}, trace);
                       runtime.task_failed(key, error, cause);
                     });
 }
@@ -80,6 +82,8 @@ void Report::answered(json::Value output) const {
     return submitted(std::move(output));
   succeeded(std::move(output));
 }
+
+void Report::traced(json::Value trace) const { state_->trace = std::move(trace); }
 
 bool Report::is_wanted() const { return state_->wanted; }
 
@@ -123,7 +127,7 @@ void Dispatcher::dispatch(runtime::TaskOrder order) {
   launch(order, std::make_shared<Report::State>());
 }
 
-void Dispatcher::try_once(runtime::TaskOrder order, std::function<void(Result<json::Value>)> done) {
+void Dispatcher::try_once(runtime::TaskOrder order, Trial done) {
   if (core_->runtime == nullptr) return;
   order.key = {.execution = 0, .frame = ++core_->trials};
   auto state = std::make_shared<Report::State>();

@@ -26,6 +26,7 @@ class Report {
   void submitted(json::Value output) const;
   void succeeded(json::Value output) const;
   void failed(std::string error, std::string cause) const;
+  void traced(json::Value trace) const;  // Before the end: what a trial shows besides it.
   // What the call's answer means under the order's pattern: the end of it, or with .waitForTaskToken only
   // that it was submitted.
   void answered(json::Value output) const;
@@ -78,8 +79,10 @@ class Dispatcher final : public runtime::TaskDispatcher {
   void cancel(const runtime::AttemptKey& key) override;
   void when_handed_over(const runtime::AttemptKey& key, std::function<void()> go_on) override;
   // Carries out an order that no execution stands behind; its end comes here instead of to the runtime, an
-  // error  with its name as code and its cause as message. The key is made here.
-  void try_once(runtime::TaskOrder order, std::function<void(Result<json::Value>)> done);
+  // error with its name as code and its cause as message. The key is made here.
+  // What went over the wire comes beside it, where the integration tells.
+  using Trial = std::function<void(Result<json::Value> end, json::Value trace)>;
+  void try_once(runtime::TaskOrder order, Trial done);
   std::size_t in_flight() const;
 
  private:

@@ -178,7 +178,8 @@ TEST_F(DispatcherTest, ATaskThatIsTriedOnceTellsWhoAskedAndNotTheRuntime) {
   std::vector<Result<json::Value>> ends;
   const auto order = order_of("arn:aws:states:::sqs:sendMessage", {});
   for (int i = 0; i < 2; ++i) {
-    dispatcher.try_once(order, [&ends](const Result<json::Value>& end) { ends.push_back(end); });
+    dispatcher.try_once(order,
+                        [&ends](const Result<json::Value>& end, const json::Value&) { ends.push_back(end); });
   }
   ASSERT_EQ(recorder.reports.size(), 2u) << "each has a key of its own";
   recorder.reports[0].succeeded("one");

@@ -59,6 +59,7 @@ struct SdkCall {
   std::string check{};
   // One step of a .sync job (sdk_worker/jobs.py): {"phase": "start", "poll" or "stop", "key", "facts"}.
   json::Value job{};
+  bool trace = false;  // What an HTTP task sent and got is wanted, too.
 };
 
 struct SdkAnswer {
@@ -66,6 +67,7 @@ struct SdkAnswer {
   std::string error;  // "" when it went well; else e.g. "S3.NoSuchBucketException".
   std::string cause;
   bool retryable = false;  // The same call may well succeed later.
+  json::Value trace;       // {"request", "response"} of an HTTP task, where it was asked for.
   bool ok() const { return error.empty(); }
 };
 

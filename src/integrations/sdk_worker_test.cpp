@@ -385,6 +385,22 @@ TEST_F(AwsTest, WhatIsNotSupportedYetSaysSo) {
   }
 }
 
+TEST_F(AwsTest, ATrialOfAnHttpTaskTellsWhatWentOverTheWireAndAnExecutionDoesNot) {
+  dispatch("http", "invoke", "{}");
+  EXPECT_FALSE(sent().has("trace"));
+  std::vector<std::pair<std::string, json::Value>> ends;
+  dispatcher.try_once(order, [&ends](const Result<json::Value>& end, const json::Value& trace) {
+    ends.emplace_back(end.ok() ? "ok" : end.error().code, trace);
+  });
+  EXPECT_EQ(processes.all[0]->requests.at(1).get("trace"), json::Value(true));
+  processes.all[0]->events.on_frame(
+      R"({"id":2,"error":{"name":"States.Http.StatusCode.404","cause":"c"},"trace":{"request":{"method":"GET"}}})");
+  loop.run();
+  ASSERT_EQ(ends.size(), 1u);
+  EXPECT_EQ(ends[0].first, "States.Http.StatusCode.404");
+  EXPECT_EQ(ends[0].second.get("request").get("method"), json::Value("GET"));
+}
+
 TEST_F(AwsTest, ACancelledCallIsForgotten) {
   dispatch("aws-sdk:s3", "getObject", R"({"Bucket":"b"})");
   dispatcher.cancel(order.key);
