@@ -142,15 +142,6 @@ void run(const Arguments& arguments, const std::string& folder) {
 
 int main(int argc, char** argv) {
   const Arguments arguments = parse(argc, argv);
-  if (!arguments.folder.empty()) {
-    std::filesystem::create_directories(arguments.folder);
-    run(arguments, arguments.folder);
-    return 0;
-  }
-  // Not in /tmp by name: that is memory on many machines, and memory is not what is measured.
-  std::string pattern = (std::filesystem::current_path() / "engine-bench-XXXXXX").string();
-  if (mkdtemp(pattern.data()) == nullptr) fail("cannot make " + pattern);
-  run(arguments, pattern);
-  std::filesystem::remove_all(pattern);
-  return 0;
+  return in_folder(arguments.folder, "engine-bench",
+                   [&](const std::string& folder) { run(arguments, folder); });
 }

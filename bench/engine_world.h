@@ -42,6 +42,22 @@ inline double cpu_seconds() {
   return seconds(used.ru_utime) + seconds(used.ru_stime);
 }
 
+// Runs in the folder that was given, else in one of its own under the current folder. Not in /tmp by name:
+// that is memory on many machines, and memory is not what is measured.
+inline int in_folder(const std::string& given, const char* name,
+                     const std::function<void(const std::string& folder)>& run) {
+  if (!given.empty()) {
+    std::filesystem::create_directories(given);
+    run(given);
+    return 0;
+  }
+  std::string pattern = (std::filesystem::current_path() / (std::string(name) + "-XXXXXX")).string();
+  if (mkdtemp(pattern.data()) == nullptr) fail("cannot make " + pattern);
+  run(pattern);
+  std::filesystem::remove_all(pattern);
+  return 0;
+}
+
 inline std::string chain(int states, const char* state_body) {
   std::string text = R"({"StartAt":"S1","States":{)";
   for (int i = 1; i <= states; ++i) {
@@ -122,7 +138,8 @@ class CountingStore final : public store::Store {
 class World final : public runtime::TaskDispatcher {
  public:
   // A process that goes on with a folder needs another seed: names of executions are made of it.
-  explicit World(const std::string& folder, std::uint64_t seed = 7) : random_(seed) {
+  explicit World(const std::string& folder, std::uint64_t seed = 7, const runtime::Options& more = {})
+      : random_(seed) {
     store::SqliteOptions options;
     options.folder = folder;
     options.loop = &loop;
@@ -130,7 +147,7 @@ class World final : public runtime::TaskDispatcher {
     if (!opened.ok()) fail(to_text(opened.error()));
     sqlite_ = std::move(opened).value();
     counting = std::make_unique<CountingStore>(*sqlite_);
-    runtime = runtime::Runtime::make(loop, random_, *counting, *this, {});
+    runtime = runtime::Runtime::make(loop, random_, *counting, *this, more);
     if (const Status status = runtime->recover(); !status) fail(to_text(status.error()));
     publish("starts", chain(3, R"("Type":"Pass")"));
     publish("through", chain(10, R"("Type":"Pass")"));
@@ -166,11 +183,11 @@ class World final : public runtime::TaskDispatcher {
   std::unique_ptr<CountingStore> counting;
   std::unique_ptr<runtime::Runtime> runtime;
 
- private:
-  void publish(const std::string& name, std::string definition) {
+  void publish(const std::string& name, std::string definition, const std::string& type = "STANDARD") {
     runtime::StateMachineRecord record;
     record.arn = kPrefix + name;
     record.name = name;
+    record.type = type;
     record.definition = std::move(definition);
     record.role_arn = "arn:aws:iam::123456789012:role/bench";
     record.revision_id = "1";
@@ -182,6 +199,7 @@ class World final : public runtime::TaskDispatcher {
     loop.run_until([&] { return kept; });
   }
 
+ private:
   SeededRandom random_;
   std::unique_ptr<store::Store> sqlite_;
 };

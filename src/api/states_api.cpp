@@ -164,8 +164,8 @@ Result<runtime::StateMachineRecord> StatesApi::find_unqualified_machine(const Aw
                ""};
 }
 
-Status check_execution_arn(const AwsCall& call, std::string_view arn) {
-  SORTIE_TRY(const StatesArn parsed, parse_states_arn(arn, {"execution"}));
+Status check_execution_arn(const AwsCall& call, std::string_view arn, std::string_view type) {
+  SORTIE_TRY(const StatesArn parsed, parse_states_arn(arn, {type}));
   if (parsed.account != call.caller.account) {
     return access_denied(call.caller, "states:" + call.operation, arn);
   }

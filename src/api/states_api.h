@@ -183,6 +183,6 @@ std::optional<store::ExecutionStatus> parse_status(std::string_view name);
 std::optional<Error> find_input_fault(std::string_view input_text);
 Error execution_does_not_exist(std::string_view arn);
 // ARN and account of an execution that the caller names.
-Status check_execution_arn(const AwsCall& call, std::string_view arn);
+Status check_execution_arn(const AwsCall& call, std::string_view arn, std::string_view type = "execution");
 
 }  // namespace sortie::api

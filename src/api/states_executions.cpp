@@ -29,6 +29,10 @@ Error type_not_supported() {
 void append_redrive(json::ObjectBuilder& out, const runtime::ExecutionDescription& execution) {
   out.append("redriveCount", execution.redrive_count);
   if (execution.redrive_count > 0) out.append("redriveDate", epoch_seconds(execution.redriven_at));
+  if (execution.redrivable_by_map_run) {
+    out.append("redriveStatus", "REDRIVABLE_BY_MAP_RUN");
+    return;
+  }
   out.append("redriveStatus", execution.redrive_obstacle ? "NOT_REDRIVABLE" : "REDRIVABLE");
   if (execution.redrive_obstacle) out.append("redriveStatusReason", *execution.redrive_obstacle);
 }
@@ -198,9 +202,13 @@ void StatesApi::stop_execution(const AwsCall& call, AwsReply reply) {
                                    });
 }
 
+// EXPRESS executions are not described, except those that a map run started: its failures are looked at so.
 void StatesApi::describe_execution(const AwsCall& call, AwsReply reply) {
   const std::string arn = text_member(call.input, "executionArn");
-  if (Status status = check_execution_arn(call, arn); !status) return reply(status.error());
+  const bool is_child = arn.find(":express:") != std::string::npos && arn.find('/') != std::string::npos;
+  if (Status status = check_execution_arn(call, arn, is_child ? "express" : "execution"); !status) {
+    return reply(status.error());
+  }
   const Result<runtime::ExecutionDescription> execution = services_.runtime.describe_execution(arn);
   if (!execution) return reply(no_such_execution_or(execution.error(), arn));
   reply(describe_json(*execution, text_member(call.input, "includedData") != "METADATA_ONLY"));

@@ -12,6 +12,8 @@ json::Value counts_json(const runtime::MapRunCounts& counts) {
   out.append("succeeded", counts.succeeded).append("failed", counts.failed);
   out.append("timedOut", counts.timed_out).append("aborted", counts.aborted);
   out.append("total", counts.total).append("resultsWritten", counts.results_written);
+  out.append("failuresNotRedrivable", counts.failures_not_redrivable);
+  out.append("pendingRedrive", counts.pending_redrive);
   return out.build();
 }
 
@@ -78,6 +80,8 @@ void StatesApi::describe_map_run(const AwsCall& call, AwsReply reply) {
   out.append("toleratedFailurePercentage", run->tolerated_failure_percentage);
   out.append("toleratedFailureCount", run->tolerated_failure_count);
   out.append("itemCounts", counts_json(run->items)).append("executionCounts", counts_json(run->executions));
+  out.append("redriveCount", run->redrive_count);
+  if (run->redrive_count > 0) out.append("redriveDate", epoch_seconds(run->redriven_at));
   reply(out.build());
 }
 

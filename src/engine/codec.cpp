@@ -9,6 +9,7 @@ namespace {
 
 constexpr std::uint8_t kFormatVersion = 1;
 constexpr std::size_t kReadyPhase = 0, kTaskPhase = 3, kMapRunPhase = 6;  // Positions in Phase.
+constexpr std::size_t kRedrivenMapRun = 7;  // A kMapRunPhase that was redriven or is over.
 
 // Stands for a value that the same image holds already, followed by its place among the inline values.
 constexpr std::uint8_t kSameValue = 5;
@@ -191,7 +192,9 @@ class Reader {
 };
 
 void write_phase(Writer& out, const Phase& phase, PayloadSink& payloads) {
-  out.byte(static_cast<std::uint8_t>(phase.index()));
+  const auto* map_run = std::get_if<InMapRun>(&phase);
+  const bool is_redriven = map_run != nullptr && (map_run->redrives > 0 || map_run->is_over);
+  out.byte(static_cast<std::uint8_t>(is_redriven ? kRedrivenMapRun : phase.index()));
   if (const auto* sleeping = std::get_if<Sleeping>(&phase)) return out.time(sleeping->until);
   if (const auto* backing_off = std::get_if<BackingOff>(&phase)) return out.time(backing_off->until);
   if (const auto* task = std::get_if<InTask>(&phase)) {
@@ -213,17 +216,22 @@ void write_phase(Writer& out, const Phase& phase, PayloadSink& payloads) {
     out.number(join->concurrency);
   } else if (const auto* finished = std::get_if<Finished>(&phase)) {
     out.value(finished->output, payloads);
-  } else if (const auto* run = std::get_if<InMapRun>(&phase)) {
-    out.text(run->run);
-    for (const json::Value* value :
-         {&run->input, &run->items, &run->reader, &run->writer, &run->batch_input, &run->limits}) {
+  } else if (map_run != nullptr) {
+    out.text(map_run->run);
+    for (const json::Value* value : {&map_run->input, &map_run->items, &map_run->reader, &map_run->writer,
+                                     &map_run->batch_input, &map_run->limits}) {
       out.value(*value, payloads);
+    }
+    if (is_redriven) {
+      out.number(map_run->redrives);
+      out.byte(map_run->is_over ? 1 : 0);
     }
   }
 }
 
 Phase read_phase(Reader& in) {
-  switch (in.byte()) {
+  const std::uint8_t kind = in.byte();
+  switch (kind) {
     case 1:
       return Sleeping{in.time()};
     case 2:
@@ -255,12 +263,17 @@ Phase read_phase(Reader& in) {
     }
     case 5:
       return Finished{in.value()};
-    case kMapRunPhase: {
+    case kMapRunPhase:
+    case kRedrivenMapRun: {
       InMapRun run;
       run.run = in.text();
       for (json::Value* value :
            {&run.input, &run.items, &run.reader, &run.writer, &run.batch_input, &run.limits}) {
         *value = in.value();
+      }
+      if (kind == kRedrivenMapRun) {
+        run.redrives = in.number();
+        run.is_over = in.byte() != 0;
       }
       return run;
     }
@@ -342,7 +355,7 @@ Result<FrameGlance> glance_at_frame(std::string_view image) {
   FrameGlance glance;
   glance.ready = phase == kReadyPhase;
   glance.in_task = phase == kTaskPhase;
-  glance.in_map_run = phase == kMapRunPhase;
+  glance.in_map_run = phase == kMapRunPhase || phase == kRedrivenMapRun;
   if (glance.in_task) glance.submitted = (in.byte() & 1) != 0;
   if (!in.ok()) return in.error("frame");
   return glance;

@@ -5,6 +5,7 @@
 #include <map>
 
 #include "engine/codec.h"
+#include "engine/map_run.h"
 #include "engine/testing/driver.h"
 
 namespace sortie::engine::testing {
@@ -211,6 +212,17 @@ TEST(Engine, AnEndlessLoopEndsAtTheHistoryLimitInBoundedSteps) {
   EXPECT_EQ(whole.execution.cause, "The execution reached the maximum number of history events (25000).");
 }
 
+TEST(Engine, AnExpressExecutionMayHaveMoreEvents) {
+  Driver driver(
+      R"({"StartAt":"M","States":{"M":{"Type":"Map","ItemProcessor":{"StartAt":"P","States":{"P":{"Type":"Pass","End":true}}},"End":true}}})",
+      json::Value::array(std::vector<json::Value>(7'000, json::Value(1))),
+      [](const TaskCall&) { return std::optional<Stimulus>(); });
+  driver.execution.arn = "arn:aws:states:us-east-1:123456789012:express:m:n:id";
+  driver.run();
+  EXPECT_EQ(driver.execution.outcome, Outcome::kSucceeded) << driver.execution.cause.value_or("");
+  EXPECT_GT(driver.execution.last_event_id, kHistoryEventsMax);
+}
+
 TEST(Engine, StoppingCancelsWhatRunsAndNothingMovesAfterwards) {
   Driver driver(one_task(kLambda + R"(,"End":true)"), json::Value(1),
                 [](const TaskCall&) { return std::optional<Stimulus>(); });
@@ -310,6 +322,44 @@ TEST(Engine, ARedriveOfAStoppedMapGoesOnWithTheItemsThatAreNotDone) {
   EXPECT_EQ(json::to_text(driver.execution.output), "[1,2,3,4]");
   EXPECT_EQ(done, (std::multiset<std::string>{"1", "2", "3", "4"})) << "no item ran twice";
   EXPECT_FALSE(driver.send(Redrive{}).applied) << "what succeeded is not redriven";
+}
+
+TEST(Engine, ARedriveOfADistributedMapGoesOnWithTheSameMapRun) {
+  Driver driver(
+      R"({"StartAt":"M","States":{"M":{"Type":"Map","Label":"l","ItemProcessor":{"ProcessorConfig":{"Mode":"DISTRIBUTED","ExecutionType":"STANDARD"},"StartAt":"P","States":{"P":{"Type":"Pass","End":true}}},"End":true}}})",
+      json::parse("[1,2]").value(), [](const TaskCall&) { return std::optional<Stimulus>(); });
+  driver.send(Start{});
+  const AttemptId first{kTopFrame, 1, 1}, second{kTopFrame, 1, 2}, third{kTopFrame, 1, 3};
+  const InMapRun* before = find_map_run(driver.execution, first);
+  ASSERT_NE(before, nullptr) << driver.compile_error;
+  const std::string run = before->run;
+  driver.send(MapRunEnded{first, {}, "States.ExceedToleratedFailureThreshold", "too many"});
+  ASSERT_EQ(driver.execution.outcome, Outcome::kFailed);
+  std::size_t seen = driver.events.size();
+  Advance redriven = driver.send(Redrive{});
+  ASSERT_EQ(driver.events.size(), seen + 2);
+  const HistoryEvent& event = driver.events.back();
+  EXPECT_EQ(event.type, EventType::kMapRunRedriven);
+  EXPECT_EQ(*event.find(Field::kRedriveCount), json::Value(1));
+  EXPECT_EQ(*event.find(Field::kMapRunArn),
+            json::Value(map_run_arn(driver.execution, driver.execution.frames.at(0), run)));
+  ASSERT_EQ(redriven.commands.size(), 1U);
+  EXPECT_EQ(std::get<StartMapRun>(redriven.commands[0]).attempt, second);
+  EXPECT_FALSE(driver.send(MapRunEnded{first, {}, "late", ""}).applied)
+      << "what an earlier life reports is late";
+  Payloads payloads;
+  const Result<DecodedFrame> back =
+      decode_frame(encode_frame(driver.execution, driver.execution.frames.at(0), payloads), payloads);
+  ASSERT_TRUE(back.ok());
+  EXPECT_EQ(std::get<InMapRun>(back->frame.phase).redrives, 1U);
+  // A run that is stopped under way says so, and can be redriven, too.
+  driver.send(Stop{"", ""});
+  EXPECT_EQ(driver.events[driver.events.size() - 2].type, EventType::kMapRunAborted);
+  driver.send(Redrive{});
+  EXPECT_EQ(*driver.events.back().find(Field::kRedriveCount), json::Value(2));
+  driver.send(MapRunEnded{third, json::parse("[1,2]").value(), std::nullopt, ""});
+  EXPECT_EQ(driver.execution.outcome, Outcome::kSucceeded);
+  EXPECT_EQ(json::to_text(driver.execution.output), "[1,2]");
 }
 
 TEST(Engine, FramesAndEventsReadBackAsTheyWereWrittenLargeValuesOnce) {

@@ -26,7 +26,10 @@ inline constexpr FrameNo kNoFrame = UINT32_MAX;
 
 inline constexpr std::size_t kPayloadBytesMax = 262'144;             // States.DataLimitExceeded above.
 inline constexpr std::size_t kVariablesBytesMax = 10 * 1024 * 1024;  // Of one scope; likewise.
-inline constexpr std::int64_t kHistoryEventsMax = 25'000;  // The execution fails when it would write more.
+// The execution fails when it would write more. AWS sets EXPRESS executions no limit; ours bounds what one
+// that runs wild in its five minutes can write.
+inline constexpr std::int64_t kHistoryEventsMax = 25'000;
+inline constexpr std::int64_t kExpressEventsMax = 2'000'000;
 inline constexpr std::uint32_t kInlineMapConcurrencyMax = 40;
 inline constexpr std::int64_t kTimeoutSecondsMax = 99'999'999;
 
@@ -71,6 +74,8 @@ struct InMapRun {
   json::Value writer;       // The same of the ResultWriter.
   json::Value batch_input;  // Of the ItemBatcher; null: none.
   json::Value limits;       // MapRunLimits as an object.
+  std::uint32_t redrives = 0;
+  bool is_over = false;  // It has reported its failure: nobody waits, but a redrive redrives the same run.
 };
 struct Finished {  // A child that waits to be collected.
   json::Value output;

@@ -84,6 +84,16 @@ std::vector<Detail> failure_details(const Failure& failure) {
   return details;
 }
 
+std::int64_t events_max(const Execution& execution) {
+  return execution.arn.find(":express:") == std::string::npos ? kHistoryEventsMax : kExpressEventsMax;
+}
+
+// A map run works for this frame.
+bool runs_map(const Frame& frame) {
+  const auto* run = std::get_if<InMapRun>(&frame.phase);
+  return run != nullptr && !run->is_over;
+}
+
 }  // namespace
 
 void Step::start() {
@@ -173,7 +183,8 @@ std::int64_t Step::emit_beside(std::int64_t previous, EventType type, std::vecto
     if (!is_payload(detail.field)) continue;
     if (std::optional<std::string> text = text_as_given(x_, detail.value)) detail.text = std::move(*text);
   }
-  if (x_.last_event_id >= kHistoryEventsMax - 1 && x_.outcome == Outcome::kRunning) {
+  if (x_.last_event_id >= kHistoryEventsMax - 1 && x_.last_event_id >= events_max(x_) - 1 &&
+      x_.outcome == Outcome::kRunning) {
     overflowed_ = true;  // The last one is kept free for how the execution ends.
     return x_.last_event_id;
   }
@@ -296,8 +307,7 @@ void Step::fail(FrameNo no, Failure failure, std::optional<std::int64_t> resumed
     // A Parallel or Map whose children ran says that it failed before it is caught or passed on.
     emit(failed,
          state.type == asl::StateType::kMap ? EventType::kMapStateFailed : EventType::kParallelStateFailed);
-    // Its run is over; a redrive starts another.
-    if (std::holds_alternative<InMapRun>(failed.phase)) failed.phase = BackingOff{context_.now};
+    if (auto* run = std::get_if<InMapRun>(&failed.phase)) run->is_over = true;
   }
   if (catch_failure(failed, state, failure)) return salvaged_.clear();
   fail_flow(no, failure);
@@ -404,7 +414,7 @@ void Step::abort_children(FrameNo parent_no, FrameNo except) {
     cancel_task(child);
     const bool running =
         !std::holds_alternative<Finished>(child.phase) && !std::holds_alternative<Ready>(child.phase);
-    if (std::holds_alternative<InMapRun>(child.phase)) emit(child, EventType::kMapRunAborted);
+    if (runs_map(child)) emit(child, EventType::kMapRunAborted);
     if (const auto aborted = aborted_type(x_.state_of(child).type); running && aborted) {
       emit(child, *aborted);
     }
@@ -413,7 +423,7 @@ void Step::abort_children(FrameNo parent_no, FrameNo except) {
 }
 
 void Step::cancel_task(const Frame& frame) {
-  if (std::holds_alternative<InMapRun>(frame.phase)) {
+  if (runs_map(frame)) {
     out_.commands.push_back(StopMapRun{{frame.no, frame.entry, frame.attempt}});
   }
   if (const auto attempt = waiting_attempt(frame)) out_.commands.push_back(CancelTask{*attempt});
@@ -432,8 +442,8 @@ void Step::remove(FrameNo no) {
 void Step::end(Outcome outcome, EventType type, std::vector<Detail> details, std::int64_t previous) {
   if (overflowed_ && outcome != Outcome::kAborted && outcome != Outcome::kTimedOut) {
     // Whatever it came to: what led there could not be written.
-    const Failure full{"States.Runtime",
-                       "The execution reached the maximum number of history events (25000)."};
+    const Failure full{"States.Runtime", "The execution reached the maximum number of history events (" +
+                                             std::to_string(events_max(x_)) + ")."};
     outcome = Outcome::kFailed;
     type = EventType::kExecutionFailed;
     x_.output = json::Value();
@@ -444,7 +454,7 @@ void Step::end(Outcome outcome, EventType type, std::vector<Detail> details, std
   x_.outcome = outcome;
   x_.stopped_at = context_.now;
   for (auto& [no, frame] : x_.frames) {
-    if (std::holds_alternative<InMapRun>(frame.phase)) emit(frame, EventType::kMapRunAborted);
+    if (runs_map(frame)) emit(frame, EventType::kMapRunAborted);
   }
   emit_beside(previous, type, std::move(details));
   // Commands that this very advance asked for must not leave any more.

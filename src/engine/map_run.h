@@ -33,8 +33,9 @@ std::string map_run_label(const Execution& execution, const Frame& frame);
 std::string map_run_arn(const Execution& execution, const Frame& frame, std::string_view run);
 // arn:..:mapRun:M/L:R -> arn:..:stateMachine:M/L
 std::string map_child_machine_arn(std::string_view map_run_arn);
-// The name of a run's child by its number, from 0: the same whenever it is asked for.
-std::string map_child_name(std::string_view map_run_arn, std::uint64_t number);
+// The name of a run's child by its number, from 0: the same whenever it is asked for. An EXPRESS child that
+// is started anew by a redrive of its run is another execution: `life` counts the run's redrives.
+std::string map_child_name(std::string_view map_run_arn, std::uint64_t number, std::int64_t life = 0);
 // The execution ARN of a child.
 std::string map_child_arn(std::string_view map_run_arn, std::string_view name, bool express);
 

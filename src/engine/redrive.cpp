@@ -4,7 +4,8 @@
 // A frame that stood in a state when the execution ended runs that state again, without entering it again,
 // with its retries and timeouts counted anew. A Parallel or Map that waited for children keeps those that
 // finished and reruns only the others; where a child is not there any more (it was collected, and then the
-// collected result was refused) the state as a whole runs again.
+// collected result was refused) the state as a whole runs again. A distributed Map's run is redriven
+// (runtime/map_redrive.cpp).
 // Source: AWS, "Restarting state machine executions with redrive".
 #include "engine/step.h"
 
@@ -62,11 +63,12 @@ void Step::rerun(FrameNo no, std::int64_t previous) {
     queue_.push_back(no);
     return;
   }
-  ++again.entry;
-  again.attempt = 0;
   again.retry_count = 0;
   again.retries.assign(x_.state_of(again).retry.size(), 0);
   ++out_.transitions;
+  if (std::holds_alternative<InMapRun>(again.phase)) return redrive_map_run(again);
+  ++again.entry;
+  again.attempt = 0;
   execute(again);
 }
 

@@ -171,6 +171,7 @@ class Step {
   Outcome_<json::Value> map_items(const Frame& frame, const asl::State& state,
                                   const json::Value& input) const;
   void run_distributed_map(Frame& frame, const asl::State& state);
+  void redrive_map_run(Frame& frame);
   std::optional<Failure> read_map_limits(const Frame& frame, const asl::Map& map, InMapRun& run) const;
   std::optional<Failure> read_map_parameters(const Frame& frame, const asl::Map& map, InMapRun& run) const;
   void child_finished(FrameNo child_no, json::Value output);

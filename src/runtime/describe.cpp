@@ -5,6 +5,19 @@
 
 namespace sortie::runtime {
 
+namespace {
+
+// EXPRESS children are started anew, which is always possible; their names say what they are.
+bool is_redrivable_by_map_run(const store::ExecutionRow& row, const engine::ExecutionImage& image,
+                              Timestamp now) {
+  const bool failed =
+      row.status != store::ExecutionStatus::kRunning && row.status != store::ExecutionStatus::kSucceeded;
+  const bool is_express = row.arn.find(":express:") != std::string::npos;
+  return failed && (is_express || !redrive_obstacle(row, image, now, RedrivenBy::kMapRun));
+}
+
+}  // namespace
+
 Result<ExecutionDescription> describe_row(store::Store& store, const store::ExecutionRow& row,
                                           Timestamp now) {
   SORTIE_TRY(engine::ExecutionImage image, engine::decode_execution(row.image));
@@ -32,6 +45,7 @@ Result<ExecutionDescription> describe_row(store::Store& store, const store::Exec
   if (extra.map_child) {
     out.map_run_arn = out.state_machine_arn;
     out.state_machine_arn = engine::map_child_machine_arn(out.map_run_arn);
+    out.redrivable_by_map_run = is_redrivable_by_map_run(row, image, now);
   }
   SORTIE_TRY(const std::optional<std::string> text, store.find_document("definition", image.definition_key));
   if (text) out.definition = text->substr(text->find('\n') + 1);

@@ -139,12 +139,13 @@ std::string encode_left_behind(LiveExecution& live) {
 }
 
 std::optional<std::string> redrive_obstacle(const store::ExecutionRow& row,
-                                            const engine::ExecutionImage& image, Timestamp now) {
+                                            const engine::ExecutionImage& image, Timestamp now,
+                                            RedrivenBy by) {
   if (row.status == store::ExecutionStatus::kRunning) return "Execution is RUNNING and cannot be redriven";
   if (row.status == store::ExecutionStatus::kSucceeded) {
     return "Execution is SUCCEEDED and cannot be redriven";
   }
-  if (row.state_machine_arn.find(":mapRun:") != std::string::npos) {
+  if (by == RedrivenBy::kCaller && row.state_machine_arn.find(":mapRun:") != std::string::npos) {
     return "Execution was started by a Map Run and is redriven with it only";
   }
   if (image.last_event_id >= kRedrivableEventsMax) return "Execution history event limit exceeded";
@@ -155,9 +156,10 @@ std::optional<std::string> redrive_obstacle(const store::ExecutionRow& row,
 }
 
 Result<std::unique_ptr<LiveExecution>> load_left_behind(store::Store& store, const store::ExecutionRow& row,
-                                                        Timestamp now, const MachineOf& machine_of) {
+                                                        Timestamp now, const MachineOf& machine_of,
+                                                        RedrivenBy by) {
   SORTIE_TRY(std::unique_ptr<LiveExecution> live, read_row(row, machine_of));
-  if (const auto obstacle = redrive_obstacle(row, live->image, now)) {
+  if (const auto obstacle = redrive_obstacle(row, live->image, now, by)) {
     return Error{"ExecutionNotRedrivable", *obstacle, "", ""};
   }
   StoredPayloads payloads(store, row.no, &live->payloads);
@@ -197,6 +199,7 @@ std::string encode_extra(const Extra& extra) {
   if (!extra.alias_arn.empty()) out.append("alias", extra.alias_arn);
   if (!extra.test_case.empty()) out.append("test_case", extra.test_case);
   if (!extra.redrive_token.empty()) out.append("redrive_token", extra.redrive_token);
+  if (extra.map_life > 0) out.append("map_life", extra.map_life);
   if (extra.map_child) {
     const auto number = [](std::uint64_t value) { return json::Value(static_cast<std::int64_t>(value)); };
     const MapChild& child = *extra.map_child;
@@ -223,6 +226,7 @@ Extra decode_extra(const std::string& text) {
   extra.alias_arn = member("alias");
   extra.test_case = member("test_case");
   extra.redrive_token = member("redrive_token");
+  if (value->get("map_life").is_integer()) extra.map_life = value->get("map_life").as_integer();
   const json::Value& map = value->get("map");
   std::uint64_t numbers[4] = {};
   for (std::size_t i = 0; i < 4; ++i) {

@@ -117,6 +117,7 @@ struct Extra {
   std::string version_arn, alias_arn;
   std::string test_case;      // Of the mock configuration.
   std::string redrive_token;  // The client token of the last redrive.
+  std::int64_t map_life = 0;  // A map run's child: the redrives of the run when it last began; 0: none.
   std::optional<MapChild> map_child;
 };
 std::string encode_extra(const Extra& extra);
@@ -127,12 +128,16 @@ Extra decode_extra(const std::string& text);
 inline constexpr std::size_t kLeftBehindBytesMax = 4 * 1024 * 1024;
 std::string encode_left_behind(LiveExecution& live);
 // An execution that has ended, ready for engine::Redrive. Error "ExecutionNotRedrivable" with AWS's reason.
+// A map run's child is redriven by its map run only.
+enum class RedrivenBy : std::uint8_t { kCaller, kMapRun };
 Result<std::unique_ptr<LiveExecution>> load_left_behind(
     store::Store& store, const store::ExecutionRow& row, Timestamp now,
-    const std::function<Result<std::shared_ptr<const asl::StateMachine>>(const std::string&)>& machine_of);
+    const std::function<Result<std::shared_ptr<const asl::StateMachine>>(const std::string&)>& machine_of,
+    RedrivenBy by = RedrivenBy::kCaller);
 // Why this execution cannot be redriven; nothing where it can.
 std::optional<std::string> redrive_obstacle(const store::ExecutionRow& row,
-                                            const engine::ExecutionImage& image, Timestamp now);
+                                            const engine::ExecutionImage& image, Timestamp now,
+                                            RedrivenBy by = RedrivenBy::kCaller);
 
 // What an execution in memory only was, once it is over.
 ExecutionDescription describe_over(const LiveExecution& live);

@@ -155,6 +155,7 @@ void MapRuns::start_batch(Run& run) {
   if (run.stage == Stage::kPending) {
     run.next_child += 1;
     run.next_item += items;
+    if (child < run.children_total) return;  // An earlier life began it.
     run.adding_pending = true;
     return run.results->add_pending(child, json::to_text(input), [this, no = run.no](const Status& status) {
       Run* listed = find(no);
@@ -169,10 +170,11 @@ void MapRuns::start_batch(Run& run) {
     return fail(run, "States.DataLimitExceeded",
                 "The input of a child execution exceeds the maximum number of bytes service limit.");
   }
-  const std::string name = engine::map_child_name(run.arn, child);
-  const std::string arn = engine::map_child_arn(run.arn, name, run.express);
+  const std::string name = engine::map_child_name(run.arn, child, run.express ? run.redrives : 0);
+  const std::string arn = run.child_arn(child, run.redrives);
   if (child < run.verify_until) {
-    const Existing known = take_existing(run, child, arn, items);
+    const Existing known =
+        run.redrives > 0 ? take_earlier(run, child, items) : take_existing(run, child, arn, items);
     if (known == Existing::kUnreadable) return restart(run);
     if (known == Existing::kYes) {
       run.next_child += 1;
@@ -224,15 +226,21 @@ void MapRuns::begin_child(Run& run, NewChild child) {
   live->image.definition_key = run.definition_key;
   live->image.role_arn = run.role_arn;
   live->image.input_text = std::move(child.input_text);
-  live->image.extra = encode_extra({.actor = run.actor, .map_child = live->map_child});
+  live->image.extra =
+      encode_extra({.actor = run.actor, .map_life = run.redrives, .map_child = live->map_child});
   run.open[child.number] = {live->no, child.items};
-  Mail start{engine::Start{}, {}, nullptr};
-  start.reply = [this, no = run.no, serial = run.serial](const Status& status, bool) {
+  hand_over(run, std::move(live), engine::Start{});
+}
+
+// A child whose first commit fails takes the run back to its progress.
+void MapRuns::hand_over(Run& run, std::unique_ptr<LiveExecution> child, engine::Stimulus first) {
+  Mail mail{std::move(first), {}, nullptr};
+  mail.reply = [this, no = run.no, serial = run.serial](const Status& status, bool) {
     if (status) return;
     Run* starter = find(no);
     if (starter != nullptr && starter->serial == serial) restart(*starter);
   };
-  shard_.begin(std::move(live), std::move(start));
+  shard_.begin(std::move(child), std::move(mail));
 }
 
 void MapRuns::child_ended(const MapChild& child, store::ExecutionStatus status) {
@@ -244,14 +252,22 @@ void MapRuns::child_ended(const MapChild& child, store::ExecutionStatus status) 
 
 void MapRuns::note_end(Run& run, std::uint64_t child, std::uint32_t items, store::ExecutionStatus status) {
   run.open.erase(child);
-  const auto add = [status](Counts& counts, std::int64_t count) {
-    if (status == store::ExecutionStatus::kSucceeded) counts.succeeded += count;
-    if (status == store::ExecutionStatus::kFailed) counts.failed += count;
-    if (status == store::ExecutionStatus::kTimedOut) counts.timed_out += count;
-    if (status == store::ExecutionStatus::kAborted) counts.aborted += count;
-  };
-  add(run.executions, 1);
-  add(run.items, items);
+  run.executions.add(status, 1);
+  run.items.add(status, items);
+}
+
+void MapRuns::Counts::add(store::ExecutionStatus status, std::int64_t count) {
+  if (status == store::ExecutionStatus::kSucceeded) succeeded += count;
+  if (status == store::ExecutionStatus::kFailed) failed += count;
+  if (status == store::ExecutionStatus::kTimedOut) timed_out += count;
+  if (status == store::ExecutionStatus::kAborted) aborted += count;
+}
+
+void MapRuns::Counts::add(const Counts& other) {
+  succeeded += other.succeeded;
+  failed += other.failed;
+  timed_out += other.timed_out;
+  aborted += other.aborted;
 }
 
 // A batch that fails fails all its items. Without any tolerance the first failure is one too many.
@@ -298,10 +314,8 @@ void MapRuns::stop_children(Run& run) {
 // nothing more, of those that were started after it was written.
 Status MapRuns::find_started(Run& run) {
   std::map<std::uint64_t, OpenChild> open = std::exchange(run.open, {});
-  const bool express = run.express;
   const auto look = [&](std::uint64_t child) {
-    return shard_.wiring_.store.find_execution(
-        engine::map_child_arn(run.arn, engine::map_child_name(run.arn, child), express));
+    return shard_.wiring_.store.find_execution(run.child_arn(child, run.redrives));
   };
   for (const auto& [child, kept] : open) {
     SORTIE_TRY(const std::optional<store::ExecutionRow> row, look(child));
@@ -312,12 +326,13 @@ Status MapRuns::find_started(Run& run) {
     }
   }
   if (run.parent_waits && run.outcome == store::ExecutionStatus::kRunning) return {};
-  for (std::uint64_t child = run.durable_child; child < run.verify_until; ++child) {
+  for (std::uint64_t child = run.durable_child; child < run.durable_child + kStartWindow; ++child) {
     SORTIE_TRY(const std::optional<store::ExecutionRow> row, look(child));
     if (!row) continue;
     SORTIE_TRY(const engine::ExecutionImage image, engine::decode_execution(row->image));
-    const std::optional<MapChild> known = decode_extra(image.extra).map_child;
-    const std::uint32_t items = known ? known->items : 1;
+    const Extra extra = decode_extra(image.extra);
+    if (extra.map_life != run.redrives) continue;  // This life has not come by.
+    const std::uint32_t items = extra.map_child ? extra.map_child->items : 1;
     run.next_child = child + 1;
     run.next_item += items;
     if (row->status == store::ExecutionStatus::kRunning) {
@@ -340,9 +355,9 @@ void MapRuns::all_ended(Run& run) {
   if (run.results == nullptr) {
     MapResults::Plan plan;
     plan.map_run_arn = run.arn;
-    plan.children = run.next_child;
-    plan.arn_of = [arn = run.arn, express = run.express](std::uint64_t child) {
-      return engine::map_child_arn(arn, engine::map_child_name(arn, child), express);
+    plan.children = std::max(run.next_child, run.children_total);
+    plan.arn_of = [this, &run](std::uint64_t child) {  // The run outlives its results.
+      return latest_child_arn(run, shard_.wiring_.store, child);
     };
     plan.state_name = run.state_name;
     plan.writer.transformation = asl::ResultTransformation::kCompact;

@@ -15,7 +15,9 @@ struct MapRuns::Run {
   store::ExecutionNo parent = 0;
   engine::AttemptId attempt;
   Timestamp started_at;
-  bool is_new = false;  // Its row has yet to be written.
+  bool is_new = false;        // Its row has yet to be written, for the first time or anew.
+  std::int64_t redrives = 0;  // How often it was redriven: which of its lives this is.
+  Timestamp redriven_at;
 
   // What the parent's frame and definition say.
   bool parent_waits = false;
@@ -36,7 +38,11 @@ struct MapRuns::Run {
   std::map<std::uint64_t, OpenChild> open;
   std::deque<Mark> marks;  // The first is of the slice that holds next_item.
   Counts executions, items;
-  std::int64_t items_total = -1;  // -1: not known yet.
+  // What earlier lives left that this one has not come by yet, and of what failed there what stays failed.
+  Counts left_executions, left_items;
+  std::int64_t failed_for_good = 0, failed_items_for_good = 0;
+  std::uint64_t children_total = 0;  // As many as earlier lives knew.
+  std::int64_t items_total = -1;     // -1: not known yet.
   std::int64_t results_written = 0;
   store::ExecutionStatus outcome = store::ExecutionStatus::kRunning;  // kFailed, kAborted once it is decided.
   std::string error, cause;
@@ -61,8 +67,9 @@ struct MapRuns::Run {
   std::vector<std::function<void(const Status&)>> waiting_for_progress;
   std::unique_ptr<MapResults> results;
 
-  std::string child_arn(std::uint64_t child) const {
-    return engine::map_child_arn(arn, engine::map_child_name(arn, child), express);
+  // STANDARD children keep their names when they are redriven.
+  std::string child_arn(std::uint64_t child, std::int64_t life) const {
+    return engine::map_child_arn(arn, engine::map_child_name(arn, child, express ? life : 0), express);
   }
 };
 

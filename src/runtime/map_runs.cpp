@@ -20,8 +20,14 @@ std::uint64_t whole(const json::Value& value) {
   return value.is_integer() && value.as_integer() > 0 ? static_cast<std::uint64_t>(value.as_integer()) : 0;
 }
 
-json::Value counts_json(std::int64_t a, std::int64_t b, std::int64_t c, std::int64_t d) {
-  return json::Value::array({a, b, c, d});
+json::Value attempt_json(store::ExecutionNo parent, const engine::AttemptId& attempt) {
+  return json::Value::array(
+      {number(parent), number(attempt.frame), number(attempt.entry), number(attempt.attempt)});
+}
+
+engine::AttemptId attempt_of(const json::Value& waits) {
+  return {static_cast<engine::FrameNo>(whole(waits[1])), static_cast<std::uint32_t>(whole(waits[2])),
+          static_cast<std::uint32_t>(whole(waits[3]))};
 }
 
 Error no_such_run(std::string_view arn) {
@@ -49,16 +55,14 @@ void MapRuns::start(const LiveExecution& parent, const engine::AttemptId& attemp
   if (phase == nullptr) return;
   const std::string arn =
       engine::map_run_arn(parent.state, parent.state.frames.at(attempt.frame), phase->run);
+  for (const auto& [no, open] : runs_) {
+    if (open->arn != arn) continue;
+    if (open->attempt != attempt) start_later(parent.no, attempt);  // It has yet to end its earlier life.
+    return;
+  }
   const Result<std::optional<store::ExecutionRow>> row = shard_.wiring_.store.find_execution(arn);
   if (!row) return start_later(parent.no, attempt);
-  if (*row) {
-    // Only after a restart: it goes on, or its outcome has yet to be told.
-    if ((*row)->status != store::ExecutionStatus::kRunning) return deliver(parent.no, attempt, **row);
-    return recover((*row)->no);
-  }
-  for (const auto& [no, open] : runs_) {
-    if (open->arn == arn) return;
-  }
+  if (*row) return start_again(parent, attempt, **row);
   auto run = std::make_unique<Run>();
   run->no = shard_.next_no();
   run->arn = arn;
@@ -71,6 +75,24 @@ void MapRuns::start(const LiveExecution& parent, const engine::AttemptId& attemp
   runs_.emplace(owned.no, std::move(run));
   attach(owned, parent);
   open(owned);
+}
+
+// The run has a row. Of the same attempt: after a restart it goes on, or its outcome has yet to be told. Of
+// an earlier one: it is redriven, as soon as that is over.
+void MapRuns::start_again(const LiveExecution& parent, const engine::AttemptId& attempt,
+                          const store::ExecutionRow& row) {
+  const Result<engine::ExecutionImage> image = engine::decode_execution(row.image);
+  const Result<json::Value> progress = image ? json::parse(image->extra) : Result<json::Value>(image.error());
+  const json::Value waits = progress ? progress->get("waits") : json::Value();
+  const bool is_same = !waits.is_array() || map_runs::attempt_of(waits) == attempt;
+  if (row.status == store::ExecutionStatus::kRunning) {
+    recover(row.no);
+    if (!is_same) start_later(parent.no, attempt);
+  } else if (is_same) {
+    deliver(parent.no, attempt, row);
+  } else {
+    redrive(parent, attempt, row, *progress);
+  }
 }
 
 void MapRuns::start_later(store::ExecutionNo parent, const engine::AttemptId& attempt) {
@@ -133,7 +155,7 @@ void MapRuns::open(Run& run) {
 json::Value MapRuns::progress_json(const Run& run, bool with_position) const {
   using map_runs::number;
   const auto counts = [](const Counts& c) {
-    return map_runs::counts_json(c.succeeded, c.failed, c.timed_out, c.aborted);
+    return json::Value::array({c.succeeded, c.failed, c.timed_out, c.aborted});
   };
   json::ObjectBuilder out;
   out.append("limits", engine::to_json(run.limits));
@@ -141,9 +163,14 @@ json::Value MapRuns::progress_json(const Run& run, bool with_position) const {
   out.append("total", run.items_total).append("written", run.results_written);
   out.append("child", number(run.next_child)).append("item", number(run.next_item));
   out.append("parent", run.execution_arn).append("express", run.express);
+  out.append("waits", map_runs::attempt_json(run.parent, run.attempt));
+  if (run.redrives > 0) {
+    out.append("redrives", run.redrives).append("redriven_at", run.redriven_at.ms);
+    out.append("left", counts(run.left_executions)).append("left_items", counts(run.left_items));
+    out.append("for_good", json::Value::array({run.failed_for_good, run.failed_items_for_good}));
+    out.append("children", number(run.children_total));
+  }
   if (!with_position) return out.build();
-  out.append("waits", json::Value::array({number(run.parent), number(run.attempt.frame),
-                                          number(run.attempt.entry), number(run.attempt.attempt)}));
   if (!run.marks.empty()) {
     out.append("first", number(run.marks.front().first_item));
     out.append("position", run.marks.front().position);
@@ -178,8 +205,14 @@ void MapRuns::read_progress(const json::Value& progress, Run& run) {
   run.express = progress.get("express").is_bool() && progress.get("express").as_bool();
   const json::Value& waits = progress.get("waits");
   run.parent = whole(waits[0]);
-  run.attempt = {static_cast<engine::FrameNo>(whole(waits[1])), static_cast<std::uint32_t>(whole(waits[2])),
-                 static_cast<std::uint32_t>(whole(waits[3]))};
+  run.attempt = map_runs::attempt_of(waits);
+  run.redrives = static_cast<std::int64_t>(whole(progress.get("redrives")));
+  run.redriven_at = Timestamp{static_cast<std::int64_t>(whole(progress.get("redriven_at")))};
+  run.left_executions = counts(progress.get("left"));
+  run.left_items = counts(progress.get("left_items"));
+  run.failed_for_good = static_cast<std::int64_t>(whole(progress.get("for_good")[0]));
+  run.failed_items_for_good = static_cast<std::int64_t>(whole(progress.get("for_good")[1]));
+  run.children_total = whole(progress.get("children"));
   run.marks.push_back({whole(progress.get("first")), progress.get("position")});
   const json::Value& open = progress.get("open");
   for (std::size_t i = 0; i + 1 < open.size(); i += 2) {
@@ -252,7 +285,7 @@ Result<std::unique_ptr<MapRuns::Run>> MapRuns::load(store::ExecutionNo no) {
   run->started_at = row->started_at;
   run->stage = Stage::kRunning;
   read_progress(*progress, *run);
-  run->verify_until = run->durable_child + kStartWindow;
+  run->verify_until = run->redrives > 0 ? UINT64_MAX : run->durable_child + kStartWindow;
   run->next_read = run->marks.front().first_item;
   run->next_position = run->marks.front().position;
   run->skip = run->next_item - std::min(run->next_item, run->next_read);
@@ -337,6 +370,9 @@ void MapRuns::stop(store::ExecutionNo parent, const engine::AttemptId& attempt) 
 void MapRuns::close(Run& run, store::ExecutionStatus status, const json::Value& output) {
   run.stage = Stage::kClosing;
   run.outcome = status;
+  // What this life never came by is as earlier ones left it.
+  run.executions.add(std::exchange(run.left_executions, {}));
+  run.items.add(std::exchange(run.left_items, {}));
   run.results_written = run.executions.sum();
   engine::ExecutionImage image;
   image.role_arn = run.role_arn;
@@ -395,22 +431,29 @@ MapRunDescription MapRuns::description(const Run& run) const {
   out.max_concurrency = run.limits.max_concurrency;
   out.tolerated_failure_count = run.limits.tolerated_count.value_or(0);
   out.tolerated_failure_percentage = run.limits.tolerated_percentage.value_or(0);
-  const auto fill = [&](const Counts& from, std::int64_t running, std::int64_t total, MapRunCounts& to) {
-    to.succeeded = from.succeeded;
+  out.redrive_count = run.redrives;
+  out.redriven_at = run.redriven_at;
+  const auto fill = [&](const Counts& from, const Counts& left, std::int64_t running, std::int64_t total,
+                        MapRunCounts& to) {
+    to.succeeded = from.succeeded + left.succeeded;
     to.failed = from.failed;
     to.timed_out = from.timed_out;
     to.aborted = from.aborted;
+    to.pending_redrive = left.unsuccessful();
     to.running = running;
     to.total = total;
-    to.pending = std::max<std::int64_t>(total - running - from.sum(), 0);
+    to.pending = std::max<std::int64_t>(total - running - from.sum() - left.sum(), 0);
   };
   std::int64_t open_items = 0;
   for (const auto& [child, kept] : run.open) open_items += kept.items;
   const auto known = static_cast<std::int64_t>(std::max(run.next_read, run.next_item));
-  fill(run.items, open_items, run.items_total >= 0 ? run.items_total : known, out.items);
-  std::int64_t executions = static_cast<std::int64_t>(run.next_child);
+  fill(run.items, run.left_items, open_items, run.items_total >= 0 ? run.items_total : known, out.items);
+  auto executions = static_cast<std::int64_t>(std::max(run.next_child, run.children_total));
   if (run.map != nullptr && !run.map->distributed->batcher) executions = out.items.total;
-  fill(run.executions, static_cast<std::int64_t>(run.open.size()), executions, out.executions);
+  fill(run.executions, run.left_executions, static_cast<std::int64_t>(run.open.size()), executions,
+       out.executions);
+  out.executions.failures_not_redrivable = run.failed_for_good;
+  out.items.failures_not_redrivable = run.failed_items_for_good;
   if (run.results_written > 0) {
     out.executions.results_written = run.results_written;
     out.items.results_written = run.items.sum();

@@ -25,6 +25,12 @@
 // told; if the process dies in between, recovery tells it. A run whose failures exceed what is tolerated
 // stops its children first. A run whose parent has stopped waiting is aborted.
 //
+// Redrive (map_redrive.cpp). A parent that is redriven waits for the same run again, in another attempt; the
+// row names the attempt it last worked for, so a run knows whether it is to go on, to tell its outcome once
+// more or to be redriven. A redriven run forms all its children again and looks for each: what succeeded is
+// counted, what failed is redriven (STANDARD) or started anew under another name (EXPRESS), what never began
+// is started.
+//
 // Bounds: kSlice items are read ahead, children at once as MaxConcurrency says, kConcurrencyDefault where it
 // says nothing, never more than kConcurrencyMax.
 #include <map>
@@ -76,6 +82,10 @@ class MapRuns {
   struct Counts {
     std::int64_t succeeded = 0, failed = 0, timed_out = 0, aborted = 0;
     std::int64_t sum() const { return succeeded + failed + timed_out + aborted; }
+    std::int64_t unsuccessful() const { return failed + timed_out + aborted; }
+    void add(store::ExecutionStatus status, std::int64_t count);
+    void add(const Counts& other);
+    void take(bool succeeded_before, std::int64_t count);
   };
   struct OpenChild {
     store::ExecutionNo no = 0;
@@ -107,6 +117,8 @@ class MapRuns {
 
   // map_runs.cpp
   Run* find(store::ExecutionNo no);
+  void start_again(const LiveExecution& parent, const engine::AttemptId& attempt,
+                   const store::ExecutionRow& row);
   void start_later(store::ExecutionNo parent, const engine::AttemptId& attempt);
   void attach(Run& run, const LiveExecution& parent);
   void open(Run& run);
@@ -124,6 +136,13 @@ class MapRuns {
   void deliver(store::ExecutionNo parent, const engine::AttemptId& attempt, const store::ExecutionRow& row);
   MapRunDescription description(const Run& run) const;
 
+  // map_redrive.cpp
+  void redrive(const LiveExecution& parent, const engine::AttemptId& attempt, const store::ExecutionRow& row,
+               const json::Value& progress);
+  Existing take_earlier(Run& run, std::uint64_t child, std::uint32_t items);
+  Existing redrive_child(Run& run, std::uint64_t child, std::uint32_t items, const store::ExecutionRow& row);
+  static std::string latest_child_arn(const Run& run, store::Store& store, std::uint64_t child);
+
   // map_run_children.cpp
   void pump(Run& run);
   bool may_start(Run& run) const;
@@ -133,6 +152,7 @@ class MapRuns {
   void start_batch(Run& run);
   Existing take_existing(Run& run, std::uint64_t child, const std::string& arn, std::uint32_t items);
   void begin_child(Run& run, NewChild child);
+  void hand_over(Run& run, std::unique_ptr<LiveExecution> child, engine::Stimulus first);
   void note_end(Run& run, std::uint64_t child, std::uint32_t items, store::ExecutionStatus status);
   bool is_exceeded(const Run& run) const;
   void fail(Run& run, std::string error, std::string cause, bool catchable = true);

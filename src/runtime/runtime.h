@@ -152,6 +152,7 @@ struct ExecutionDescription {
   std::int64_t redrive_count = 0;
   Timestamp redriven_at;
   std::optional<std::string> redrive_obstacle;  // Why it cannot be redriven; nothing where it can.
+  bool redrivable_by_map_run = false;           // Not by itself, but with the map run that started it.
   std::string map_run_arn;                      // Of a map run's child.
   store::ExecutionNo no = 0;
 };
@@ -169,6 +170,8 @@ struct ExecutionSummary {
 struct MapRunCounts {
   std::int64_t pending = 0, running = 0, succeeded = 0, failed = 0, timed_out = 0, aborted = 0, total = 0;
   std::int64_t results_written = 0;
+  std::int64_t failures_not_redrivable = 0;  // Of those that failed.
+  std::int64_t pending_redrive = 0;          // Failed in an earlier life, and due to run again.
 };
 struct MapRunDescription {
   std::string arn, execution_arn;
@@ -178,6 +181,8 @@ struct MapRunDescription {
   std::int64_t max_concurrency = 0, tolerated_failure_count = 0;
   double tolerated_failure_percentage = 0;
   MapRunCounts items, executions;
+  std::int64_t redrive_count = 0;
+  Timestamp redriven_at;
   store::ExecutionNo no = 0;
 };
 struct MapRunChange {  // What is absent stays as it is.

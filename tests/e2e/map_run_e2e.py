@@ -154,6 +154,45 @@ def kill_runs_nothing_twice(w: World) -> None:
     assert sum(len(page["executions"]) for page in pages) == 1000
 
 
+def redrive_runs_what_failed_again_and_nothing_else(w: World) -> None:
+    for kind in ("STANDARD", "EXPRESS"):
+        processor = {"StartAt": "Q", "States": {"Q": {"Type": "Task", "End": True, "Resource": "arn:aws:states:::lambda:invoke",
+                     "Parameters": {"FunctionName": "moody", "Payload.$": "$"}, "OutputPath": "$.Payload"}}}
+        moody = "import json\ndef lambda_handler(e, c):\n    if e['n'] == 3 and {}: raise ValueError('not yet')\n    return e['n']\n"
+        functions = w.server.client("lambda")
+        if kind == "STANDARD":
+            p.create_function(functions, "moody", moody.format("True"))
+        else:
+            functions.update_function_code(FunctionName="moody", ZipFile=p.zip_of({"lambda_function.py": moody.format("True")}))
+        arn = machine(w.server, "moody-" + kind, processor, kind, ItemReader=lines(10), MaxConcurrency=1)
+        execution = w.sfn.start_execution(stateMachineArn=arn)["executionArn"]
+        done = p.ended(w.sfn, execution)
+        assert done.get("error") == "States.ExceedToleratedFailureThreshold", done
+        run_arn = w.sfn.list_map_runs(executionArn=execution)["mapRuns"][0]["mapRunArn"]
+        run = w.sfn.describe_map_run(mapRunArn=run_arn)
+        assert run["status"] == "FAILED" and run["redriveCount"] == 0 and run["itemCounts"]["failed"] == 1, run
+        before = {e["executionArn"]: e for e in w.sfn.list_executions(mapRunArn=run_arn)["executions"]}
+        failed = next(a for a, e in before.items() if e["status"] == "FAILED")
+        assert w.sfn.describe_execution(executionArn=failed)["redriveStatus"] == "REDRIVABLE_BY_MAP_RUN"
+        refused = {"STANDARD": "ExecutionNotRedrivable", "EXPRESS": "InvalidArn"}[kind]
+        assert p.error_of(w.sfn.redrive_execution, executionArn=failed)[0] == refused
+        functions.update_function_code(FunctionName="moody", ZipFile=p.zip_of({"lambda_function.py": moody.format("False")}))
+        w.sfn.redrive_execution(executionArn=execution)
+        done = p.ended(w.sfn, execution)
+        assert json.loads(done["output"]) == list(range(10)), done
+        run = w.sfn.describe_map_run(mapRunArn=run_arn)
+        counts = run["executionCounts"]
+        assert run["status"] == "SUCCEEDED" and run["redriveCount"] == 1 and run["redriveDate"] and counts["succeeded"] == 10, run
+        assert counts["failed"] == counts["pendingRedrive"] == counts["failuresNotRedrivable"] == 0, run
+        types = [e["type"] for e in p.history(w.sfn, execution)]
+        assert types.count("MapRunStarted") == types.count("MapRunRedriven") == 1 and types[-1] == "ExecutionSucceeded", types
+        after = {e["executionArn"]: e for e in w.sfn.list_executions(mapRunArn=run_arn)["executions"]}
+        assert all(after[a]["startDate"] == e["startDate"] for a, e in before.items()), "nothing that was begun is begun again"
+        assert len(after) == (10 if kind == "STANDARD" else 11)
+        assert after[failed]["redriveCount"] == (1 if kind == "STANDARD" else 0)
+        assert after[failed]["status"] == ("SUCCEEDED" if kind == "STANDARD" else "FAILED")
+
+
 TESTS = [
     reads_batches_and_selects,
     writes_results,
@@ -162,6 +201,7 @@ TESTS = [
     children_have_names_and_run_as_express,
     stopping_aborts_and_updates_count,
     kill_runs_nothing_twice,
+    redrive_runs_what_failed_again_and_nothing_else,
 ]
 
 

@@ -3,7 +3,9 @@
 // pieces.
 //
 // What must hold: the run ends, its output is that of an undisturbed run, each item has exactly one child
-// execution and no child is ever begun a second time, and the store's invariants hold after every crash.
+// execution and no child is ever begun a second time, and the store's invariants hold after every crash. A
+// run that is redriven ends like one that never failed: what succeeded is not run again, EXPRESS children
+// that failed are other executions then.
 #include <gtest/gtest.h>
 
 #include <map>
@@ -27,13 +29,17 @@ const std::string kExecution = "arn:aws:states:us-east-1:123456789012:execution:
 struct Scenario {
   std::string definition;
   bool succeeds = true;
+  int heals_after = 0;  // Redrives until nothing fails any more.
+  bool express = false;
 };
 
-std::string definition(const std::string& fields, const std::string& function) {
+std::string definition(const std::string& fields, const std::string& function,
+                       const std::string& type = "STANDARD") {
   return R"({"StartAt":"M","States":{"M":{"Type":"Map","End":true,"MaxConcurrency":40,)" + fields +
          R"("ItemReader":{"Resource":"arn:aws:states:::s3:getObject","ReaderConfig":{"InputType":"JSONL"},
              "Parameters":{"Bucket":"b","Key":"k"}},
-           "ItemProcessor":{"ProcessorConfig":{"Mode":"DISTRIBUTED","ExecutionType":"STANDARD"},
+           "ItemProcessor":{"ProcessorConfig":{"Mode":"DISTRIBUTED","ExecutionType":")" +
+         type + R"("},
              "StartAt":"T","States":{"T":{"Type":"Task","End":true,
                "Resource":"arn:aws:lambda:us-east-1:123456789012:function:)" +
          function + R"("}}}}}})";
@@ -56,6 +62,7 @@ class World {
   void start_process();
   void check_invariants();
   void check_end();
+  void check_children(const std::string& run, std::int64_t succeeded, std::int64_t lives);
 
   SeededRandom random_;
   Scenario scenario_;
@@ -65,6 +72,7 @@ class World {
   bool crashed_ = false, accepted_ = false;
   int crashes_ = 0;
   std::map<std::string, std::set<store::ExecutionNo>> begun_;  // Child -> the numbers it was seen under.
+  std::map<std::string, std::set<std::string>> children_;      // Item -> the children it was seen in.
 };
 
 struct World::Process final : runtime::TaskDispatcher, runtime::ObjectStore {
@@ -83,13 +91,29 @@ struct World::Process final : runtime::TaskDispatcher, runtime::ObjectStore {
 
   void dispatch(runtime::TaskOrder order) override {
     world.begun_[order.execution_arn].insert(order.key.execution);
-    const bool fails = order.resource.text.ends_with(":odd") && order.parameters.as_integer() % 100 == 99;
+    world.children_[json::to_text(order.parameters)].insert(order.execution_arn);
+    const bool is_odd = order.resource.text.ends_with(":odd") && order.parameters.as_integer() % 100 == 99;
+    const bool fails = is_odd && !is_healed();
     loop.call_at(loop.now().plus_ms(world.up_to(300)), [this, order, fails] {
       if (fails) return runtime->task_failed(order.key, "Odd", "no");
       runtime->task_succeeded(order.key, order.parameters);
     });
   }
   void cancel(const runtime::AttemptKey&) override {}
+
+  bool is_healed() const {
+    const auto parent = runtime->describe_execution(kExecution);
+    return world.scenario_.heals_after > 0 && parent && parent->redrive_count >= world.scenario_.heals_after;
+  }
+  // Somebody redrives the execution whenever it has failed.
+  void watch() {
+    const auto parent = runtime->describe_execution(kExecution);
+    if (parent && parent->status == store::ExecutionStatus::kSucceeded) return;
+    if (parent && parent->status != store::ExecutionStatus::kRunning) {
+      runtime->redrive_execution(kExecution, "", {}, [](const Result<Timestamp>&) {});
+    }
+    loop.call_at(loop.now().plus_ms(700), [this] { watch(); });
+  }
 
   void read(runtime::ReadObject request, std::function<void(Result<runtime::ObjectPiece>)> done) override {
     loop.call_at(loop.now().plus_ms(world.up_to(40)), [this, request, done] {
@@ -113,6 +137,7 @@ struct World::Process final : runtime::TaskDispatcher, runtime::ObjectStore {
     });
   }
   void begin() {
+    if (world.scenario_.heals_after > 0) watch();
     if (world.accepted_) return;
     runtime::StartRequest request;
     request.state_machine_arn = kMachine;
@@ -178,6 +203,22 @@ void World::run() {
   if (!::testing::Test::HasFatalFailure()) check_end();
 }
 
+// Each item that succeeded did so in one child only.
+void World::check_children(const std::string& run, std::int64_t succeeded, std::int64_t lives) {
+  std::int64_t found = 0;
+  store::ExecutionQuery query;
+  query.state_machine_arn = run;
+  query.status = store::ExecutionStatus::kSucceeded;
+  query.limit = 10 * kItems;
+  const auto rows = process_->store.list_executions(query);
+  ASSERT_TRUE(rows.ok());
+  found += static_cast<std::int64_t>(rows->size());
+  EXPECT_EQ(found, succeeded);
+  for (const auto& [item, children] : children_) {
+    EXPECT_LE(children.size(), scenario_.express ? 1 + static_cast<std::size_t>(lives) : 1) << item;
+  }
+}
+
 void World::check_end() {
   const Result<runtime::ExecutionDescription> row = process_->runtime->describe_execution(kExecution);
   ASSERT_TRUE(row.ok());
@@ -192,13 +233,18 @@ void World::check_end() {
     ASSERT_EQ(row->status, store::ExecutionStatus::kSucceeded) << row->cause.value_or("");
     std::vector<json::Value> expected;
     for (int i = 0; i < kItems; ++i) {
-      const bool fails = scenario_.definition.find(":odd") != std::string::npos && i % 100 == 99;
+      const bool is_odd = scenario_.definition.find(":odd") != std::string::npos && i % 100 == 99;
+      const bool fails = is_odd && scenario_.heals_after == 0;
       if (!fails) expected.emplace_back(i);
     }
     EXPECT_EQ(*row->output_text, json::to_text(json::Value::array(expected)));
+    EXPECT_GE(run->redrive_count, scenario_.heals_after);
     EXPECT_EQ(run->items.total, kItems);
     EXPECT_EQ(run->items.succeeded + run->items.failed, kItems);
-    EXPECT_EQ(begun_.size(), static_cast<std::size_t>(kItems));
+    if (!scenario_.express) {
+      EXPECT_EQ(begun_.size(), static_cast<std::size_t>(kItems));
+    }
+    check_children(runs->front().arn, run->items.succeeded, run->redrive_count);
   } else {
     EXPECT_EQ(row->error, "States.ExceedToleratedFailureThreshold");
     EXPECT_EQ(run->status, store::ExecutionStatus::kFailed);
@@ -213,6 +259,9 @@ TEST(MapRunSimulation, EachItemRunsOnceWhateverFails) {
       {definition("", "echo"), true},
       {definition(R"("ToleratedFailureCount":5,)", "odd"), true},
       {definition(R"("ToleratedFailureCount":1,)", "odd"), false},
+      {definition("", "odd"), true, 1},
+      {definition(R"("ToleratedFailureCount":2,)", "odd"), true, 2},
+      {definition(R"("ToleratedFailureCount":1,)", "odd", "EXPRESS"), true, 2, true},
   };
   int crashes = 0;
   for (std::uint64_t seed = 1; seed <= 24; ++seed) {

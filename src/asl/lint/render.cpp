@@ -40,6 +40,9 @@ constexpr DiagnosticRule kDiagnosticRules[] = {
      "Do it in another way; docs/aws-compatibility.md says what is not supported."},
 };
 
+constexpr const char* kSubstitutionCure =
+    "Fill in the template's substitutions first: only what they make is a definition.";
+
 std::string cure_of(std::string_view code) {
   const auto* found = std::find_if(std::begin(kDiagnosticRules), std::end(kDiagnosticRules),
                                    [&](const DiagnosticRule& rule) { return rule.code == code; });
@@ -67,6 +70,7 @@ std::vector<Report> reports_of(const LintedFile& file) {
   std::vector<Report> out;
   for (const Diagnostic& found : file.diagnostics) {
     Report report{.code = found.code, .message = found.message, .cure = cure_of(found.code), .related = {}};
+    if (found.message.find("${") != std::string::npos) report.cure = kSubstitutionCure;
     report.message = report.message.substr(0, report.message.find("\n at [Source"));
     report.is_error = found.severity == Diagnostic::Severity::kError;
     report.place = place_of(found.pointer);

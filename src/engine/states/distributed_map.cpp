@@ -67,8 +67,10 @@ std::string map_child_machine_arn(std::string_view map_run_arn) {
   return replace_all(map_run_arn.substr(0, map_run_arn.rfind(':')), ":mapRun:", ":stateMachine:");
 }
 
-std::string map_child_name(std::string_view map_run_arn, std::uint64_t number) {
-  return distributed::uuid_of(std::string(map_run_arn) + " " + std::to_string(number));
+std::string map_child_name(std::string_view map_run_arn, std::uint64_t number, std::int64_t life) {
+  std::string seed = std::string(map_run_arn) + " " + std::to_string(number);
+  if (life > 0) seed += " " + std::to_string(life);
+  return distributed::uuid_of(seed);
 }
 
 std::string map_child_arn(std::string_view map_run_arn, std::string_view name, bool express) {
@@ -129,6 +131,18 @@ void Step::run_distributed_map(Frame& frame, const asl::State& state) {
   frame.waiting_since = context_.now;
   touch(frame);
   out_.commands.push_back(StartMapRun{{no, frame.entry, frame.attempt}});
+}
+
+// The same run goes on, for another attempt: what its children have done stays done.
+void Step::redrive_map_run(Frame& frame) {
+  auto& run = std::get<InMapRun>(frame.phase);
+  ++frame.attempt;
+  ++run.redrives;
+  run.is_over = false;
+  emit(frame, EventType::kMapRunRedriven,
+       {{Field::kMapRunArn, map_run_arn(x_, frame, run.run)},
+        {Field::kRedriveCount, static_cast<std::int64_t>(run.redrives)}});
+  out_.commands.push_back(StartMapRun{{frame.no, frame.entry, frame.attempt}});
 }
 
 std::optional<Failure> Step::read_map_limits(const Frame& frame, const asl::Map& map, InMapRun& run) const {
@@ -202,7 +216,8 @@ std::optional<Failure> Step::read_map_parameters(const Frame& frame, const asl::
 }
 
 void Step::map_run_ended(const MapRunEnded& report) {
-  out_.applied = find_map_run(x_, report.attempt) != nullptr;
+  const InMapRun* run = find_map_run(x_, report.attempt);
+  out_.applied = run != nullptr && !run->is_over;
   if (!out_.applied) return;
   Frame& parent = frame(report.attempt.frame);
   touch(parent);
