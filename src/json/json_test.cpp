@@ -137,6 +137,24 @@ TEST(Json, WhatIsMadeInPlaceIsGivenBackWhenMakingFails) {
   EXPECT_EQ(Value::array_of(0, item).depth(), 1u);
 }
 
+TEST(Json, TextsOfEveryShortLengthAreKeptToTheByteAndFound) {
+  for (std::size_t size = 0; size < 40; ++size) {
+    // As long as it is, so that a look beyond its end is seen.
+    const std::vector<char> bytes(size, '\xc3');
+    std::vector<char> text = bytes;
+    for (std::size_t i = 0; i < size; ++i) text[i] = static_cast<char>(0x80 + i);
+    const std::string_view given(text.data(), size), other(bytes.data(), size);
+    EXPECT_EQ(Value(given).to_std_string(), given) << size;
+    EXPECT_EQ(Value(given) == Value(other), size == 0) << size;
+    const Value object = Value::object({{std::string(given), 1}});
+    EXPECT_NE(object.find(given), nullptr) << size;
+    if (size > 0) {
+      EXPECT_EQ(object.find(given.substr(1)), nullptr) << size;
+      EXPECT_EQ(object.find(other), nullptr) << size;
+    }
+  }
+}
+
 TEST(Json, APreparedKeyIsExactlyTheEqualText) {
   const std::string texts[] = {"",     std::string("\0", 1),  "a",
                                "ab",   "fourteen bytes",      "fifteen bytes :",

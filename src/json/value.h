@@ -13,6 +13,7 @@
 // value. Limits: depth() is known for every value in O(1), so a caller can refuse nesting before it recurses.
 #include <algorithm>
 #include <atomic>
+#include <bit>
 #include <cstdint>
 #include <cstring>
 #include <initializer_list>
@@ -236,12 +237,41 @@ class Value {
   static Value make_text(std::string_view text, Tag tag);
   static void destroy(Block* block, Tag tag) noexcept;
   double round_big() const;
-  // What is not used of a short text is zero, so that equal texts are equal bytes.
+  // A short text as the two words that hold it. What is not used of them is zero, so that equal texts are
+  // equal words. Loads that overlap instead of a copy of so many bytes: what a store of unknown length wrote
+  // cannot be read as words right after it without a stall.
+  struct Words {
+    std::uint64_t low = 0, high = 0;
+  };
+  static Words words_of(std::string_view text) noexcept {
+    static_assert(std::endian::native == std::endian::little);
+    const char* bytes = text.data();
+    const std::size_t size = text.size();
+    Words words;
+    if (size >= 8) {
+      words.low = load<std::uint64_t>(bytes);
+      if (size > 8) words.high = load<std::uint64_t>(bytes + size - 8) >> (8 * (16 - size));
+    } else if (size >= 4) {
+      words.low = load<std::uint32_t>(bytes) |
+                  static_cast<std::uint64_t>(load<std::uint32_t>(bytes + size - 4)) << (8 * (size - 4));
+    } else {
+      for (std::size_t i = 0; i < size; ++i) {
+        words.low |= static_cast<std::uint64_t>(static_cast<unsigned char>(bytes[i])) << (8 * i);
+      }
+    }
+    words.high |= static_cast<std::uint64_t>(size) << 48 | static_cast<std::uint64_t>(Tag::kInlineString)
+                                                               << 56;
+    return words;
+  }
+  template <typename Word>
+  static Word load(const char* bytes) noexcept {
+    Word word;
+    std::memcpy(&word, bytes, sizeof word);
+    return word;
+  }
   void set_inline_text(std::string_view text) noexcept {
-    std::memset(bytes_, 0, sizeof bytes_);
-    if (!text.empty()) std::memcpy(bytes_, text.data(), text.size());
-    bytes_[14] = static_cast<char>(text.size());
-    set_tag(Tag::kInlineString);
+    const Words words = words_of(text);
+    std::memcpy(bytes_, &words, sizeof bytes_);
   }
   static bool same_key(const Value& a, const Value& b) noexcept;
   static Value settle_object(Value object);
@@ -315,9 +345,9 @@ inline std::span<const Member> Value::members() const {
 
 inline Key::Key(std::string_view text) noexcept : text_(text) {
   if (text.size() > Value::kInlineTextMax) return;
-  Value value;
-  value.set_inline_text(text);
-  std::memcpy(words_, value.bytes_, sizeof words_);
+  const Value::Words words = Value::words_of(text);
+  words_[0] = words.low;
+  words_[1] = words.high;
 }
 
 inline const Value* Value::find(std::string_view key) const { return find(Key(key)); }
