@@ -336,6 +336,8 @@ def test_a_bad_request_is_answered_and_the_worker_lives(pipe, account, body):
         ("kms", "encrypt", "aws-sdk", "strict", {"KeyId": ""}, "Field 'KeyId' is smaller than the minimum length"),
         ("kms", "encrypt", "aws-sdk", "strict", [1], "Result must be an object"),
         ("kms", "encrypt", "aws-sdk", "strict", {"unknown": 1}, None),
+        ("lambda", "getFunctionConfiguration", "aws-sdk", "present", {"MemorySize": 10240}, None),
+        ("lambda", "getFunctionConfiguration", "aws-sdk", "present", {"MemorySize": 12000}, "Field 'MemorySize' exceeds the maximum value"),
         ("nothing", "atAll", "aws-sdk", "strict", {"x": 1}, None),
     ],
 )

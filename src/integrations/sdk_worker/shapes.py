@@ -312,9 +312,14 @@ def _value_fault(name: str, value: Any, shape: Any, style: str, strict: bool) ->
     return _bounds_fault(name, len(value), shape, "is smaller than the minimum length", "exceeds the maximum length")
 
 
+# Where the model allows more than the service's documentation does, by the name of the shape. Lambda: "128 MB to 10,240 MB" (Lambda
+# quotas); the model's 32,768 is for functions on managed instances, which Step Functions does not know.
+DOCUMENTED_MAX = {"MemorySize": 10_240}
+
+
 def _bounds_fault(name: str, size: float, shape: Any, too_small: str, too_large: str) -> str | None:
     if size < shape.metadata.get("min", size):
         return f"Field '{name}' {too_small}"
-    if size > shape.metadata.get("max", size):
+    if size > min(shape.metadata.get("max", size), DOCUMENTED_MAX.get(shape.name, size)):
         return f"Field '{name}' {too_large}"
     return None
