@@ -71,22 +71,11 @@ std::string pass_map(const std::string& fields, const std::string& config) {
          config + R"("StartAt":"P","States":{"P":{"Type":"Pass","Result":0,"End":true}}}}}})";
 }
 
-constexpr const char* kLoop = R"({"StartAt":"T","States":{
+constexpr const char* kLoop = R"json({"StartAt":"T","States":{
   "T":{"Type":"Task","Resource":"arn:aws:lambda:us-east-1:123456789012:function:F","ResultPath":null,"Next":"N"},
-  "N":{"Type":"Pass","Parameters":{"n.$":"States.MathAdd($.n, -1)"
-}
-, "Next" : "C"
-}
-, "C" : {
-  "Type" : "Choice",
-  "Choices" : [ {"Variable" : "$.n", "NumericGreaterThan" : 0, "Next" : "T"} ],
-  "Default" : "E"
-},
-        "E" : {
-  "Type" : "Succeed"
-}
-}
-})";
+  "N":{"Type":"Pass","Parameters":{"n.$":"States.MathAdd($.n, -1)"},"Next":"C"},
+  "C":{"Type":"Choice","Choices":[{"Variable":"$.n","NumericGreaterThan":0,"Next":"T"}],"Default":"E"},
+  "E":{"Type":"Succeed"}}})json";
 
 class MapBench {
  public:
