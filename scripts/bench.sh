@@ -10,3 +10,4 @@ for program in build/bench/bench/*_bench; do
   "$program"
 done
 [ ! -f bench/server_bench.py ] || build/venv/bin/python bench/server_bench.py
+build/venv/bin/python bench/console_bench.py --executions 20000

@@ -41,7 +41,7 @@ export function DurationChart({ label, dots }: { label: string; dots: Dot[] }) {
             legend: { show: false },
             cursor: { show: false },
             series: [{}, dotsOf(ok), dotsOf(bad)],
-            axes: [{ ...axis, space: 90, values: (_: unknown, ticks: number[]) => ticks.map((tick) => timeOfDay(tick * 1000)) }, { ...axis, size: 64, values: (_: unknown, ticks: number[]) => ticks.map((tick) => duration(tick)) }],
+            axes: [{ ...axis, size: 28, space: 90, values: (_: unknown, ticks: number[]) => ticks.map((tick) => timeOfDay(tick * 1000)) }, { ...axis, size: 64, values: (_: unknown, ticks: number[]) => ticks.map((tick) => duration(tick)) }],
             scales: { y: { range: (_: unknown, __: number, max: number): [number, number] => [0, (max || 1) * 1.1] } },
           },
           [sorted.map((dot) => dot.at / 1000), pick(false), pick(true)],
