@@ -259,7 +259,8 @@ int init_project(const std::string& folder) {
   if (!written) return kFailed;
   std::fprintf(
       stderr,
-      "made %s; now:\n  cd %s && sortie dev\n  sortie run start hello --wait      (in another terminal)\n",
+      "made %s; now:\n  cd %s && sortie dev\n  sortie run start hello --wait      (in another terminal)\n"
+      "  sortie library list                (playbooks and functions to add)\n",
       folder.c_str(), folder.c_str());
   return kOk;
 }

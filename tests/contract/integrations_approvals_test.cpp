@@ -66,6 +66,8 @@ class Process : public story::StoryProcess {
     approvals_.start(*runtime_);
   }
 
+  ~Process() { end_runtime(); }
+
   bool go_on(const Scenario& scenario) {
     for (const char* name : {"alice", "bob"}) {
       if (people_.find(name) == nullptr) people_.add(name, {}, Actor{}, [](const auto&) {});

@@ -51,6 +51,8 @@ class Process : public story::StoryProcess {
     EXPECT_TRUE(runtime_->recover().ok());
   }
 
+  ~Process() { end_runtime(); }
+
   bool go_on(const Nesting& nesting) {
     const bool has_both = put(kPlace + "stateMachine:child", kChild) &&
                           put(kPlace + "stateMachine:parent", parent_definition(nesting));

@@ -43,6 +43,11 @@ class StoryProcess {
     runtime_ = runtime::Runtime::make(loop, random_, store_, dispatcher_, options);
     dispatcher_.attach(*runtime_);
   }
+  // For the destructor of a process: the runtime ends before the integrations that it calls.
+  void end_runtime() {
+    runtime_.reset();
+    dispatcher_.stop();
+  }
   // True when the definition is there; otherwise it is on its way.
   bool put(const std::string& arn, const std::string& definition) {
     if (runtime_->find_state_machine(arn)) return true;
