@@ -7,10 +7,12 @@
 //   blocking   transitions a second of twenty Tasks, each of which is a commit, a dispatch and an answer;
 //              as many executions at once as there are clients
 //
-// Bytes and the raw row are per start, or per transition. A ratio above 1 in `through` is run-to-block: ten
-// transitions are one commit, while the raw writer has to append ten rows.
+// Commits, rows, bytes and the raw row are per start, or per transition: how many group commits shared the
+// disk, how many images, history chunks, payloads and log lines the runtime handed over, and their size. A
+// ratio above 1 in `through` is run-to-block: ten transitions are one commit, while the raw writer has to
+// append ten rows.
 //
-//   engine_bench [--seconds S] [--clients N,N,...] [--folder DIR]
+//   engine_bench [--seconds S] [--clients N,N,...] [--what NAME] [--folder DIR]
 #include <map>
 #include <memory>
 
@@ -23,7 +25,8 @@ using namespace sortie::bench;
 
 struct Cell {
   double per_second = 0;
-  double commits_per_second = 0;
+  double commits_each = 0;
+  double rows_each = 0;
   double bytes_each = 0;
   double cpu_us_each = 0;
 };
@@ -39,7 +42,7 @@ class Clients {
     const bool starts = machine_ == "starts";
     const auto before = world_.runtime->figures();
     const std::uint64_t commits = world_.counting->figures().commits;
-    const std::uint64_t bytes = world_.counting->bytes;
+    const std::uint64_t bytes = world_.counting->bytes, rows = world_.counting->rows;
     const double cpu = cpu_seconds();
     for (std::size_t i = 0; i < clients; ++i) begin();
     world_.loop.run_until([&] {
@@ -50,7 +53,8 @@ class Clients {
     const auto after = world_.runtime->figures();
     const auto count =
         static_cast<double>(starts ? after.started - before.started : after.transitions - before.transitions);
-    return {count / elapsed, static_cast<double>(world_.counting->figures().commits - commits) / elapsed,
+    return {count / elapsed, static_cast<double>(world_.counting->figures().commits - commits) / count,
+            static_cast<double>(world_.counting->rows - rows) / count,
             static_cast<double>(world_.counting->bytes - bytes) / count, (cpu_seconds() - cpu) * 1e6 / count};
   }
 
@@ -95,6 +99,7 @@ class Clients {
 struct Arguments {
   double seconds = 2.0;
   std::vector<std::size_t> clients = {1, 16, 64, 256};
+  std::vector<std::string> what = {"starts", "through", "blocking"};
   std::string folder;
 };
 
@@ -107,6 +112,8 @@ Arguments parse(int argc, char** argv) {
       arguments.seconds = std::strtod(argv[i + 1], nullptr);
     } else if (name == "--folder") {
       arguments.folder = argv[i + 1];
+    } else if (name == "--what") {
+      arguments.what = {argv[i + 1]};
     } else if (name == "--clients") {
       arguments.clients.clear();
       for (char* text = argv[i + 1]; *text != '\0'; text += *text == ',') {
@@ -114,25 +121,26 @@ Arguments parse(int argc, char** argv) {
         if (arguments.clients.back() == 0) fail("numbers are wanted, with commas between them");
       }
     } else {
-      fail("unknown option " + name + "; known: --seconds, --clients, --folder");
+      fail("unknown option " + name + "; known: --seconds, --clients, --what, --folder");
     }
   }
   return arguments;
 }
 
 void run(const Arguments& arguments, const std::string& folder) {
-  std::printf("%-9s %7s %10s %10s %8s %9s %12s %7s\n", "what", "clients", "each/s", "commits/s", "CPU us",
-              "bytes", "raw rows/s", "ratio");
+  std::printf("%-9s %7s %10s %8s %8s %8s %9s %12s %7s\n", "what", "clients", "each/s", "CPU us", "commits",
+              "rows", "bytes", "raw rows/s", "ratio");
   int number = 0;
-  for (const char* machine : {"starts", "through", "blocking"}) {
+  for (const std::string& machine : arguments.what) {
     World world(folder + "/" + machine);
     for (const std::size_t clients : arguments.clients) {
       const Cell cell = Clients(world, machine, arguments.seconds).run(clients);
       bench::RawAppender raw(folder + "/raw" + std::to_string(++number) + ".db",
                              static_cast<std::size_t>(cell.bytes_each));
       const double limit = raw.measure(clients, arguments.seconds / 2);
-      std::printf("%-9s %7zu %10.0f %10.0f %8.1f %9.0f %12.0f %7.2f\n", machine, clients, cell.per_second,
-                  cell.commits_per_second, cell.cpu_us_each, cell.bytes_each, limit, cell.per_second / limit);
+      std::printf("%-9s %7zu %10.0f %8.1f %8.3f %8.2f %9.0f %12.0f %7.2f\n", machine.c_str(), clients,
+                  cell.per_second, cell.cpu_us_each, cell.commits_each, cell.rows_each, cell.bytes_each,
+                  limit, cell.per_second / limit);
       std::fflush(stdout);
     }
   }

@@ -4,6 +4,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -11,10 +12,12 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "base/hash.h"
 #include "raw_append.h"
 #include "runtime/runtime.h"
+#include "store/forwarding.h"
 #include "store/sqlite/sqlite_store.h"
 
 namespace sortie::bench {
@@ -68,77 +71,28 @@ inline std::string chain(int states, const char* state_body) {
   return text + "}}";
 }
 
-// Forwards to the real store and counts the bytes that the runtime hands over.
-class CountingStore final : public store::Store {
+// Counts what the runtime hands over to the real store.
+class CountingStore final : public store::ForwardingStore {
  public:
-  explicit CountingStore(store::Store& below) : below_(below) {}
+  using ForwardingStore::ForwardingStore;
   std::uint64_t bytes = 0;
+  std::uint64_t rows = 0;  // Images, history chunks, payloads, documents and log lines.
 
   void append(store::Batch batch, Done done) override {
     bytes += batch.bytes();
-    below_.append(std::move(batch), std::move(done));
+    rows += batch.executions.size() + batch.frames.size() + batch.payloads.size() + batch.history.size() +
+            batch.documents.size() + batch.log.size();
+    ForwardingStore::append(std::move(batch), std::move(done));
   }
-  Result<store::Epoch> acquire(store::ShardNo shard) override { return below_.acquire(shard); }
-  Result<std::optional<store::ExecutionRow>> find_execution(std::string_view arn) override {
-    return below_.find_execution(arn);
-  }
-  Result<std::optional<store::ExecutionRow>> find_execution(store::ExecutionNo no) override {
-    return below_.find_execution(no);
-  }
-  Result<std::vector<store::ExecutionRow>> list_executions(const store::ExecutionQuery& query) override {
-    return below_.list_executions(query);
-  }
-  Result<store::StatusCounts> count_executions(std::string_view arn) override {
-    return below_.count_executions(arn);
-  }
-  Result<store::ExecutionNo> last_execution_no() override { return below_.last_execution_no(); }
-  Result<std::optional<store::FrameRow>> find_frame(store::FrameKey key) override {
-    return below_.find_frame(key);
-  }
-  Result<std::vector<store::FrameRow>> list_frames(store::ExecutionNo no) override {
-    return below_.list_frames(no);
-  }
-  Result<std::vector<store::FrameRow>> scan_frames(store::FrameKey after, std::size_t limit) override {
-    return below_.scan_frames(after, limit);
-  }
-  Result<std::vector<store::HistoryChunk>> load_history(store::ExecutionNo no, std::int64_t first,
-                                                        std::int64_t count) override {
-    return below_.load_history(no, first, count);
-  }
-  Result<std::optional<store::PayloadRow>> find_payload(store::ExecutionNo no,
-                                                        store::PayloadNo payload) override {
-    return below_.find_payload(no, payload);
-  }
-  Result<std::optional<std::string>> find_document(std::string_view kind, std::string_view key) override {
-    return below_.find_document(kind, key);
-  }
-  Result<std::vector<store::Document>> list_documents(std::string_view kind, std::string_view after,
-                                                      std::size_t limit) override {
-    return below_.list_documents(kind, after, limit);
-  }
-  Result<std::vector<store::LogLine>> search_log(const store::LogQuery& query) override {
-    return below_.search_log(query);
-  }
-  Result<std::size_t> delete_ended_before(Timestamp time, std::size_t limit) override {
-    return below_.delete_ended_before(time, limit);
-  }
-  Result<std::size_t> delete_log_before(std::string_view stream, Timestamp time, std::size_t limit) override {
-    return below_.delete_log_before(stream, time, limit);
-  }
-  Result<std::vector<std::string>> check() override { return below_.check(); }
-  Status backup(const std::string& file) override { return below_.backup(file); }
-  store::StoreFigures figures() override { return below_.figures(); }
-
- private:
-  store::Store& below_;
 };
 
 // A runtime on a folder, fresh or used before, whose tasks succeed with their own input as soon as they are
 // dispatched.
-class World final : public runtime::TaskDispatcher {
+template <typename LoopT>
+class WorldOf final : public runtime::TaskDispatcher {
  public:
   // A process that goes on with a folder needs another seed: names of executions are made of it.
-  explicit World(const std::string& folder, std::uint64_t seed = 7, const runtime::Options& more = {})
+  explicit WorldOf(const std::string& folder, std::uint64_t seed = 7, const runtime::Options& more = {})
       : random_(seed) {
     store::SqliteOptions options;
     options.folder = folder;
@@ -157,16 +111,22 @@ class World final : public runtime::TaskDispatcher {
         "parked",
         chain(1, R"("Type":"Task","Resource":"arn:aws:states:::sqs:sendMessage.waitForTaskToken",)"
                  R"("TimeoutSeconds":86400,"Parameters":{"QueueUrl":"q","MessageBody.$":"$$.Task.Token"})"));
+    publish("waiting", chain(1, R"("Type":"Wait","TimestampPath":"$.at")"));
+    publish("endless", R"({"StartAt":"S","States":{"S":{"Type":"Task","Next":"S","Resource":)"
+                       R"("arn:aws:lambda:us-east-1:123456789012:function:F"}}})");
   }
-  World(const World&) = delete;
-  World& operator=(const World&) = delete;
-  ~World() override {
+  WorldOf(const WorldOf&) = delete;
+  WorldOf& operator=(const WorldOf&) = delete;
+  ~WorldOf() override {
+    answers_ = false;  // Else there would always be one more commit under way.
     bool drained = false;
     runtime->drain([&] { drained = true; });
     loop.run_until([&] { return drained; });
   }
 
   void dispatch(runtime::TaskOrder order) override {
+    if (on_dispatch) on_dispatch();
+    if (!answers_) return;
     if (!order.task_token.empty()) {
       if (on_token) on_token(order.task_token);
       loop.post([this, key = order.key] { runtime->task_submitted(key, json::Value::object({})); });
@@ -178,8 +138,9 @@ class World final : public runtime::TaskDispatcher {
   }
   void cancel(const runtime::AttemptKey&) override {}
 
-  ManualLoop loop;
+  LoopT loop;
   std::function<void(const std::string& token)> on_token;
+  std::function<void()> on_dispatch;
   std::unique_ptr<CountingStore> counting;
   std::unique_ptr<runtime::Runtime> runtime;
 
@@ -202,6 +163,17 @@ class World final : public runtime::TaskDispatcher {
  private:
   SeededRandom random_;
   std::unique_ptr<store::Store> sqlite_;
+  bool answers_ = true;
 };
+
+// On virtual time, for what does not wait.
+using World = WorldOf<ManualLoop>;
+
+inline double quantile(std::vector<double> values, double part) {
+  if (values.empty()) return 0;
+  const auto at = static_cast<std::size_t>(part * static_cast<double>(values.size()));
+  std::sort(values.begin(), values.end());
+  return values[std::min(at, values.size() - 1)];
+}
 
 }  // namespace sortie::bench

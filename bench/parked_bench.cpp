@@ -2,11 +2,16 @@
 // then all of them resumed in random order. Prints memory, start-up and rates; the rates of few and of many
 // stand side by side, because what waits must not slow down what moves.
 //
+// Bytes are of memory and of the store's file. Between the start and the resuming it lists and searches, and
+// lets others run; afterwards it deletes what has ended while others are started.
+//
 //   parked_bench [--executions N,N,...] [--clients C] [--folder DIR]
 #include <algorithm>
+#include <atomic>
 #include <cstring>
 #include <fstream>
 #include <random>
+#include <thread>
 #include <vector>
 
 #include "engine_world.h"
@@ -28,8 +33,8 @@ std::size_t resident_bytes() {
 // Tokens wait in a file, so that the memory measured is the engine's.
 class TokenFile {
  public:
-  explicit TokenFile(const std::string& path) : file_(std::fopen(path.c_str(), "w+b")) {
-    if (file_ == nullptr) fail("cannot make " + path);
+  TokenFile(const std::string& path, const char* mode) : file_(std::fopen(path.c_str(), mode)) {
+    if (file_ == nullptr) fail("cannot open " + path);
   }
   TokenFile(const TokenFile&) = delete;
   TokenFile& operator=(const TokenFile&) = delete;
@@ -80,20 +85,119 @@ void start(World& world, const char* machine, std::function<void()> done) {
                                  });
 }
 
-void run(std::size_t count, std::size_t clients, const std::string& folder) {
-  TokenFile tokens(folder + "-tokens");
-  double park = 0, bytes_each = 0;
-  {
-    World world(folder);
-    world.on_token = [&tokens](const std::string& token) { tokens.add(token); };
-    rate_of(world, std::min<std::size_t>(count, 30'000), clients,  // What every run needs, once.
-            [&](std::size_t, std::function<void()> done) { start(world, "starts", std::move(done)); });
-    const std::size_t before = resident_bytes();
-    park = rate_of(world, count, clients,
-                   [&](std::size_t, std::function<void()> done) { start(world, "parked", std::move(done)); });
-    bytes_each =
-        (static_cast<double>(resident_bytes()) - static_cast<double>(before)) / static_cast<double>(count);
+struct Parked {
+  double per_second = 0, bytes_each = 0, disk_bytes_each = 0;
+};
+
+Parked park(std::size_t count, std::size_t clients, const std::string& folder) {
+  TokenFile tokens(folder + "-tokens", "w+b");
+  World world(folder);
+  world.on_token = [&tokens](const std::string& token) { tokens.add(token); };
+  rate_of(world, std::min<std::size_t>(count, 30'000), clients,  // What every run needs, once.
+          [&](std::size_t, std::function<void()> done) { start(world, "starts", std::move(done)); });
+  const std::size_t before = resident_bytes();
+  const std::uint64_t disk_before = world.counting->figures().file_bytes;
+  Parked out;
+  out.per_second = rate_of(world, count, clients, [&](std::size_t, std::function<void()> done) {
+    start(world, "parked", std::move(done));
+  });
+  const auto each = [count](std::uint64_t now, std::uint64_t then) {
+    return (static_cast<double>(now) - static_cast<double>(then)) / static_cast<double>(count);
+  };
+  out.bytes_each = each(resident_bytes(), before);
+  out.disk_bytes_each = each(world.counting->figures().file_bytes, disk_before);
+  return out;
+}
+
+// What moves, while all the others wait: chains of twenty tasks, each answered at once.
+void print_cost(World& world) {
+  constexpr std::size_t kExecutions = 1'000, kClients = 64;
+  const std::uint64_t before = world.runtime->figures().transitions;
+  const double cpu = cpu_seconds();
+  const auto began = SteadyClock::now();
+  rate_of(world, kExecutions, kClients,
+          [&](std::size_t, std::function<void()> done) { start(world, "blocking", std::move(done)); });
+  world.loop.run_until([&] { return world.runtime->figures().transitions >= before + 20 * kExecutions; });
+  std::printf("%10s blocking transitions meanwhile: %.0f a second, CPU us each %.1f\n", "",
+              20 * kExecutions / seconds_since(began), (cpu_seconds() - cpu) * 1e6 / (20 * kExecutions));
+}
+
+void print_queries(World& world, const std::string& some_name) {
+  store::ExecutionQuery of_machine, running, by_name, by_nothing, since;
+  of_machine.state_machine_arn = std::string(kPrefix) + "parked";
+  running = of_machine;
+  running.status = store::ExecutionStatus::kRunning;
+  by_name.name_prefix = some_name;
+  by_nothing.name_prefix = "no such name";
+  since.started_from = Timestamp{1};
+  since.started_before = Timestamp{2};
+  const std::pair<const char*, store::ExecutionQuery> queries[] = {
+      {"newest", {}},
+      {"of a machine", of_machine},
+      {"running of a machine", running},
+      {"by name", by_name},
+      {"by a name that is not there", by_nothing},
+      {"of a time without any", since}};
+  std::printf("%10s a page of 100, ms:", "");
+  for (const auto& [what, query] : queries) {
+    std::vector<double> taken;
+    for (int i = 0; i < 5; ++i) {
+      const auto began = SteadyClock::now();
+      const auto rows = world.counting->list_executions(query);
+      if (!rows) fail(to_text(rows.error()));
+      taken.push_back(seconds_since(began) * 1e3);
+    }
+    std::printf(" %s %.2f;", what, quantile(taken, 0.5));
   }
+  const auto began = SteadyClock::now();
+  if (!world.counting->count_executions("")) fail("the executions cannot be counted");
+  std::printf(" counts %.2f\n", seconds_since(began) * 1e3);
+}
+
+// Deletes what has ended, in steps of 200 as the server does, while executions are started.
+void print_retention(World& world, std::size_t count) {
+  const auto latencies_of = [&](double seconds) {
+    std::vector<double> taken;
+    const auto began = SteadyClock::now();
+    std::size_t in_flight = 0;
+    std::function<void()> next = [&] {
+      ++in_flight;
+      start(world, "starts", [&, asked = SteadyClock::now()] {
+        taken.push_back(seconds_since(asked) * 1e3);
+        --in_flight;
+        if (seconds_since(began) < seconds) next();
+      });
+    };
+    for (int i = 0; i < 16; ++i) next();
+    world.loop.run_until([&] { return in_flight == 0; });
+    return taken;
+  };
+  const std::vector<double> before = latencies_of(2);
+  std::atomic<bool> stop{false};
+  std::atomic<std::size_t> gone{0};
+  double took = 0;
+  std::thread sweeper([&] {
+    const auto began = SteadyClock::now();
+    while (!stop && gone < count / 2) {
+      const auto step = world.counting->delete_ended_before(Timestamp{INT64_MAX - 1}, 200);
+      if (!step) fail(to_text(step.error()));
+      gone += *step;
+      if (*step == 0) break;
+    }
+    took = seconds_since(began);
+  });
+  const std::vector<double> meanwhile = latencies_of(4);
+  stop = true;
+  sweeper.join();
+  std::printf(
+      "%10s retention: %.0f executions a second; starts by 16 clients p50 %.2f, p99 %.2f, most %.1f ms,"
+      " without it %.2f, %.2f, %.1f\n",
+      "", static_cast<double>(gone) / took, quantile(meanwhile, 0.5), quantile(meanwhile, 0.99),
+      quantile(meanwhile, 1), quantile(before, 0.5), quantile(before, 0.99), quantile(before, 1));
+}
+
+void resume(std::size_t count, std::size_t clients, const std::string& folder, const Parked& parked) {
+  TokenFile tokens(folder + "-tokens", "rb");
   const auto began = SteadyClock::now();
   World world(folder, 8);
   const std::uint64_t before = world.runtime->figures().transitions;
@@ -105,14 +209,20 @@ void run(std::size_t count, std::size_t clients, const std::string& folder) {
   std::vector<std::uint32_t> order(count);
   for (std::size_t i = 0; i < count; ++i) order[i] = static_cast<std::uint32_t>(i);
   std::shuffle(order.begin(), order.end(), std::mt19937(7));
-  const double resume = rate_of(world, count, clients, [&](std::size_t i, std::function<void()> done) {
+  const auto rows = world.counting->list_executions({});
+  if (!rows || rows->empty()) fail("the executions cannot be listed");
+  print_queries(world, rows->back().name);
+  print_cost(world);
+  const double rate = rate_of(world, count, clients, [&](std::size_t i, std::function<void()> done) {
     world.runtime->send_task_success(tokens.at(order[i]), "{}", {}, {},
                                      [done = std::move(done)](Result<Unit> answer) {
                                        if (!answer) fail(to_text(answer.error()));
                                        done();
                                      });
   });
-  std::printf("%10zu %9.0f %11.0f %10.3f %10.2f %10.0f\n", count, park, bytes_each, first, armed, resume);
+  std::printf("%10zu %9.0f %11.0f %10.0f %10.3f %10.2f %10.0f\n", count, parked.per_second, parked.bytes_each,
+              parked.disk_bytes_each, first, armed, rate);
+  print_retention(world, count);
   std::fflush(stdout);
 }
 
@@ -137,11 +247,13 @@ int main(int argc, char** argv) {
     }
   }
   if (folder.empty()) folder = (std::filesystem::current_path() / "parked-bench").string();
-  std::printf("%10s %9s %11s %10s %10s %10s\n", "parked", "parks/s", "bytes each", "first, s", "armed, s",
-              "resumes/s");
+  std::printf("%10s %9s %11s %10s %10s %10s %10s\n", "parked", "parks/s", "bytes each", "disk each",
+              "first, s", "armed, s", "resumes/s");
   for (const std::size_t count : counts) {
     std::filesystem::create_directories(folder);
-    run(count, clients, folder + "/" + std::to_string(count));
+    const std::string place = folder + "/" + std::to_string(count);
+    const Parked parked = park(count, clients, place);
+    resume(count, clients, place, parked);
     std::filesystem::remove_all(folder);
   }
   return 0;

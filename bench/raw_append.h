@@ -51,7 +51,8 @@ class RawAppender {
     bool stopping = false;
     std::function<void()> next = [&] {
       ++in_flight;
-      append([&] {
+      append([&, asked = SteadyClock::now()] {
+        latencies.push_back(std::chrono::duration<double>(SteadyClock::now() - asked).count());
         --in_flight;
         ++done;
         if (!stopping) next();
@@ -64,6 +65,7 @@ class RawAppender {
     });
     return static_cast<double>(done) / elapsed();
   }
+  std::vector<double> latencies;  // Of every append so far, in seconds.
 
  private:
   void append(std::function<void()> done) {

@@ -33,14 +33,18 @@ def lambda_handler(event, context):
 """
 
 
-def chain(states: int) -> dict:
+def chain(states: int, body: dict) -> dict:
     names = [f"S{i}" for i in range(1, states + 1)]
-    bodies = {name: {"Type": "Pass", "Next": after} for name, after in itertools.pairwise(names)}
-    return {"StartAt": "S1", "States": {**bodies, names[-1]: {"Type": "Pass", "End": True}}}
+    bodies = {name: {**body, "Next": after} for name, after in itertools.pairwise(names)}
+    return {"StartAt": "S1", "States": {**bodies, names[-1]: {**body, "End": True}}}
+
+
+TASK = {"Type": "Task", "Resource": "arn:aws:lambda:us-east-1:123456789012:function:Noop"}
 
 
 def server_of(binary: pathlib.Path) -> Server:
-    return Server(binary, {"three": chain(3), "ten": chain(10)}, {"Noop": {"lambda_function.py": HANDLER}})
+    machines = {"three": chain(3, {"Type": "Pass"}), "ten": chain(10, {"Type": "Pass"}), "tasks": chain(3, TASK)}
+    return Server(binary, machines, {"Noop": {"lambda_function.py": HANDLER}})
 
 
 def start(server: Server, machine: str) -> bytes:
@@ -86,11 +90,15 @@ def measure_starts(server: Server, connections: int, seconds: float) -> None:
     row("durable starts/s (SigV4, 3 Pass)", connections, load)
 
 
+def wait_for_end(server: Server) -> None:
+    while server.metric("sortie_executions_open") > 0:
+        time.sleep(0.01)
+
+
 def measure_transitions(server: Server, connections: int, seconds: float) -> None:
     before, began = server.metric("sortie_transitions_total"), time.perf_counter()
     load = Load(server, start(server, "ten"), connections, seconds)
-    while server.metric("sortie_executions_open") > 0:
-        time.sleep(0.01)
+    wait_for_end(server)
     elapsed = time.perf_counter() - began
     transitions = server.metric("sortie_transitions_total") - before
     # The counter is held against what histories say: 2 events of the execution, 2 of each state.
@@ -103,6 +111,22 @@ def measure_transitions(server: Server, connections: int, seconds: float) -> Non
     if transitions != 10 * len(load.bodies):
         sys.exit(f"server_bench: {transitions:.0f} transitions of {len(load.bodies)} executions")
     row("transitions/s (chains of 10 Pass)", connections, load, transitions / elapsed, "latency is that of a start")
+
+
+def measure_tasks(server: Server, connections: int, seconds: float) -> None:
+    """Three Lambda tasks in a row, each answered over the loopback by a warm worker of the function."""
+    Load(server, start(server, "tasks"), connections, 1)  # As many workers as it takes are warm from here on.
+    wait_for_end(server)
+    commits, before, began = server.metric("sortie_store_commits_total"), server.metric("sortie_transitions_total"), time.perf_counter()
+    load = Load(server, start(server, "tasks"), connections, seconds)
+    wait_for_end(server)
+    elapsed = time.perf_counter() - began
+    transitions = server.metric("sortie_transitions_total") - before
+    if transitions != 3 * len(load.bodies):
+        sys.exit(f"server_bench: {transitions:.0f} transitions of {len(load.bodies)} executions")
+    each = (server.metric("sortie_store_commits_total") - commits) / transitions
+    note = f"{each:.3f} commits each; latency is that of a start"
+    row("tasks/s (chains of 3 Lambda tasks)", connections, load, transitions / elapsed, note)
 
 
 def measure_invocations(server: Server, seconds: float) -> None:
@@ -143,7 +167,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=3)
     parser.add_argument("--connections", type=int, default=64)
     parser.add_argument("--binary", type=pathlib.Path, default=ROOT / "build/sortie")
-    parser.add_argument("--what", nargs="*", default=["idle", "http", "starts", "transitions", "invocations", "raw"])
+    parser.add_argument("--what", nargs="*", default=["idle", "http", "starts", "transitions", "tasks", "invocations", "raw"])
     args = parser.parse_args()
     if not args.binary.exists():
         sys.exit(f"server_bench: {args.binary} is missing; run `make build`")
@@ -160,6 +184,8 @@ def main() -> None:
             measure_starts(server, args.connections, args.seconds)
         if "transitions" in args.what:
             measure_transitions(server, args.connections, args.seconds)
+        if "tasks" in args.what:
+            measure_tasks(server, args.connections, args.seconds)
         if "invocations" in args.what:
             measure_invocations(server, args.seconds)
     finally:

@@ -6,7 +6,7 @@ packages=(
   g++ cmake ninja-build pkg-config make git mold ccache binutils
   clang-16 libclang-rt-16-dev clang-format-16 clang-tidy-16 llvm-16
   libboost1.81-dev libssl-dev libcurl4-openssl-dev libsqlite3-dev libpq-dev libre2-dev libyaml-dev zlib1g-dev
-  libseccomp-dev libcli11-dev libbenchmark-dev libgtest-dev libgmock-dev
+  libseccomp-dev libmimalloc-dev libcli11-dev libbenchmark-dev libgtest-dev libgmock-dev
   libhowardhinnant-date-dev tzdata ca-certificates bubblewrap slirp4netns
   python3 python3-venv procps sqlite3 postgresql-15 curl
 )

@@ -27,6 +27,7 @@ json::Value waiting_json(const std::vector<runtime::WaitingReason>& reasons) {
                                          {"kind", reason.kind},
                                          {"since", time_json(reason.since)},
                                          {"until", reason.until ? time_json(*reason.until) : json::Value()},
+                                         {"who", reason.who},
                                          {"sentence", reason.sentence}}));
   }
   return json::Value::array(std::move(items));

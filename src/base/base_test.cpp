@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include "base/duration.h"
+#include "base/fair_queue.h"
 #include "base/hash.h"
 #include "base/text.h"
 #include "base/time.h"
@@ -72,6 +73,30 @@ TEST(Duration, IsReadAsPeopleWriteIt) {
   EXPECT_EQ(parse_duration_ms("2d").value(), 172'800'000);
   for (const char* bad : {"", "h", "-1s", "1.5h", "99999999999999999d", "9999999d", "4 h", "4x"})
     EXPECT_FALSE(parse_duration_ms(bad).ok()) << bad;
+}
+
+TEST(FairQueue, LanesTakeTurnsAndEachKeepsItsOrder) {
+  FairQueue<int> queue;
+  for (int i = 0; i < 5; ++i) queue.push_back("noisy", i);
+  queue.push_back("quiet", 100);
+  queue.push_back("rare", 200);
+  std::vector<int> order;
+  while (!queue.empty()) order.push_back(queue.pop());
+  EXPECT_EQ(order, (std::vector<int>{0, 100, 200, 1, 2, 3, 4}));
+}
+
+TEST(FairQueue, WhatIsGivenBackIsFirstAndWhatIsTakenOutIsGone) {
+  FairQueue<int> queue;
+  queue.push_back("a", 1);
+  queue.push_back("a", 2);
+  queue.push_front("a", 0);
+  EXPECT_TRUE(queue.erase("a", 1));
+  EXPECT_FALSE(queue.erase("a", 1));
+  EXPECT_FALSE(queue.erase("b", 2));
+  EXPECT_EQ(queue.size(), 2u);
+  EXPECT_EQ(queue.pop(), 0);
+  EXPECT_EQ(queue.pop(), 2);
+  EXPECT_TRUE(queue.empty());
 }
 
 }  // namespace

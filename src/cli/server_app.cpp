@@ -22,10 +22,7 @@ namespace sortie::cli {
 namespace {
 
 constexpr std::int64_t kProjectWatchMs = 700;
-constexpr std::int64_t kRetentionMs = 60'000;
-constexpr std::size_t kRetentionStep = 500;
-constexpr std::int64_t kCommitWatchMs = 1'000;
-constexpr std::uintmax_t kDiskFullBytes = 8ULL * 1024 * 1024;
+constexpr std::int64_t kAuditStepMs = 100;
 
 // What the SDK worker may see of our environment: the ordinary SDK variables and nothing else.
 std::vector<std::string> sdk_environment() {
@@ -58,6 +55,10 @@ ServerApp::ServerApp(io::EventLoop& loop, ServeOptions options, Config config)
       installation_(find_installation()) {}
 
 ServerApp::~ServerApp() {
+  {
+    const std::lock_guard lock(store_reach_->mutex);
+    store_reach_->store = nullptr;
+  }
   if (dispatcher_) dispatcher_->stop();
   if (intake_) intake_->stop();
   if (bus_) bus_->stop();
@@ -173,6 +174,12 @@ void ServerApp::make_integrations() {
   options.strict = config_.strict;
   options.epoch = epoch_;
   options.objects = s3_objects_.get();
+  options.audit_step_ms = kAuditStepMs;
+  options.on_stuck = [](const runtime::StuckFrame& found) {
+    log(LogLevel::kError, "audit: frame " + std::to_string(found.frame.frame) + " of " + found.execution_arn +
+                              " was stuck: " + found.what +
+                              (found.set_going ? "; it was set going again" : ""));
+  };
   runtime::TaskDispatcher& dispatcher =
       mocks_ != nullptr ? static_cast<runtime::TaskDispatcher&>(*mocks_) : *dispatcher_;
   runtime_ = runtime::Runtime::make(loop_, random_, *store_, dispatcher, options);
@@ -286,6 +293,7 @@ void ServerApp::begin(std::function<void(Status)> ready) {
       started_at_ = loop_.now();
       read_sources();
       if (options_.hot_reload) watch_project();
+      store_reach_->store = store_.get();
       keep_retention();
       watch_commits(0);
       ready(Status());
@@ -485,34 +493,6 @@ std::vector<events::TrustedSource> ServerApp::trusted_sources() const {
     for (events::TrustedSource& trusted : events::trusted_sources(source)) out.push_back(std::move(trusted));
   }
   return out;
-}
-
-void ServerApp::keep_retention() {
-  loop_.call_after(kRetentionMs, [this] {
-    const Result<std::size_t> gone =
-        store_->delete_ended_before(loop_.now().plus_ms(-config_.keep_executions_ms), kRetentionStep);
-    if (!gone) log(LogLevel::kError, "retention", gone.error());
-    keep_retention();
-  });
-}
-
-// Callers are told one by one that nothing could be written; the operator has to know it, too.
-void ServerApp::watch_commits(std::uint64_t failures_told) {
-  loop_.call_after(kCommitWatchMs, [this, failures_told] {
-    const std::uint64_t failures = runtime_->figures().commit_failures;
-    if (failures != failures_told) {
-      std::error_code ignored;
-      const auto space = std::filesystem::space(data_folder_, ignored);
-      const std::string told =
-          "the store could not write " + std::to_string(failures - failures_told) + " changes";
-      log(LogLevel::kError, uses_postgres()
-                                ? told
-                                : told + "; " + std::to_string(space.available / 1024) + " KB are free at " +
-                                      data_folder_ +
-                                      (space.available < kDiskFullBytes ? ": the disk is full" : ""));
-    }
-    watch_commits(failures);
-  });
 }
 
 void ServerApp::tell(const std::vector<Error>& problems) const {

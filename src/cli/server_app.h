@@ -7,6 +7,7 @@
 // force, then say that we are ready. On a store that several nodes share, all but one of them stop after
 // listening and are standbys (standby.h) until the store is theirs.
 #include <memory>
+#include <mutex>
 #include <string>
 
 #include "api/console_assets.h"
@@ -107,7 +108,7 @@ class ServerApp {
   void read_sources();
   std::vector<events::TrustedSource> trusted_sources() const;
   void answer_ready(const api::RouteCall& call) const;
-  void keep_retention();
+  void keep_retention(bool has_more = false);
   void watch_commits(std::uint64_t failures_told);
   void tell(const std::vector<Error>& problems) const;
   std::vector<std::string> all_accounts() const;
@@ -124,6 +125,12 @@ class ServerApp {
 
   std::unique_ptr<store::sqlite::FolderLock> folder_lock_;
   std::unique_ptr<store::Store> store_;
+  // For what the background thread does with the store; null before it serves and after our end.
+  struct StoreReach {
+    std::mutex mutex;
+    store::Store* store = nullptr;
+  };
+  std::shared_ptr<StoreReach> store_reach_ = std::make_shared<StoreReach>();
   store::Epoch epoch_ = 0;
   std::unique_ptr<Standby> standby_;  // Null: this node owns the store.
   std::unique_ptr<io::HttpClient> probe_;

@@ -28,6 +28,27 @@ void add_queue_samples(const std::vector<events::QueueIntake::Standing>& standin
   }
 }
 
+void add_runtime_samples(const runtime::Runtime::Figures& runtime, std::vector<api::Metrics::Sample>& out) {
+  const auto gauge = [&](const char* name, std::uint64_t value, const char* help) {
+    out.push_back({name, "", static_cast<double>(value), false, help});
+  };
+  const auto counter = [&](const char* name, std::uint64_t value, const char* help) {
+    out.push_back({name, "", static_cast<double>(value), true, help});
+  };
+  gauge("sortie_executions_open", runtime.open_executions, "Executions that run.");
+  gauge("sortie_executions_in_memory", runtime.in_memory, "Open executions held in memory.");
+  gauge("sortie_timers", runtime.timers, "Timers that are armed.");
+  gauge("sortie_stimuli_waiting", runtime.mailbox, "Stimuli that wait for a commit.");
+  counter("sortie_transitions_total", runtime.transitions, "States entered.");
+  counter("sortie_commit_failures_total", runtime.commit_failures, "Commits that failed.");
+  gauge("sortie_frames_unreadable", runtime.unreadable_frames,
+        "Saved positions that recovery could not read; sortie check names them.");
+  counter("sortie_frames_audited_total", runtime.frames_audited,
+          "Waiting positions that the audit has looked at.");
+  counter("sortie_frames_stuck_total", runtime.frames_stuck,
+          "Positions that nothing would have moved on; the log names them.");
+}
+
 }  // namespace
 
 void ServerApp::add_metrics() {
@@ -38,17 +59,7 @@ void ServerApp::add_metrics() {
     const auto counter = [&](const char* name, double value, const char* help) {
       out.push_back({name, "", value, true, help});
     };
-    const runtime::Runtime::Figures runtime = runtime_->figures();
-    gauge("sortie_executions_open", static_cast<double>(runtime.open_executions), "Executions that run.");
-    gauge("sortie_executions_in_memory", static_cast<double>(runtime.in_memory),
-          "Open executions held in memory.");
-    gauge("sortie_timers", static_cast<double>(runtime.timers), "Timers that are armed.");
-    gauge("sortie_stimuli_waiting", static_cast<double>(runtime.mailbox), "Stimuli that wait for a commit.");
-    counter("sortie_transitions_total", static_cast<double>(runtime.transitions), "States entered.");
-    counter("sortie_commit_failures_total", static_cast<double>(runtime.commit_failures),
-            "Commits that failed.");
-    gauge("sortie_frames_unreadable", static_cast<double>(runtime.unreadable_frames),
-          "Saved positions that recovery could not read; sortie check names them.");
+    add_runtime_samples(runtime_->figures(), out);
     const store::StoreFigures store = store_->figures();
     counter("sortie_store_commits_total", static_cast<double>(store.commits), "Commits of the store.");
     counter("sortie_store_bytes_written_total", static_cast<double>(store.bytes_written),

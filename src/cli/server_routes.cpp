@@ -183,6 +183,10 @@ void ServerApp::answer_ready(const api::RouteCall& call) const {
   for (const events::QueueIntake::Standing& source : intake_->standings()) {
     if (!source.is_reachable) body += "source " + source.name + " cannot be reached\n";
   }
+  if (const std::uint64_t stuck = runtime_->figures().frames_stuck; stuck > 0) {
+    body +=
+        "audit: " + std::to_string(stuck) + " stuck positions found since the start; the log names them\n";
+  }
   call.responder->send({200, {}, std::move(body)});
 }
 

@@ -92,8 +92,9 @@ void Telemetry::on_execution(const runtime::ExecutionChange& change) {
     contained_.erase(found);
   if (traces_ == nullptr) return;
   const bool went_well = change.status == store::ExecutionStatus::kSucceeded;
-  traces_->add({trace_id_of(change.execution_arn),
-                root_span_id_of(change.execution_arn),
+  TraceIds ids = trace_ids_of(change.execution_arn);
+  traces_->add({std::move(ids.trace_id),
+                std::move(ids.root_span_id),
                 "",
                 std::string(playbook),
                 change.started_at,
@@ -122,9 +123,10 @@ void Telemetry::on_attempt(const integrations::AttemptEnd& attempt) {
   if (status.is_string() && status.as_string() == "changed" && attempt.output.get("action").is_string())
     on_containment(order);
   if (traces_ == nullptr) return;
-  traces_->add({trace_id_of(order.execution_arn),
+  TraceIds ids = trace_ids_of(order.execution_arn);
+  traces_->add({std::move(ids.trace_id),
                 span_id_of(order.idempotency_key),
-                root_span_id_of(order.execution_arn),
+                std::move(ids.root_span_id),
                 order.state_name,
                 attempt.started_at,
                 attempt.ended_at,

@@ -34,9 +34,9 @@ json::Value otlp_span(const Span& span) {
 
 }  // namespace
 
-std::string trace_id_of(std::string_view execution_arn) { return sha256_hex(execution_arn).substr(0, 32); }
-std::string root_span_id_of(std::string_view execution_arn) {
-  return sha256_hex(execution_arn).substr(32, 16);
+TraceIds trace_ids_of(std::string_view execution_arn) {
+  const std::string digest = sha256_hex(execution_arn);
+  return {digest.substr(0, 32), digest.substr(32, 16)};
 }
 std::string span_id_of(std::string_view idempotency_key) { return sha256_hex(idempotency_key).substr(0, 16); }
 

@@ -31,8 +31,12 @@ struct Span {
   std::string error;  // "" where it went well.
 };
 
-std::string trace_id_of(std::string_view execution_arn);
-std::string root_span_id_of(std::string_view execution_arn);
+// Of an execution's ARN.
+struct TraceIds {
+  std::string trace_id;
+  std::string root_span_id;
+};
+TraceIds trace_ids_of(std::string_view execution_arn);
 std::string span_id_of(std::string_view idempotency_key);
 // The body of one export.
 json::Value to_otlp(const std::vector<Span>& spans, std::string_view version);

@@ -1,5 +1,6 @@
 #include "engine/codec.h"
 
+#include <algorithm>
 #include <array>
 
 #include "json/text.h"
@@ -8,7 +9,9 @@ namespace sortie::engine {
 namespace {
 
 constexpr std::uint8_t kFormatVersion = 1;
-constexpr std::size_t kReadyPhase = 0, kTaskPhase = 3, kMapRunPhase = 6;  // Positions in Phase.
+// Positions in Phase.
+constexpr std::size_t kReadyPhase = 0, kSleepingPhase = 1, kBackingOffPhase = 2, kTaskPhase = 3,
+                      kJoiningPhase = 4, kMapRunPhase = 6;
 constexpr std::size_t kRedrivenMapRun = 7;  // A kMapRunPhase that was redriven or is over.
 
 // Stands for a value that the same image holds already, followed by its place among the inline values.
@@ -16,7 +19,14 @@ constexpr std::uint8_t kSameValue = 5;
 
 class Writer {
  public:
-  void byte(std::uint8_t value) { out_ += static_cast<char>(value); }
+  explicit Writer(std::size_t headroom = 0) {
+    out_.reserve(kTypicalBytes);
+    out_.append(headroom, '\0');
+  }
+  void byte(std::uint8_t value) {
+    if (staged_count_ == sizeof(staged_)) flush();
+    staged_[staged_count_++] = static_cast<char>(value);
+  }
   void number(std::uint64_t value) {
     while (value >= 0x80) {
       byte(static_cast<std::uint8_t>(value | 0x80));
@@ -31,6 +41,7 @@ class Writer {
   void time(Timestamp time) { signed_number(time == kNever ? -1 : time.ms); }
   void text(std::string_view text) {
     number(text.size());
+    flush();
     out_ += text;
   }
   void optional_text(const std::optional<std::string>& text_or_none) {
@@ -48,14 +59,27 @@ class Writer {
       }
       if (const auto known = payloads.find(value)) return reference(*known);
     }
-    std::string text_form = json::to_text(value);
-    if (identity != nullptr && text_form.size() > kInlineBytesMax) {
-      return reference(payloads.keep(value, std::move(text_form)));
+    const std::string* known = nullptr;
+    if (payloads.texts != nullptr && identity != nullptr) known = payloads.texts->find(identity);
+    if (known != nullptr) {
+      begin_inline(identity);
+      return text(*known);
     }
-    if (identity != nullptr) inline_[inline_count_ % kInlineRemembered] = {identity, inline_count_};
-    ++inline_count_;
-    byte(1);
-    text(text_form);
+    // Written where it will stand; its length is put before it once it is known.
+    flush();
+    const std::size_t start = out_.size();
+    json::append_text(out_, value);
+    const std::string_view made = std::string_view(out_).substr(start);
+    if (identity != nullptr && made.size() > kInlineBytesMax) {
+      std::string long_text(made);
+      out_.resize(start);
+      return reference(payloads.keep(value, std::move(long_text)));
+    }
+    if (payloads.texts != nullptr && identity != nullptr) payloads.texts->keep(identity, made);
+    begin_inline(identity);
+    number(made.size());
+    out_.insert(start, staged_, staged_count_);
+    staged_count_ = 0;
   }
   void detail(const Detail& detail, PayloadSink& payloads) {
     if (detail.text.empty()) return value(detail.value, payloads);
@@ -67,9 +91,21 @@ class Writer {
     const auto known = payloads.find(detail.value);
     number(known ? *known : payloads.keep(detail.value, detail.text));
   }
-  std::string take() { return std::move(out_); }
+  std::string take() {
+    flush();
+    return std::move(out_);
+  }
 
  private:
+  void flush() {
+    out_.append(staged_, staged_count_);
+    staged_count_ = 0;
+  }
+  void begin_inline(const void* identity) {
+    if (identity != nullptr) inline_[inline_count_ % kInlineRemembered] = {identity, inline_count_};
+    ++inline_count_;
+    byte(1);
+  }
   void reference(std::uint32_t payload) {
     byte(2);
     number(payload);
@@ -78,12 +114,16 @@ class Writer {
   // The values written last, by the place they have among the inline values of this image. They are alive
   // for as long as they are being encoded, so an address names one value.
   static constexpr std::size_t kInlineRemembered = 8;
+  static constexpr std::size_t kTypicalBytes =
+      512;  // Most images fit, so that they are written without growing.
   struct Inline {
     const void* identity = nullptr;
     std::uint64_t number = 0;
   };
 
   std::string out_;
+  char staged_[64];  // What comes in single bytes, gathered.
+  std::size_t staged_count_ = 0;
   std::array<Inline, kInlineRemembered> inline_;
   std::uint64_t inline_count_ = 0;
 };
@@ -157,6 +197,24 @@ class Reader {
     }
     if (tag == 1) inline_.push_back(*read);
     return std::move(read).value();
+  }
+  void skip_value() {
+    switch (byte()) {
+      case 0:
+        return;
+      case 1: {
+        const std::uint64_t size = number();
+        if (size > in_.size() - at_) return fail();
+        at_ += size;
+        return;
+      }
+      case 2:
+      case kSameValue:
+        number();
+        return;
+      default:
+        fail();
+    }
   }
   bool version_is_known() {
     if (byte() == kFormatVersion) return true;
@@ -232,9 +290,9 @@ void write_phase(Writer& out, const Phase& phase, PayloadSink& payloads) {
 Phase read_phase(Reader& in) {
   const std::uint8_t kind = in.byte();
   switch (kind) {
-    case 1:
+    case kSleepingPhase:
       return Sleeping{in.time()};
-    case 2:
+    case kBackingOffPhase:
       return BackingOff{in.time()};
     case kTaskPhase: {
       InTask task;
@@ -250,7 +308,7 @@ Phase read_phase(Reader& in) {
       task.timeout_seconds = in.signed_number();
       return task;
     }
-    case 4: {
+    case kJoiningPhase: {
       Joining join;
       join.input = in.value();
       join.items = in.value();
@@ -285,8 +343,9 @@ Phase read_phase(Reader& in) {
 }  // namespace
 
 // The phase comes first, so that glance_at_frame needs only the first bytes.
-std::string encode_frame(const Execution& execution, const Frame& frame, PayloadSink& payloads) {
-  Writer out;
+std::string encode_frame(const Execution& execution, const Frame& frame, PayloadSink& payloads,
+                         std::size_t headroom) {
+  Writer out(headroom);
   out.byte(kFormatVersion);
   write_phase(out, frame.phase, payloads);
   out.signed_number(execution.last_event_id);
@@ -349,14 +408,25 @@ Result<DecodedFrame> decode_frame(std::string_view image, PayloadSource& payload
 }
 
 Result<FrameGlance> glance_at_frame(std::string_view image) {
-  Reader in(image.substr(0, 3), nullptr);
+  Reader in(image, nullptr);
   in.version_is_known();
   const std::uint8_t phase = in.byte();
   FrameGlance glance;
   glance.ready = phase == kReadyPhase;
   glance.in_task = phase == kTaskPhase;
   glance.in_map_run = phase == kMapRunPhase || phase == kRedrivenMapRun;
-  if (glance.in_task) glance.submitted = (in.byte() & 1) != 0;
+  glance.joining = phase == kJoiningPhase;
+  if (phase == kSleepingPhase || phase == kBackingOffPhase) glance.due = in.time();
+  if (glance.in_task) {
+    const std::uint8_t flags = in.byte();
+    glance.submitted = (flags & 1) != 0;
+    glance.started = (flags & 2) != 0;
+    in.skip_value();
+    in.skip_value();
+    in.time();
+    const Timestamp deadline = in.time();
+    glance.due = std::min(deadline, in.time());
+  }
   if (!in.ok()) return in.error("frame");
   return glance;
 }

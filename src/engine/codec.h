@@ -5,6 +5,7 @@
 // and results are mostly the same value passed on.
 //
 // Decoding treats bytes as hostile, too: a broken image is the error "StoreCorrupt", never a crash.
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -19,6 +20,35 @@ namespace sortie::engine {
 
 inline constexpr std::size_t kInlineBytesMax = 1024;
 
+// Texts of small values by identity. One decision writes the same few values into its events and its frames,
+// and making their text is most of the work. Whoever lends it to a sink clears it before values may go,
+// because an address names one value only while that is alive.
+class TextCache {
+ public:
+  void clear() {
+    for (Entry& entry : entries_) entry.identity = nullptr;
+  }
+  const std::string* find(const void* identity) const {
+    for (const Entry& entry : entries_) {
+      if (entry.identity == identity) return &entry.text;
+    }
+    return nullptr;
+  }
+  void keep(const void* identity, std::string_view text) {
+    Entry& entry = entries_[next_++ % entries_.size()];
+    entry.identity = identity;
+    entry.text.assign(text);
+  }
+
+ private:
+  struct Entry {
+    const void* identity = nullptr;
+    std::string text;
+  };
+  std::array<Entry, 4> entries_;
+  std::size_t next_ = 0;
+};
+
 // Where large values go. One per execution; the runtime writes what is new with the same batch.
 class PayloadSink {
  public:
@@ -26,6 +56,8 @@ class PayloadSink {
   // The number of a value that was kept before; identity decides, so it is cheap.
   virtual std::optional<std::uint32_t> find(const json::Value& value) = 0;
   virtual std::uint32_t keep(const json::Value& value, std::string text) = 0;
+
+  TextCache* texts = nullptr;  // May be null.
 };
 
 class PayloadSource {
@@ -37,7 +69,9 @@ class PayloadSource {
 
 // A frame's image also carries last_event_id and next_frame as they were when it was written: the highest
 // over all frames of an execution are the execution's own, so its row needs no rewriting while it runs.
-std::string encode_frame(const Execution& execution, const Frame& frame, PayloadSink& payloads);
+// It begins with `headroom` bytes that are the caller's.
+std::string encode_frame(const Execution& execution, const Frame& frame, PayloadSink& payloads,
+                         std::size_t headroom = 0);
 
 struct DecodedFrame {
   Frame frame;
@@ -46,12 +80,15 @@ struct DecodedFrame {
 };
 Result<DecodedFrame> decode_frame(std::string_view image, PayloadSource& payloads);
 
-// What an image says without its values being read; for recovery.
+// What an image says without its values being read; for recovery and the audit.
 struct FrameGlance {
   bool ready = false;    // Continue at once.
-  bool in_task = false;  // An attempt to dispatch again, unless submitted.
+  bool in_task = false;  // An attempt to dispatch again, unless submitted (or, of an activity, started).
   bool submitted = false;
+  bool started = false;
   bool in_map_run = false;  // A map run works for it.
+  bool joining = false;     // Its children work for it.
+  Timestamp due = kNever;  // Of its phase; the execution's own deadline, which frame 0 carries, is not in it.
 };
 Result<FrameGlance> glance_at_frame(std::string_view image);
 

@@ -384,5 +384,33 @@ TEST_F(FunctionServiceTest, LetsMoreWaitWhereNothingIsReserved) {
   EXPECT_LE(service_->figures().workers, 4u);
 }
 
+// The machine is full of one function's processes, none of which is ever idle.
+TEST_F(FunctionServiceTest, ANoisyFunctionGivesAProcessUpForOneThatWaits) {
+  options_.workers_max = 2;
+  options_.function_concurrency_max = 2;
+  service_ = nullptr;
+  start();
+  for (const char* name : {"Noisy", "Quiet"}) {
+    python(name, "import time\ndef lambda_handler(e, c):\n    time.sleep(0.02)\n");
+  }
+  constexpr std::size_t kNoisy = 300;
+  std::size_t done = 0;
+  std::optional<std::size_t> quiet_after;
+  const auto invoke = [&](const char* name) {
+    InvokeRequest request;
+    request.function = name;
+    service_->invoke(std::move(request), [&, quiet = name[0] == 'Q'](const InvokeResult& result) {
+      EXPECT_TRUE(result.error_code.empty() && result.function_error.empty()) << result.payload;
+      ++done;
+      if (quiet) quiet_after = done;
+    });
+  };
+  for (std::size_t i = 0; i < kNoisy; ++i) invoke("Noisy");
+  ASSERT_TRUE(loop_.run_until([&] { return done >= 2; }, 20'000));
+  invoke("Quiet");
+  ASSERT_TRUE(loop_.run_until([&] { return done == kNoisy + 1; }, 120'000));
+  EXPECT_LT(*quiet_after, kNoisy) << "it waited until the noisy one was through";
+}
+
 }  // namespace
 }  // namespace sortie::functions

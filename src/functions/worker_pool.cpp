@@ -200,7 +200,7 @@ void WorkerPool::on_idle(const std::string& key, std::uint64_t id) {
   if (slot == nullptr || found == functions_.end()) return;
   if (draining_) {
     slot->worker->retire();
-  } else if (!is_usable(*slot, found->second)) {
+  } else if (!is_usable(*slot, found->second) || owes_a_process(found->second)) {
     slot->worker->retire();
   } else {
     serve_queue(key, found->second);
@@ -223,8 +223,32 @@ void WorkerPool::on_gone(const std::string& key, std::uint64_t id) {
   check_drained();
 }
 
+// Who has the fewest processes first: a place that has become free is not taken by the name that comes first.
 void WorkerPool::serve_queues() {
-  for (auto& [key, function] : functions_) serve_queue(key, function);
+  std::vector<std::pair<std::size_t, std::string>> order;
+  for (const auto& [key, function] : functions_) {
+    if (!function.queue.empty()) order.emplace_back(function.slots.size(), key);
+  }
+  std::sort(order.begin(), order.end());
+  for (const auto& [count, key] : order) {
+    if (const auto found = functions_.find(key); found != functions_.end()) serve_queue(key, found->second);
+  }
+}
+
+// The machine is full, this function has more than its share, and one that waits has less than its own.
+bool WorkerPool::owes_a_process(const Function& function) const {
+  const auto most = static_cast<std::size_t>(options_.workers_max);
+  if (slots_ < most) return false;
+  std::size_t claims = 0, fewest = most;
+  for (const auto& [key, each] : functions_) {
+    if (each.queue.empty() && each.slots.empty()) continue;
+    ++claims;
+    const std::size_t limit = static_cast<std::size_t>(
+        each.config->reserved_concurrency.value_or(options_.function_concurrency_max));
+    if (!each.queue.empty() && each.slots.size() < limit) fewest = std::min(fewest, each.slots.size());
+  }
+  const std::size_t share = std::max<std::size_t>(most / std::max<std::size_t>(claims, 1), 1);
+  return function.slots.size() > share && fewest < share;
 }
 
 void WorkerPool::serve_queue(const std::string& key, Function& function) {

@@ -3,7 +3,9 @@
 //
 // A function with a reserved concurrency is never run more often at once than that; more is refused as on AWS
 // (TooManyRequestsException). Others share workers_max processes; what finds none free waits in the queue.
-// When the machine is full, the longest idle process of another function makes room. New code or a new
+// When the machine is full, the longest idle process of another function makes room; where none is ever idle,
+// a function that has more than its share of the processes gives one up after its event for one that waits
+// with less, so nobody's queue keeps others from running. New code or a new
 // configuration retires the old workers: what they are doing they finish, new events go to new ones.
 #include <algorithm>
 #include <cstdint>
@@ -80,6 +82,7 @@ class WorkerPool {
                   InvocationOutcome outcome);
   void serve_queues();
   void serve_queue(const std::string& key, Function& function);
+  bool owes_a_process(const Function& function) const;
   bool make_room(const Function* except);
   bool is_usable(const Slot& slot, const Function& function) const;
   std::size_t running(const Function& function) const;

@@ -110,6 +110,7 @@ SdkCall AwsIntegration::make_call(const runtime::TaskOrder& order) const {
   call.action = action_of(order.resource);
   call.is_optimized = !aws_task::is_sdk(order.resource);
   call.parameters = order.parameters;
+  call.lane = order.state_machine_arn;
   call.region = order.resource.region.empty() ? options_.region : order.resource.region;
   if (order.resource.is_bare_topic) {
     call.parameters = json::Value::object(

@@ -16,7 +16,8 @@ struct Dispatcher::Core {
 
 struct Report::State {
   std::weak_ptr<Dispatcher::Core> core;
-  runtime::TaskOrder order;  // Without its parameters and credentials: those are the integration's alone.
+  // The integration sees all of it while it is started; its parameters, credentials and token go then.
+  runtime::TaskOrder order;
   std::string function;
   Timestamp started_at;
   bool wanted = true;
@@ -124,7 +125,7 @@ Integration* Dispatcher::find(const asl::TaskResource& resource) const {
 
 void Dispatcher::dispatch(runtime::TaskOrder order) {
   if (core_->runtime == nullptr || core_->orders.count(order.key) != 0) return;
-  launch(order, std::make_shared<Report::State>());
+  launch(std::move(order), std::make_shared<Report::State>());
 }
 
 void Dispatcher::try_once(runtime::TaskOrder order, Trial done) {
@@ -132,22 +133,26 @@ void Dispatcher::try_once(runtime::TaskOrder order, Trial done) {
   order.key = {.execution = 0, .frame = ++core_->trials};
   auto state = std::make_shared<Report::State>();
   state->trial = std::move(done);
-  launch(order, std::move(state));
+  launch(std::move(order), std::move(state));
 }
 
-void Dispatcher::launch(const runtime::TaskOrder& order, std::shared_ptr<Report::State> state) {
+void Dispatcher::launch(runtime::TaskOrder given, std::shared_ptr<Report::State> state) {
   state->core = core_;
   state->started_at = core_->loop.now();
-  state->order = order;
+  state->order = std::move(given);
+  runtime::TaskOrder& order = state->order;
   if (const json::Value& function = order.parameters.get("FunctionName"); function.is_string())
     state->function = function.to_std_string();
-  state->order.parameters = state->order.credentials = json::Value();
-  state->order.task_token.clear();
   core_->orders[order.key] = state;
   const Report report(state);
   Integration* integration = find(order.resource);
-  if (integration != nullptr) return integration->start(order, report);
-  report.failed("Sortie.NotSupportedYet", order.resource.text + " is not supported yet");
+  if (integration != nullptr) {
+    integration->start(order, report);
+  } else {
+    report.failed("Sortie.NotSupportedYet", order.resource.text + " is not supported yet");
+  }
+  order.parameters = order.credentials = json::Value();
+  order.task_token.clear();
 }
 
 void Dispatcher::cancel(const runtime::AttemptKey& key) {
@@ -175,6 +180,8 @@ void Dispatcher::when_handed_over(const runtime::AttemptKey& key, std::function<
                         if (alive != nullptr && order != nullptr) order->let_go(*alive);
                       });
 }
+
+bool Dispatcher::holds(const runtime::AttemptKey& key) const { return core_->orders.contains(key); }
 
 std::size_t Dispatcher::in_flight() const { return core_->orders.size(); }
 

@@ -42,6 +42,7 @@ class Report {
 class Integration {
  public:
   virtual ~Integration() = default;
+  // The order is there during the call only.
   virtual void start(const runtime::TaskOrder& order, Report report) = 0;
   // Nobody waits for it any more. Called for every cancelled attempt, also for those of other integrations
   // and from before a restart: unknown keys are ignored.
@@ -51,7 +52,7 @@ class Integration {
 // One attempt that ended here, or was handed over to whoever holds its task token; for metrics and traces.
 struct AttemptEnd {
   enum class Outcome { kSucceeded, kFailed, kHandedOver };
-  const runtime::TaskOrder& order;  // Without its parameters, credentials and token.
+  const runtime::TaskOrder& order;  // Its parameters, credentials and token may be gone.
   std::string_view function;        // What its parameters name as FunctionName, if anything.
   Outcome outcome;
   Timestamp started_at, ended_at;
@@ -78,6 +79,7 @@ class Dispatcher final : public runtime::TaskDispatcher {
   void dispatch(runtime::TaskOrder order) override;
   void cancel(const runtime::AttemptKey& key) override;
   void when_handed_over(const runtime::AttemptKey& key, std::function<void()> go_on) override;
+  bool holds(const runtime::AttemptKey& key) const override;
   // Carries out an order that no execution stands behind; its end comes here instead of to the runtime, an
   // error with its name as code and its cause as message. The key is made here.
   // What went over the wire comes beside it, where the integration tells.
@@ -89,7 +91,7 @@ class Dispatcher final : public runtime::TaskDispatcher {
   friend class Report;
   struct Core;
   Integration* find(const asl::TaskResource& resource) const;
-  void launch(const runtime::TaskOrder& order, std::shared_ptr<Report::State> state);
+  void launch(runtime::TaskOrder given, std::shared_ptr<Report::State> state);
 
   std::shared_ptr<Core> core_;
   std::map<std::string, Integration*, std::less<>> integrations_;

@@ -57,6 +57,7 @@ void SdkPool::stop() {
   for (auto& [number, pending] : calls_) loop_.cancel(pending.timer);
   calls_.clear();
   waiting_.clear();
+  by_lane_.clear();
   for (Worker& worker : workers_) {
     loop_.cancel(worker.restart_timer);
     ++worker.generation;
@@ -80,7 +81,10 @@ SdkPool::CallNo SdkPool::call(SdkCall call, Done done) {
     return number;
   }
   std::string frame = sdk_pool::frame_of(number, call);
-  if (calls_.size() >= options_.calls_max || bytes_ + frame.size() > options_.bytes_max) {
+  const auto lane = by_lane_.find(call.lane);
+  const bool lane_is_full =
+      !call.lane.empty() && lane != by_lane_.end() && lane->second >= (options_.calls_max + 1) / 2;
+  if (calls_.size() >= options_.calls_max || lane_is_full || bytes_ + frame.size() > options_.bytes_max) {
     reject(std::move(done),
            "Too many AWS calls wait already (" + std::to_string(calls_.size()) + "), try again");
     return number;
@@ -92,7 +96,9 @@ SdkPool::CallNo SdkPool::call(SdkCall call, Done done) {
   pending.done = std::move(done);
   pending.timer = loop_.call_at(loop_.now().plus_ms(call.timeout_ms + options_.grace_ms),
                                 [this, number] { time_out(number); });
-  waiting_.push_back(number);
+  ++by_lane_[call.lane];
+  waiting_.push_back(call.lane, number);
+  pending.lane = std::move(call.lane);
   assign();
   return number;
 }
@@ -100,19 +106,25 @@ SdkPool::CallNo SdkPool::call(SdkCall call, Done done) {
 void SdkPool::cancel(CallNo number) {
   const auto found = calls_.find(number);
   if (found == calls_.end()) return;
-  loop_.cancel(found->second.timer);
-  bytes_ -= found->second.frame.size();
-  calls_.erase(found);
   abandon(number);
+  forget(found);
+}
+
+// Gives back whom to answer.
+SdkPool::Done SdkPool::forget(std::map<CallNo, Pending>::iterator found) {
+  Pending& pending = found->second;
+  loop_.cancel(pending.timer);
+  bytes_ -= pending.frame.size();
+  if (const auto lane = by_lane_.find(pending.lane); --lane->second == 0) by_lane_.erase(lane);
+  Done done = std::move(pending.done);
+  calls_.erase(found);
+  return done;
 }
 
 // The process may still be busy with it, so its slot is not free before it answers.
 void SdkPool::abandon(CallNo number) {
-  const auto waiting = std::find(waiting_.begin(), waiting_.end(), number);
-  if (waiting != waiting_.end()) {
-    waiting_.erase(waiting);
-    return;
-  }
+  const auto found = calls_.find(number);
+  if (found != calls_.end() && waiting_.erase(found->second.lane, number)) return;
   for (Worker& worker : workers_) {
     if (worker.in_flight.erase(number) != 0) worker.abandoned.insert(number);
   }
@@ -165,7 +177,7 @@ void SdkPool::give_back(Worker& worker, const std::string& why) {
   worker.in_flight.clear();
   for (auto number = orphans.rbegin(); number != orphans.rend(); ++number) {
     if (++calls_.at(*number).deaths < options_.deaths_max) {
-      waiting_.push_front(*number);
+      waiting_.push_front(calls_.at(*number).lane, *number);
       continue;
     }
     finish(*number, {{},
@@ -190,8 +202,7 @@ void SdkPool::assign() {
   while (!waiting_.empty()) {
     Worker* worker = least_busy();
     if (worker == nullptr) return;
-    const CallNo number = waiting_.front();
-    waiting_.pop_front();
+    const CallNo number = waiting_.pop();
     worker->in_flight.insert(number);
     worker->link->send(calls_.at(number).frame);
   }
@@ -213,10 +224,7 @@ void SdkPool::on_frame(std::size_t index, const std::string& text) {
 void SdkPool::finish(CallNo number, SdkAnswer answer) {
   const auto found = calls_.find(number);
   if (found == calls_.end()) return;
-  const Done done = std::move(found->second.done);
-  loop_.cancel(found->second.timer);
-  bytes_ -= found->second.frame.size();
-  calls_.erase(found);
+  const Done done = forget(found);
   if (!answer.ok()) ++figures_.errors;
   loop_.post([done, answer = std::move(answer), alive = std::weak_ptr<int>(alive_)] {
     if (!alive.expired()) done(answer);
@@ -228,8 +236,8 @@ void SdkPool::time_out(CallNo number) {
   const Figures now = figures();
   std::string cause = "The AWS call was not answered in time";
   if (now.workers == 0) cause = "The AWS worker does not run: " + trouble_;
-  finish(number, {{}, "States.TaskFailed", std::move(cause), true});
   abandon(number);
+  finish(number, {{}, "States.TaskFailed", std::move(cause), true});
   // A process that sits on half of its slots without an end is stuck; the rest starts over in a new one.
   for (std::size_t i = 0; i < workers_.size(); ++i) {
     if (workers_[i].abandoned.size() * 2 >= options_.in_flight_max)

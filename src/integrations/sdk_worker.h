@@ -8,12 +8,12 @@
 // only.
 //
 // Bounds: calls and bytes that wait here, calls in flight per worker; beyond them a call is answered
-// "States.TaskFailed" at once, so that the playbook's Retry spreads the load. A call that is cancelled is
-// forgotten here; AWS may still carry it out, as on Step Functions.
+// "States.TaskFailed" at once, so that the playbook's Retry spreads the load. Callers take turns by lane, and
+// one lane may fill half of the room: a playbook that makes ten thousand calls delays the others by one. A
+// call that is cancelled is forgotten here; AWS may still carry it out, as on Step Functions.
 //
 // The protocol is in worker.py: frames of 4 bytes big-endian length and JSON, both ways. Everything here runs
 // on the loop's thread, answers are never given inside call().
-#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -22,6 +22,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "base/fair_queue.h"
 #include "base/result.h"
 #include "json/value.h"
 
@@ -60,6 +61,7 @@ struct SdkCall {
   // One step of a .sync job (sdk_worker/jobs.py): {"phase": "start", "poll" or "stop", "key", "facts"}.
   json::Value job{};
   bool trace = false;  // What an HTTP task sent and got is wanted, too.
+  std::string lane{};  // On whose behalf, for taking turns: the state machine; "" for all others together.
 };
 
 struct SdkAnswer {
@@ -111,6 +113,7 @@ class SdkPool {
     Done done;
     Loop::TimerId timer = 0;
     int deaths = 0;
+    std::string lane;
   };
   struct Worker {
     std::unique_ptr<WorkerLink> link;
@@ -127,6 +130,7 @@ class SdkPool {
   void give_back(Worker& worker, const std::string& why);
   void assign();
   Worker* least_busy();
+  Done forget(std::map<CallNo, Pending>::iterator found);
   void abandon(CallNo number);
   void finish(CallNo number, SdkAnswer answer);
   void time_out(CallNo number);
@@ -137,7 +141,8 @@ class SdkPool {
   SdkPoolOptions options_;
   std::vector<Worker> workers_;
   std::map<CallNo, Pending> calls_;
-  std::deque<CallNo> waiting_;
+  FairQueue<CallNo> waiting_;
+  std::map<std::string, std::size_t> by_lane_;  // How many of calls_.
   std::size_t bytes_ = 0;
   CallNo last_call_ = 0;
   bool running_ = false, stopped_ = false;

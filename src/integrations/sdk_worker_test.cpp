@@ -26,8 +26,11 @@ SdkCall a_call() {
 class SdkPoolTest : public testing::Test {
  protected:
   void make(SdkPoolOptions options) { pool = std::make_unique<SdkPool>(loop, processes.factory(), options); }
-  SdkPool::CallNo call() {
-    return pool->call(a_call(), [this](const SdkAnswer& answer) {
+  SdkPool::CallNo call(const std::string& lane = "") {
+    SdkCall made = a_call();
+    made.lane = lane;
+    if (!lane.empty()) made.action = "of " + lane;
+    return pool->call(std::move(made), [this](const SdkAnswer& answer) {
       answers.push_back(answer.ok() ? json::to_text(answer.result) : answer.error);
       causes.push_back(answer.cause);
     });
@@ -65,6 +68,17 @@ TEST_F(SdkPoolTest, SharesCallsAmongWorkersAndAnswersByNumber) {
         R"("error":{"name":"S3.NoSuchBucketException","cause":"c","retryable":false})");
   EXPECT_EQ(answers, (std::vector<std::string>{"{\"n\":2}", "S3.NoSuchBucketException"}));
   EXPECT_EQ(causes[1], "c");
+}
+
+TEST_F(SdkPoolTest, APlaybookWithManyCallsDelaysTheOthersByOne) {
+  make({.workers = 1, .in_flight_max = 1, .calls_max = 10});
+  for (int i = 0; i < 9; ++i) call("noisy");
+  call("quiet");
+  loop.run();
+  EXPECT_EQ(pool->figures().rejected, 4u) << "one playbook fills half of the room";
+  reply(0, request(0, 0).get("id"), R"("result":1)");
+  EXPECT_EQ(request(0, 0).get("action"), json::Value("of noisy"));
+  EXPECT_EQ(request(0, 1).get("action"), json::Value("of quiet"));
 }
 
 TEST_F(SdkPoolTest, AWorkerThatDiesIsReplacedAndItsCallsAreMadeAgain) {

@@ -38,20 +38,42 @@ bool is_number_text(std::string_view t) {
   return i == t.size();
 }
 
+template <typename Word>
+std::uint64_t load(const char* bytes) {
+  Word word = 0;
+  std::memcpy(&word, bytes, sizeof(word));
+  return word;
+}
+
+// All of 2 to 7 bytes in one word, some of them twice.
+std::uint64_t load_short(const char* bytes, std::size_t count) {
+  if (count >= 4) return load<std::uint32_t>(bytes) | load<std::uint32_t>(bytes + count - 4) << 32;
+  const std::uint64_t ends = load<std::uint16_t>(bytes) | load<std::uint16_t>(bytes + count - 2) << 16;
+  return ends | ends << 32;
+}
+
 // The place of the first byte from `at` on that cannot stand in a string as it is: a quote, a backslash or a
 // control character; text.size() without one. Clears `*ascii` if a byte before that place is not ASCII. Eight
 // bytes at a time; the lowest hit of the bit trick is exact, those above it may not be.
 std::size_t find_special(std::string_view text, std::size_t at, bool* ascii = nullptr) {
   constexpr std::uint64_t kOnes = 0x0101010101010101, kHighs = 0x8080808080808080;
   const auto zero_bytes = [](std::uint64_t word) { return (word - kOnes) & ~word & kHighs; };
+  const auto has_special = [&](std::uint64_t word) {
+    return (zero_bytes(word ^ (kOnes * '"')) | zero_bytes(word ^ (kOnes * '\\')) |
+            ((word - kOnes * 0x20) & ~word & kHighs)) != 0;
+  };
   std::uint64_t seen = 0;
   for (; text.size() - at >= 8; at += 8) {
-    std::uint64_t word = 0;
-    std::memcpy(&word, text.data() + at, 8);
-    const std::uint64_t hits = zero_bytes(word ^ (kOnes * '"')) | zero_bytes(word ^ (kOnes * '\\')) |
-                               ((word - kOnes * 0x20) & ~word & kHighs);
-    if (hits != 0) break;
+    const auto word = load<std::uint64_t>(text.data() + at);
+    if (has_special(word)) break;
     seen |= word;
+  }
+  if (const std::size_t rest = text.size() - at; rest >= 2 && rest < 8) {
+    const std::uint64_t word = load_short(text.data() + at, rest);
+    if (!has_special(word)) {
+      seen |= word;
+      at = text.size();
+    }
   }
   for (; at < text.size(); ++at) {
     const auto c = static_cast<unsigned char>(text[at]);
@@ -324,6 +346,52 @@ class Reader {
   std::vector<Member> members_;
 };
 
+// Gathers what comes in small pieces: most of a document is names, short strings and punctuation.
+class Staged {
+ public:
+  explicit Staged(std::string& out) : out_(out) {}
+  Staged(const Staged&) = delete;
+  Staged& operator=(const Staged&) = delete;
+  ~Staged() { flush(); }
+  void put(char c) {
+    if (count_ == sizeof(bytes_)) flush();
+    bytes_[count_++] = c;
+  }
+  void put(std::string_view text) {
+    if (text.size() > sizeof(bytes_) - count_) flush();
+    if (text.size() > sizeof(bytes_)) {
+      out_.append(text);
+      return;
+    }
+    std::memcpy(bytes_ + count_, text.data(), text.size());
+    count_ += text.size();
+  }
+  void put_quoted(std::string_view text) {
+    if (find_special(text, 0) == text.size()) {
+      put('"');
+      put(text);
+      put('"');
+    } else {
+      append_quoted(all(), text);
+    }
+  }
+  // What has been written so far, to be gone on with.
+  std::string& all() {
+    flush();
+    return out_;
+  }
+
+ private:
+  void flush() {
+    out_.append(bytes_, count_);
+    count_ = 0;
+  }
+
+  std::string& out_;
+  char bytes_[256];
+  std::size_t count_ = 0;
+};
+
 void append_number(std::string& out, const Value& value) {
   char buffer[32];
   if (value.kind() == Kind::kInteger) {
@@ -337,7 +405,8 @@ void append_number(std::string& out, const Value& value) {
 }
 
 // Walks iteratively: a value may be nested deeper than the stack is long.
-void write(std::string& out, const Value& root, bool pretty) {
+void write(std::string& whole, const Value& root, bool pretty) {
+  Staged out(whole);
   struct Level {
     const Value* container;
     std::size_t next;
@@ -345,31 +414,31 @@ void write(std::string& out, const Value& root, bool pretty) {
   std::vector<Level> levels;
   const auto line = [&] {
     if (!pretty) return;
-    out += '\n';
-    out.append(levels.size() * 2, ' ');
+    out.put('\n');
+    out.all().append(levels.size() * 2, ' ');
   };
   const auto begin = [&](const Value& value) {
     switch (value.kind()) {
       case Kind::kNull:
-        out += "null";
+        out.put("null");
         break;
       case Kind::kBool:
-        out += value.as_bool() ? "true" : "false";
+        out.put(value.as_bool() ? std::string_view("true") : std::string_view("false"));
         break;
       case Kind::kString:
-        append_quoted(out, value.as_string());
+        out.put_quoted(value.as_string());
         break;
       case Kind::kArray:
       case Kind::kObject:
-        out += value.is_array() ? '[' : '{';
+        out.put(value.is_array() ? '[' : '{');
         if (value.empty()) {
-          out += value.is_array() ? ']' : '}';
+          out.put(value.is_array() ? ']' : '}');
         } else {
           levels.push_back({&value, 0});
         }
         break;
       default:
-        append_number(out, value);
+        append_number(out.all(), value);
     }
   };
   begin(root);
@@ -379,18 +448,19 @@ void write(std::string& out, const Value& root, bool pretty) {
     if (level.next == container.size()) {
       levels.pop_back();
       line();
-      out += container.is_array() ? ']' : '}';
+      out.put(container.is_array() ? ']' : '}');
       continue;
     }
-    if (level.next != 0) out += ',';
+    if (level.next != 0) out.put(',');
     line();
     const std::size_t index = level.next++;
     if (container.is_array()) {
       begin(container.items()[index]);
     } else {
       const Member& member = container.members()[index];
-      append_quoted(out, member.key.as_string());
-      out += pretty ? ": " : ":";
+      out.put_quoted(member.key.as_string());
+      out.put(':');
+      if (pretty) out.put(' ');
       begin(member.value);
     }
   }

@@ -27,6 +27,7 @@ class Activities {
 
   void offer(const std::string& activity_arn, Offer offer);
   void withdraw(const AttemptKey& key);
+  bool holds(const AttemptKey& key) const { return places_.contains(key); }
   std::shared_ptr<void> poll(const std::string& activity_arn, std::string worker, std::int64_t wait_ms,
                              std::function<void(ActivityTask)> done);
 

@@ -24,21 +24,21 @@ Result<json::Value> StoredPayloads::load(std::uint32_t number) {
   return value;
 }
 
-std::string frame_image(std::uint32_t next_payload, std::string engine_image) {
-  char prefix[4];
-  for (int i = 0; i < 4; ++i) prefix[i] = static_cast<char>(next_payload >> (8 * i) & 0xFF);
-  return std::string(prefix, 4) + engine_image;
+void put_next_payload(std::string& image, std::uint32_t next_payload) {
+  for (std::size_t i = 0; i < kFrameHeadroom; ++i) {
+    image[i] = static_cast<char>(next_payload >> (8 * i) & 0xFF);
+  }
 }
 
 Result<SplitImage> split_frame_image(std::string_view image) {
-  if (image.size() < 4) return Error{"StoreCorrupt", "a stored frame is too short", "", ""};
+  if (image.size() < kFrameHeadroom) return Error{"StoreCorrupt", "a stored frame is too short", "", ""};
   SplitImage split;
   split.next_payload = 0;
   for (int i = 3; i >= 0; --i) {
     split.next_payload =
         split.next_payload << 8 | static_cast<unsigned char>(image[static_cast<std::size_t>(i)]);
   }
-  split.engine_image = image.substr(4);
+  split.engine_image = image.substr(kFrameHeadroom);
   return split;
 }
 
@@ -125,13 +125,13 @@ std::string encode_left_behind(LiveExecution& live) {
   std::vector<std::string> images;
   std::size_t bytes = 0;
   for (const auto& [no, frame] : live.state.left_behind) {
-    images.push_back(engine::encode_frame(live.state, frame, live.payloads));
+    images.push_back(engine::encode_frame(live.state, frame, live.payloads, kFrameHeadroom));
     bytes += images.back().size();
     if (bytes > kLeftBehindBytesMax) return "";
   }
   std::string out;
-  for (std::string& image : images) {
-    const std::string whole = frame_image(live.payloads.next(), std::move(image));
+  for (std::string& whole : images) {
+    put_next_payload(whole, live.payloads.next());
     for (std::size_t i = 0; i < kLengthBytes; ++i) out += static_cast<char>(whole.size() >> (8 * i) & 0xFF);
     out += whole;
   }

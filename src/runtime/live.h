@@ -4,6 +4,7 @@
 // everything.
 #include <deque>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <unordered_map>
 
@@ -16,7 +17,7 @@ namespace sortie::runtime {
 // One stimulus with what its sender wants: things to write in the same transaction, and an answer.
 struct Mail {
   engine::Stimulus stimulus;
-  store::Batch with;
+  std::shared_ptr<store::Batch> with;  // Null: nothing, as with most mails. Taken by the one that is decided.
   // Told once: an error if nothing was written; else whether the stimulus found somebody waiting.
   std::function<void(const Status&, bool applied)> reply;
 };
@@ -63,6 +64,19 @@ struct MapChild {
   asl::FlowIndex flow = 0;     // The Map's processor, which it executes.
 };
 
+// What one commit carries, kept until the store has answered.
+struct Decision {
+  std::vector<engine::Command> commands;
+  std::vector<std::pair<Mail, bool>> mails;  // With whether each was applied.
+  std::vector<engine::FrameNo> ready;
+  std::vector<std::pair<store::FrameKey, Timestamp>> timers;  // kNever: disarmed.
+  std::shared_ptr<const LoggedEvents> logged;
+  std::int64_t last_event_id = 0;
+  bool began = false;
+  bool ended = false;
+  std::uint64_t transitions = 0;
+};
+
 struct LiveExecution {
   store::ExecutionNo no = 0;
   engine::Execution state;
@@ -73,12 +87,13 @@ struct LiveExecution {
   std::string test_case;
   PayloadTable payloads;
   std::deque<Mail> mailbox;
-  bool started = false;  // Its row is in the store.
+  std::size_t* pending = nullptr;  // Stimuli of its machine that are not committed; the shard counts them.
+  bool started = false;            // Its row is in the store.
   // A synchronous EXPRESS execution: nothing of it is ever written, and it dies with the process.
   bool in_memory_only = false;
   std::function<void(const LiveExecution&)> when_over;  // Of an execution in memory only.
-  bool committing = false;
-  std::uint64_t used = 0;  // For dropping the least recently used.
+  std::optional<Decision> decision;  // While its commit is under way; there is one at a time.
+  std::uint64_t used = 0;            // For dropping the least recently used.
 };
 
 // Reads payloads of one execution from the store, and remembers them in its table.
@@ -98,7 +113,8 @@ class StoredPayloads final : public engine::PayloadSource {
 
 // A frame row's image is the number of the next payload (so that a reload never reuses one), then the
 // engine's image.
-std::string frame_image(std::uint32_t next_payload, std::string engine_image);
+inline constexpr std::size_t kFrameHeadroom = 4;  // For the number, in what becomes an image.
+void put_next_payload(std::string& image, std::uint32_t next_payload);
 struct SplitImage {
   std::uint32_t next_payload = 1;
   std::string_view engine_image;

@@ -37,7 +37,10 @@ Error no_such_run(std::string_view arn) {
 }  // namespace map_runs
 
 std::string map_run_image(const json::Value& progress) {
-  return frame_image(map_runs::kProgressMark, json::to_text(progress));
+  std::string image(kFrameHeadroom, '\0');
+  put_next_payload(image, map_runs::kProgressMark);
+  json::append_text(image, progress);
+  return image;
 }
 
 bool is_map_run_image(const SplitImage& image) { return image.next_payload == map_runs::kProgressMark; }
@@ -312,6 +315,12 @@ Status MapRuns::take_up(store::ExecutionNo no) {
   }
   schedule(run);
   return {};
+}
+
+bool MapRuns::works_for(const store::FrameKey& parent) const {
+  return std::any_of(runs_.begin(), runs_.end(), [&](const auto& each) {
+    return each.second->parent == parent.execution && each.second->attempt.frame == parent.frame;
+  });
 }
 
 void MapRuns::recover(store::ExecutionNo no) {

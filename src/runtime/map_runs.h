@@ -73,6 +73,10 @@ class MapRuns {
   void recover(store::ExecutionNo no);
   void recover_parent(const LiveExecution& parent, engine::FrameNo frame);
 
+  // For the audit: whether this map run, or the one that a frame waits for, is being carried out.
+  bool carries_out(store::ExecutionNo no) const { return runs_.contains(no); }
+  bool works_for(const store::FrameKey& parent) const;
+
   Result<MapRunDescription> describe(std::string_view arn);
   Result<std::vector<MapRunDescription>> list(std::string_view execution_arn, std::uint64_t before,
                                               std::size_t limit);

@@ -1,7 +1,6 @@
 #include "runtime/runtime.h"
 
 #include <algorithm>
-#include <list>
 
 #include "base/hash.h"
 #include "base/text.h"
@@ -9,7 +8,10 @@
 #include "runtime/check.h"
 #include "runtime/describe.h"
 #include "runtime/explain.h"
+#include "runtime/history_pages.h"
 #include "runtime/shard.h"
+#include "runtime/starts.h"
+#include "runtime/watchers.h"
 
 namespace sortie::runtime {
 namespace {
@@ -18,8 +20,6 @@ Error no_such_execution(std::string_view arn) {
   return {"ExecutionDoesNotExist", "Execution Does Not Exist: '" + std::string(arn) + "'", "", ""};
 }
 
-constexpr std::int64_t kExpressMsMax = 5 * 60 * 1000;  // AWS's limit for EXPRESS executions.
-
 // A document of kind "meta" that is made once per store: what it says, or a new one, added to `made`.
 Result<std::string> find_or_make(store::Store& store, const std::string& key, std::string value,
                                  store::Batch* made) {
@@ -27,6 +27,10 @@ Result<std::string> find_or_make(store::Store& store, const std::string& key, st
   if (known) return *known;
   made->documents.push_back({"meta", key, value});
   return value;
+}
+
+std::shared_ptr<store::Batch> batch_or_none(store::Batch batch) {
+  return batch.empty() ? nullptr : std::make_shared<store::Batch>(std::move(batch));
 }
 
 template <typename T>
@@ -55,7 +59,7 @@ class RuntimeImpl final : public Runtime {
     tokens_.emplace(key);
     SORTIE_TRY_STATUS(definitions_.load());
     shard_.emplace(Shard::Wiring{loop_, random_, store_, dispatcher_, definitions_, *tokens_, store_id,
-                                 options_, [this](const ExecutionChange& change) { tell_observers(change); },
+                                 options_, [this](const ExecutionChange& change) { watchers_.tell(change); },
                                  [this](const std::string& arn) { tell_waiters(arn); }});
     return shard_->recover();
   }
@@ -151,7 +155,7 @@ class RuntimeImpl final : public Runtime {
   }
 
   void start_execution(StartRequest request, Callback<StartReply> done) override {
-    Result<std::unique_ptr<LiveExecution>> made = make_live(request);
+    Result<std::unique_ptr<LiveExecution>> made = prepare(request);
     if (!made) return loop_.post([done, error = made.error()] { done(error); });
     LiveExecution& live = **made;
     const std::string arn = live.state.arn;
@@ -166,7 +170,7 @@ class RuntimeImpl final : public Runtime {
     if (!known) return loop_.post([done, error = unavailable(known.error())] { done(error); });
     if (*known) return answer_existing(**known, live.image.input_text, std::move(done));
     live.no = shard_->next_no();
-    Mail start{engine::Start{}, std::move(request.with), nullptr};
+    Mail start{engine::Start{}, batch_or_none(std::move(request.with)), nullptr};
     start.reply = [done, arn, started_at = live.state.started_at](const Status& status, bool) {
       if (!status) return done(status.error());
       done(StartReply{arn, started_at, false});
@@ -175,7 +179,7 @@ class RuntimeImpl final : public Runtime {
   }
 
   void start_sync_execution(StartRequest request, Callback<ExecutionDescription> done) override {
-    Result<std::unique_ptr<LiveExecution>> made = make_live(request);
+    Result<std::unique_ptr<LiveExecution>> made = prepare(request);
     if (!made) return loop_.post([done, error = made.error()] { done(error); });
     LiveExecution& live = **made;
     live.no = shard_->next_memory_no();
@@ -206,7 +210,7 @@ class RuntimeImpl final : public Runtime {
     auto live = load_left_behind(store_, **row, loop_.now(),
                                  [this](const std::string& key) { return definitions_.machine(key); });
     if (!live) return fail(live.error().code.starts_with("Store") ? unavailable(live.error()) : live.error());
-    if (draining_ || shard_->is_full()) {
+    if (draining_ || shard_->is_full((*live)->state.state_machine_arn)) {
       return fail({"ThrottlingException", "too much work is waiting", "", "try again later"});
     }
     (*live)->state.region = options_.region;
@@ -214,7 +218,8 @@ class RuntimeImpl final : public Runtime {
     extra.redrive_token = client_token;
     (*live)->image.extra = encode_extra(extra);
     Mail mail{engine::Redrive{}, {}, nullptr};
-    mail.with.log.push_back(audit(actor, "execution.redrive", name, ""));
+    mail.with = std::make_shared<store::Batch>();
+    mail.with->log.push_back(audit(actor, "execution.redrive", name, ""));
     mail.reply = [done, at = loop_.now()](const Status& status, bool) {
       if (!status) return done(status.error());
       done(at);
@@ -232,7 +237,8 @@ class RuntimeImpl final : public Runtime {
     }
     store::LogLine line = audit(actor, "execution.stop", std::string(arn), "", cause);
     Mail mail{engine::Stop{std::move(error), std::move(cause)}, {}, nullptr};
-    mail.with.log.push_back(std::move(line));
+    mail.with = std::make_shared<store::Batch>();
+    mail.with->log.push_back(std::move(line));
     mail.reply = [this, done, arn = std::string(arn)](const Status& status, bool) {
       if (!status && status.error().code != "ExecutionDoesNotExist") return done(status.error());
       const Result<std::optional<store::ExecutionRow>> now = store_.find_execution(arn);
@@ -264,24 +270,7 @@ class RuntimeImpl final : public Runtime {
                               bool reverse) override {
     SORTIE_TRY(const std::optional<store::ExecutionRow> row, store_.find_execution(arn));
     if (!row) return no_such_execution(arn);
-    const auto count = static_cast<std::int64_t>(std::min<std::size_t>(limit, 10'000));
-    std::int64_t first = std::max<std::int64_t>(from, 1);
-    if (reverse) {
-      SORTIE_TRY(const std::int64_t last, last_event_id(*row));
-      const std::int64_t newest = from <= 0 ? last : std::min(from, last);
-      first = std::max<std::int64_t>(newest - count + 1, 1);
-      SORTIE_TRY(HistoryPage page, load_events(row->no, first, newest - first + 1));
-      std::reverse(page.events.begin(), page.events.end());
-      page.next_event_id.reset();
-      if (first > 1) page.next_event_id = first - 1;
-      return page;
-    }
-    SORTIE_TRY(HistoryPage page, load_events(row->no, first, count + 1));
-    if (page.events.size() > static_cast<std::size_t>(count)) {
-      page.events.resize(static_cast<std::size_t>(count));
-      page.next_event_id = first + count;
-    }
-    return page;
+    return read_history(store_, definitions_, *row, from, limit, reverse);
   }
 
   Result<std::vector<WaitingReason>> explain(std::string_view arn) override {
@@ -297,13 +286,9 @@ class RuntimeImpl final : public Runtime {
 
   std::shared_ptr<void> when_ended(std::string_view arn,
                                    std::function<void(ExecutionDescription)> done) override {
-    auto waiter = std::make_shared<Waiter>(Waiter{std::string(arn), std::move(done)});
-    waiters_.push_back(waiter);
+    std::shared_ptr<void> waiter = watchers_.wait(std::string(arn), std::move(done));
     // It may be over already; look from the loop, so that the answer never comes inside this call.
-    loop_.post([this, arn = std::string(arn)] {
-      const Result<ExecutionDescription> now = describe_execution(arn);
-      if (now && now->status != store::ExecutionStatus::kRunning) tell_waiters(arn);
-    });
+    loop_.post([this, arn = std::string(arn)] { tell_waiters(arn); });
     return waiter;
   }
 
@@ -360,9 +345,7 @@ class RuntimeImpl final : public Runtime {
   }
 
   std::shared_ptr<void> observe(std::function<void(const ExecutionChange&)> callback) override {
-    auto observer = std::make_shared<std::function<void(const ExecutionChange&)>>(std::move(callback));
-    observers_.push_back(observer);
-    return observer;
+    return watchers_.observe(std::move(callback));
   }
 
   Figures figures() override {
@@ -375,11 +358,6 @@ class RuntimeImpl final : public Runtime {
   Result<std::vector<std::string>> check() override { return check_store(store_); }
 
  private:
-  struct Waiter {
-    std::string arn;
-    std::function<void(ExecutionDescription)> done;
-  };
-
   static engine::AttemptId attempt_of(const AttemptKey& key) { return {key.frame, key.entry, key.attempt}; }
 
   static Error unavailable(const Error& error) {
@@ -420,82 +398,16 @@ class RuntimeImpl final : public Runtime {
     return {"audit", loop_.now(), to_text(actor), std::move(action), std::move(subject), json::to_text(body)};
   }
 
-  Result<std::unique_ptr<LiveExecution>> make_live(StartRequest& request) {
+  Result<std::unique_ptr<LiveExecution>> prepare(StartRequest& request) {
     if (draining_) return Error{"ServiceUnavailable", "the server is stopping", "", "try again in a moment"};
     if (!has_identity_) {
       return Error{"ServiceUnavailable", "the store cannot be written", "", "try again in a moment"};
     }
-    if (shard_->is_full())
+    const std::string machine_arn = split_qualified_arn(request.state_machine_arn).machine_arn;
+    if (shard_->is_full(machine_arn)) {
       return Error{"ThrottlingException", "too much work is waiting", "", "try again later"};
-    SORTIE_TRY(const StartTarget target, find_target(request.state_machine_arn));
-    SORTIE_TRY(Definitions::Current current, definitions_.current(target.record_arn));
-    if (request.input_text.empty()) request.input_text = "{}";
-    if (request.input_text.size() > engine::kPayloadBytesMax) {
-      return Error{"InvalidExecutionInput",
-                   "Invalid State Machine Execution Input: 'the input is larger than 262144 bytes'", "", ""};
     }
-    Result<json::Value> input = json::parse(request.input_text);
-    if (!input) {
-      return Error{"InvalidExecutionInput",
-                   "Invalid State Machine Execution Input: '" + input.error().message + "'",
-                   input.error().place, ""};
-    }
-    if (request.name.empty()) request.name = make_uuid(random_);
-    auto live = std::make_unique<LiveExecution>();
-    engine::Execution& state = live->state;
-    state.machine = std::move(current.machine);
-    state.name = request.name;
-    state.state_machine_arn = target.machine_arn;
-    state.version_arn = target.version_arn;
-    state.alias_arn = target.alias_arn;
-    state.arn = execution_arn(target.machine_arn, request.name);
-    state.role_arn = current.record->role_arn;
-    state.region = options_.region;
-    state.started_at = loop_.now();
-    if (current.record->type == "EXPRESS") {
-      if (request.express_id.empty()) request.express_id = make_uuid(random_);
-      state.arn = replace_all(state.arn, ":execution:", ":express:") + ":" + request.express_id;
-      state.deadline = state.started_at.plus_ms(kExpressMsMax);
-    }
-    state.input = std::move(input).value();
-    if (json::to_text(state.input) != request.input_text) state.input_text = request.input_text;
-    live->image.definition_key = current.definition_key;
-    live->image.role_arn = state.role_arn;
-    live->image.input_text = request.input_text;
-    live->image.extra = encode_extra(
-        {request.actor, request.trace_header, target.version_arn, target.alias_arn, request.test_case, ""});
-    live->actor = request.actor;
-    live->test_case = request.test_case;
-    return live;
-  }
-
-  // What a start names: the machine, a version, or an alias that chooses a version by its weights.
-  struct StartTarget {
-    std::string record_arn, machine_arn, version_arn, alias_arn;
-  };
-  Result<StartTarget> find_target(const std::string& arn) {
-    const QualifiedArn qualified = split_qualified_arn(arn);
-    if (qualified.qualifier.empty()) return StartTarget{arn, arn, "", ""};
-    if (qualified.is_version()) return StartTarget{arn, qualified.machine_arn, arn, ""};
-    const AliasRecord* alias = definitions_.find_alias(arn);
-    if (alias == nullptr || alias->routes.empty()) {
-      return Error{"StateMachineDoesNotExist", "State Machine Does Not Exist: '" + arn + "'", "", ""};
-    }
-    auto drawn = static_cast<std::int64_t>(random_.next() % 100);
-    const AliasRecord::Route* chosen = &alias->routes.back();
-    for (const AliasRecord::Route& route : alias->routes) {
-      if (drawn < route.weight) {
-        chosen = &route;
-        break;
-      }
-      drawn -= route.weight;
-    }
-    return StartTarget{chosen->version_arn, qualified.machine_arn, chosen->version_arn, arn};
-  }
-
-  // arn:..:stateMachine:NAME -> arn:..:execution:NAME:EXECUTION
-  static std::string execution_arn(const std::string& machine_arn, const std::string& name) {
-    return replace_all(machine_arn, ":stateMachine:", ":execution:") + ":" + name;
+    return make_live(request, definitions_, options_, random_, loop_.now());
   }
 
   // StartExecution is idempotent for a running execution of the same name and input (AWS API reference).
@@ -516,10 +428,10 @@ class RuntimeImpl final : public Runtime {
     done = or_nothing(std::move(done));
     const Result<AttemptKey> key = tokens_->read(token);
     if (!key) return loop_.post([done, error = key.error()] { done(error); });
-    if (shard_->is_full()) {
+    if (shard_->is_full(key->execution)) {
       return loop_.post([done] { done(Error{"ThrottlingException", "too much work is waiting", "", ""}); });
     }
-    Mail mail{make_stimulus(attempt_of(*key)), std::move(with), nullptr};
+    Mail mail{make_stimulus(attempt_of(*key)), batch_or_none(std::move(with)), nullptr};
     mail.reply = [done](const Status& status, bool applied) {
       if (!status && status.error().code != "ExecutionDoesNotExist") return done(status.error());
       if (!status || !applied) {
@@ -533,50 +445,12 @@ class RuntimeImpl final : public Runtime {
     });
   }
 
-  Result<std::int64_t> last_event_id(const store::ExecutionRow& row) {
-    if (row.status != store::ExecutionStatus::kRunning) {
-      SORTIE_TRY(const engine::ExecutionImage image, engine::decode_execution(row.image));
-      return image.last_event_id;
-    }
-    SORTIE_TRY(auto live, load_live(store_, row.no,
-                                    [this](const std::string& key) { return definitions_.machine(key); }));
-    return live->state.last_event_id;
-  }
-
-  Result<HistoryPage> load_events(store::ExecutionNo no, std::int64_t first, std::int64_t count) {
-    SORTIE_TRY(const std::vector<store::HistoryChunk> chunks, store_.load_history(no, first, count));
-    StoredPayloads payloads(store_, no, nullptr);
-    HistoryPage page;
-    for (const store::HistoryChunk& chunk : chunks) {
-      SORTIE_TRY(std::vector<engine::HistoryEvent> events, engine::decode_events(chunk.body, payloads));
-      for (engine::HistoryEvent& event : events) {
-        if (event.id >= first && event.id < first + count) page.events.push_back(std::move(event));
-      }
-    }
-    return page;
-  }
-
-  void tell_observers(const ExecutionChange& change) {
-    std::erase_if(observers_, [](const auto& weak) { return weak.expired(); });
-    const auto observers = observers_;
-    for (const auto& weak : observers) {
-      if (const auto observer = weak.lock()) (*observer)(change);
-    }
-  }
-
   void tell_waiters(const std::string& arn) {
-    std::vector<std::shared_ptr<Waiter>> due;
-    std::erase_if(waiters_, [&](const std::weak_ptr<Waiter>& weak) {
-      std::shared_ptr<Waiter> waiter = weak.lock();
-      if (waiter == nullptr) return true;
-      if (waiter->arn != arn) return false;
-      due.push_back(std::move(waiter));
-      return true;
+    watchers_.tell_end(arn, [this](const std::string& ended) -> std::optional<ExecutionDescription> {
+      Result<ExecutionDescription> now = describe_execution(ended);
+      if (!now || now->status == store::ExecutionStatus::kRunning) return std::nullopt;
+      return *std::move(now);
     });
-    if (due.empty()) return;
-    const Result<ExecutionDescription> description = describe_execution(arn);
-    if (!description) return;
-    for (const auto& waiter : due) waiter->done(*description);
   }
 
   Loop& loop_;
@@ -590,8 +464,7 @@ class RuntimeImpl final : public Runtime {
   std::optional<Shard> shard_;
   bool has_identity_ = true;
   bool draining_ = false;
-  std::vector<std::weak_ptr<std::function<void(const ExecutionChange&)>>> observers_;
-  std::list<std::weak_ptr<Waiter>> waiters_;
+  Watchers watchers_;
 };
 
 }  // namespace

@@ -62,6 +62,8 @@ class TaskDispatcher {
   // later than now: whoever got the token may answer before we hear that it was sent, and TaskSubmitted comes
   // first.
   virtual void when_handed_over(const AttemptKey&, std::function<void()> go_on) { go_on(); }
+  // Whether an attempt that was dispatched is under way; for the audit. Who cannot tell says yes.
+  virtual bool holds(const AttemptKey&) const { return true; }
 };
 
 // A state machine, or one published version of it: then the ARN ends in ":NUMBER", `created_at` and
@@ -202,6 +204,7 @@ struct WaitingReason {
   std::string kind;  // "timer", "retry", "task", "token", "activity", "children", "ready"
   Timestamp since;
   std::optional<Timestamp> until;
+  std::string who;  // Can move it on: "the clock", "lambda:invoke", "whoever has the task token" ..
   std::string
       sentence;  // "WaitForApproval has waited since .. for a task token (sqs:sendMessage), until ..".
 };
@@ -229,6 +232,14 @@ struct ActivityTask {
   std::string input_text;
 };
 
+// A frame that nothing would have moved on; found by the audit (runtime/audit.h).
+struct StuckFrame {
+  store::FrameKey frame;
+  std::string execution_arn;
+  std::string what;        // One sentence, without the name.
+  bool set_going = false;  // Armed, continued or called again; false: somebody has to look at it.
+};
+
 class ObjectStore;  // object_store.h
 
 struct Options {
@@ -239,7 +250,15 @@ struct Options {
   bool strict = false;                      // compatibility: strict
   std::size_t recovery_page = 2'000;        // Frames that a slice of the recovery reads.
   std::size_t open_in_memory_max = 20'000;  // Idle executions beyond it are dropped from memory.
-  std::size_t mailbox_max = 100'000;  // Stimuli waiting over all executions; beyond: ThrottlingException.
+  // Stimuli of all executions that are not committed yet, half of it for those of one machine (shard.h); what
+  // comes from outside beyond that is answered ThrottlingException.
+  std::size_t mailbox_max = 100'000;
+  // The audit: how often it takes a step (0: there is none), how long what looks stuck may still be on its
+  // way, and the pause between two walks over everything.
+  std::int64_t audit_step_ms = 0;
+  std::int64_t audit_grace_ms = 10'000;
+  std::int64_t audit_pause_ms = 60'000;
+  std::function<void(const StuckFrame&)> on_stuck;
 };
 
 class Runtime {
@@ -328,8 +347,10 @@ class Runtime {
 
   struct Figures {
     std::uint64_t open_executions = 0, in_memory = 0, transitions = 0, started = 0, ended = 0, timers = 0;
-    std::uint64_t commands_in_flight = 0, commit_failures = 0, mailbox = 0;
+    std::uint64_t commit_failures = 0, mailbox = 0;
     std::uint64_t unreadable_frames = 0;  // Met in recovery; `check` names them.
+    // What the audit has looked at and found (runtime/audit.h).
+    std::uint64_t frames_audited = 0, audit_cycles = 0, frames_stuck = 0;
   };
   virtual Figures figures() = 0;
   // Every open frame has exactly one reason to wait; one sentence for each that has not.

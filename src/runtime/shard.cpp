@@ -47,7 +47,12 @@ Shard::Shard(Wiring wiring)
                     };
                     post(key.execution, std::move(mail));
                   }),
-      map_runs_(*this) {}
+      map_runs_(*this),
+      audit_(*this) {}
+
+Shard::~Shard() {
+  if (timer_ != 0) wiring_.loop.cancel(timer_);
+}
 
 engine::Context Shard::context(const LiveExecution& live) const {
   return {wiring_.loop.now(), &wiring_.random, [this, no = live.no](const engine::AttemptId& attempt) {
@@ -55,14 +60,45 @@ engine::Context Shard::context(const LiveExecution& live) const {
           }};
 }
 
-void Shard::begin(std::unique_ptr<LiveExecution> live, Mail start) {
+bool Shard::is_full(const std::string& machine_arn) const {
+  const std::size_t most = wiring_.options.mailbox_max;
+  const auto found = pending_.find(machine_arn);
+  const std::size_t own = found == pending_.end() ? 0 : found->second;
+  // The results of what the others have running count, too, and must not shut out who has next to nothing.
+  const bool is_small = own < most / 16;
+  return own >= std::max<std::size_t>(most / 2, 1) || mails_ >= (is_small ? 2 * most : most);
+}
+
+bool Shard::is_full(store::ExecutionNo no) const {
+  const auto found = live_.find(no);
+  return is_full(found == live_.end() ? std::string() : found->second->state.state_machine_arn);
+}
+
+LiveExecution& Shard::admit(std::unique_ptr<LiveExecution> live) {
+  live->pending = &pending_[live->state.state_machine_arn];
+  live->used = ++use_counter_;
   LiveExecution& owned = *live;
+  live_.emplace(owned.no, std::move(live));
+  return owned;
+}
+
+void Shard::take_in(LiveExecution& live, Mail mail) {
+  live.mailbox.push_back(std::move(mail));
+  ++mails_;
+  ++*live.pending;
+}
+
+void Shard::count_done(const LiveExecution& live, std::size_t mails) {
+  mails_ -= mails;
+  *live.pending -= mails;
+}
+
+void Shard::begin(std::unique_ptr<LiveExecution> live, Mail start) {
+  LiveExecution& owned = admit(std::move(live));
   beginning_.emplace(owned.state.arn, owned.no);
   // One that is redriven before recovery comes by has nothing to be recovered.
   if (owned.no > recovered_ && owned.no <= recovery_end_) recovered_early_.insert(owned.no);
-  live_.emplace(owned.no, std::move(live));
-  owned.mailbox.push_back(std::move(start));
-  ++mails_;
+  take_in(owned, std::move(start));
   ++figures_.started;
   process(owned);
 }
@@ -88,12 +124,16 @@ LiveExecution* Shard::find_or_load(store::ExecutionNo no, Error* error) {
     *error = loaded.error();
     return nullptr;
   }
-  LiveExecution* live = loaded->get();
-  live->state.region = wiring_.options.region;
-  live->used = ++use_counter_;
-  live_.emplace(no, std::move(loaded).value());
+  LiveExecution& live = admit(std::move(loaded).value());
+  live.state.region = wiring_.options.region;
   recover_early(no);
-  return live;
+  return &live;
+}
+
+bool Shard::is_in_motion(store::ExecutionNo no) const {
+  const auto found = live_.find(no);
+  return found != live_.end() &&
+         (found->second->decision || !found->second->mailbox.empty() || !found->second->started);
 }
 
 void Shard::post(store::ExecutionNo no, Mail mail) {
@@ -109,12 +149,11 @@ void Shard::post(store::ExecutionNo no, Mail mail) {
     }
     return;
   }
-  live->mailbox.push_back(std::move(mail));
-  ++mails_;
+  take_in(*live, std::move(mail));
   process(*live);
 }
 
-Shard::Decision Shard::decide(LiveExecution& live, store::Batch& batch) {
+Decision Shard::decide(LiveExecution& live, store::Batch& batch) {
   Decision decision;
   decision.began = !live.started;
   std::set<engine::FrameNo> touched, gone;
@@ -124,7 +163,6 @@ Shard::Decision Shard::decide(LiveExecution& live, store::Batch& batch) {
   while (!live.mailbox.empty() && decision.mails.size() < kMailsPerCommit) {
     Mail mail = std::move(live.mailbox.front());
     live.mailbox.pop_front();
-    --mails_;
     engine::Advance step = engine::advance(live.state, mail.stimulus, now);
     decision.transitions += step.transitions;
     append_all(events, step.events);
@@ -139,7 +177,8 @@ Shard::Decision Shard::decide(LiveExecution& live, store::Batch& batch) {
       gone.insert(no);
     }
     decision.ended = decision.ended || step.ended;
-    if (step.applied || !mail.reply) merge(batch, std::exchange(mail.with, {}));
+    if (mail.with && (step.applied || !mail.reply))
+      merge(batch, std::move(*std::exchange(mail.with, nullptr)));
     decision.mails.emplace_back(std::move(mail), step.applied);
     if (events.size() >= engine::kEventsPerAdvance) break;
   }
@@ -149,14 +188,17 @@ Shard::Decision Shard::decide(LiveExecution& live, store::Batch& batch) {
     decision.logged = logged_events(live, std::move(events));
     return decision;
   }
+  texts_.clear();
+  live.payloads.texts = &texts_;
   if (!events.empty()) {
     batch.history.push_back({live.no, first_event, static_cast<std::int32_t>(events.size()),
                              engine::encode_events(events, live.payloads)});
-    decision.logged = logged_events(live, std::move(events));
   }
   if (!decision.ended) write_frames(live, touched, gone, batch);  // Else all frames go with the execution.
   if (!live.started || decision.ended) write_row(live, batch);
   if (decision.ended) batch.ended.push_back(live.no);
+  live.payloads.texts = nullptr;
+  decision.logged = logged_events(live, std::move(events));
   batch.payloads = live.payloads.take_fresh();
   for (store::PayloadRow& row : batch.payloads) row.execution = live.no;
   return decision;
@@ -190,11 +232,12 @@ void Shard::write_frames(LiveExecution& live, const std::set<engine::FrameNo>& t
   for (const engine::FrameNo no : touched) {
     const auto found = live.state.frames.find(no);
     if (found == live.state.frames.end()) continue;
-    images.emplace_back(&found->second, engine::encode_frame(live.state, found->second, live.payloads));
+    images.emplace_back(&found->second,
+                        engine::encode_frame(live.state, found->second, live.payloads, kFrameHeadroom));
   }
   for (auto& [frame, image] : images) {
-    const Timestamp due = engine::wake_at(live.state, *frame);
-    batch.frames.push_back({{live.no, frame->no}, due, frame_image(live.payloads.next(), std::move(image))});
+    put_next_payload(image, live.payloads.next());
+    batch.frames.push_back({{live.no, frame->no}, engine::wake_at(live.state, *frame), std::move(image)});
   }
   for (const engine::FrameNo no : gone) batch.frames_gone.push_back({live.no, no});
 }
@@ -227,36 +270,36 @@ void Shard::write_row(LiveExecution& live, store::Batch& batch) {
 }
 
 void Shard::process(LiveExecution& live) {
-  if (live.committing || live.mailbox.empty()) return;
+  if (live.decision || live.mailbox.empty()) return;
   if (live.started && live.state.outcome != engine::Outcome::kRunning)
     return;  // finish() answers what is left.
   store::Batch batch;
   batch.epoch = epoch_;
-  auto decision = std::make_shared<Decision>(decide(live, batch));
-  live.committing = true;
+  live.decision.emplace(decide(live, batch));
   ++committing_;
   const store::ExecutionNo no = live.no;
   if (batch.empty()) {
     // Nothing to write (a late report, an early timer): answer all the same, from the loop.
-    wiring_.loop.post([this, no, decision] { committed(no, decision, Status()); });
+    wiring_.loop.post([this, no] { committed(no, Status()); });
     return;
   }
-  wiring_.store.append(std::move(batch),
-                       [this, no, decision](Status status) { committed(no, decision, status); });
+  wiring_.store.append(std::move(batch), [this, no](const Status& status) { committed(no, status); });
 }
 
-void Shard::committed(store::ExecutionNo no, std::shared_ptr<Decision> decision, const Status& status) {
+void Shard::committed(store::ExecutionNo no, const Status& status) {
   --committing_;
   LiveExecution& live = *live_.at(no);
-  live.committing = false;
+  Decision decision = *std::move(live.decision);
+  live.decision.reset();
+  count_done(live, decision.mails.size());
   if (!status) {
-    commit_failed(live, *decision, status.error());
+    commit_failed(live, decision, status.error());
   } else {
     if (!live.started) {
       live.started = true;
       beginning_.erase(live.state.arn);
     }
-    release(live, *decision);
+    release(live, decision);
   }
   run_after_commit(no);
   if (drained_ && committing_ == 0) std::exchange(drained_, nullptr)();
@@ -283,6 +326,7 @@ void Shard::release(LiveExecution& live, Decision& decision) {
   if (!decision.ready.empty()) {
     live.mailbox.push_front({engine::Continue{decision.ready}, {}, nullptr});
     ++mails_;
+    ++*live.pending;
   }
   const ExecutionChange change{live.state.arn, status_of(live.state.outcome), decision.last_event_id,
                                decision.began, live.state.started_at,         live.state.stopped_at,
@@ -306,7 +350,7 @@ void Shard::finish(LiveExecution& live) {
   const std::optional<MapChild> map_child = live.map_child;
   const store::ExecutionStatus status = status_of(live.state.outcome);
   std::deque<Mail> late = std::move(live.mailbox);
-  mails_ -= late.size();
+  count_done(live, late.size());
   if (live.when_over) live.when_over(live);
   live_.erase(live.no);
   for (Mail& mail : late) {
@@ -334,8 +378,8 @@ void Shard::commit_failed(LiveExecution& live, Decision& decision, const Error& 
   for (auto& [mail, applied] : decision.mails) {
     (is_ours_alone(mail) ? kept : refused).push_back(std::move(mail));
   }
+  count_done(live, live.mailbox.size());
   for (Mail& mail : live.mailbox) kept.push_back(std::move(mail));
-  mails_ -= live.mailbox.size();
   beginning_.erase(live.state.arn);
   live_.erase(no);
   // Whoever is refused may ask again within the answer: by now that finds what is durable, not what was
@@ -405,7 +449,7 @@ void Shard::forget_idle() {
   if (live_.size() <= std::max(wiring_.options.open_in_memory_max, forget_above_)) return;
   std::vector<std::pair<std::uint64_t, store::ExecutionNo>> idle;
   for (const auto& [no, live] : live_) {
-    if (!live->committing && live->mailbox.empty() && live->started && !live->in_memory_only)
+    if (!live->decision && live->mailbox.empty() && live->started && !live->in_memory_only)
       idle.emplace_back(live->used, no);
   }
   const std::size_t surplus =
@@ -444,6 +488,7 @@ Status Shard::recover() {
   } else {
     wiring_.loop.post([this] { recover_slice(); });
   }
+  audit_.begin();
   return {};
 }
 
@@ -543,6 +588,9 @@ Runtime::Figures Shard::figures() const {
   figures.in_memory = live_.size();
   figures.timers = timers_.size();
   figures.mailbox = mails_;
+  figures.frames_audited = audit_.frames;
+  figures.audit_cycles = audit_.cycles;
+  figures.frames_stuck = audit_.stuck;
   return figures;
 }
 

@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "runtime/activities.h"
+#include "runtime/audit.h"
 #include "runtime/definitions.h"
 #include "runtime/live.h"
 #include "runtime/map_runs.h"
@@ -44,6 +45,7 @@ class Shard {
   };
 
   explicit Shard(Wiring wiring);
+  ~Shard();
 
   Status recover();
   // Takes an execution that begins; its Start is the first mail.
@@ -60,7 +62,11 @@ class Shard {
   // The number of an execution that has begun but may not be in the store yet; 0: none.
   store::ExecutionNo find_beginning(std::string_view arn) const;
   void after_commit(store::ExecutionNo no, std::function<void()> callback);
-  bool is_full() const { return mails_ >= wiring_.options.mailbox_max; }
+  // No more stimuli from outside now: too many wait, or too many of this machine's, so that one that is noisy
+  // leaves room to the others; who has few is let in when the others have filled it. Who starts something
+  // asks with the machine's ARN.
+  bool is_full(const std::string& machine_arn) const;
+  bool is_full(store::ExecutionNo no) const;
   void drain(std::function<void()> done);
   std::shared_ptr<void> poll_activity(std::string_view activity_arn, std::string worker, std::int64_t wait_ms,
                                       std::function<void(ActivityTask)> done);
@@ -70,19 +76,12 @@ class Shard {
 
  private:
   friend class MapRuns;  // Whose runs are executions of this shard, too.
-  // What one commit carries, kept until the store has answered.
-  struct Decision {
-    std::vector<engine::Command> commands;
-    std::vector<std::pair<Mail, bool>> mails;  // With whether each was applied.
-    std::vector<engine::FrameNo> ready;
-    std::vector<std::pair<store::FrameKey, Timestamp>> timers;  // kNever: disarmed.
-    std::shared_ptr<const LoggedEvents> logged;
-    std::int64_t last_event_id = 0;
-    bool began = false;
-    bool ended = false;
-    std::uint64_t transitions = 0;
-  };
-
+  friend class Audit;
+  // A decision or a stimulus of it is under way.
+  bool is_in_motion(store::ExecutionNo no) const;
+  LiveExecution& admit(std::unique_ptr<LiveExecution> live);
+  void take_in(LiveExecution& live, Mail mail);
+  void count_done(const LiveExecution& live, std::size_t mails);
   LiveExecution* find_or_load(store::ExecutionNo no, Error* error);
   void process(LiveExecution& live);
   Decision decide(LiveExecution& live, store::Batch& batch);
@@ -94,7 +93,7 @@ class Shard {
                           const std::set<engine::FrameNo>& gone, Decision& decision);
   void rearm(const LiveExecution& live, engine::FrameNo no, Decision& decision) const;
   void write_row(LiveExecution& live, store::Batch& batch);
-  void committed(store::ExecutionNo no, std::shared_ptr<Decision> decision, const Status& status);
+  void committed(store::ExecutionNo no, const Status& status);
   void commit_failed(LiveExecution& live, Decision& decision, const Error& error);
   void release(LiveExecution& live, Decision& decision);
   void dispatch(LiveExecution& live, const engine::AttemptId& attempt);
@@ -116,6 +115,7 @@ class Shard {
   std::unordered_map<store::ExecutionNo, std::unique_ptr<LiveExecution>> live_;
   std::unordered_map<std::string, store::ExecutionNo> beginning_;
   std::unordered_map<store::ExecutionNo, std::vector<std::function<void()>>> after_commit_;
+  engine::TextCache texts_;  // Of the decision being written.
   Timers timers_;
   Loop::TimerId timer_ = 0;
   // Recovery walks the open frames in slices while work goes on. An execution whose number is above
@@ -125,9 +125,11 @@ class Shard {
   Timestamp armed_for_ = kNever;
   Activities activities_;
   MapRuns map_runs_;
+  Audit audit_;
   std::function<void()> drained_;
   std::size_t committing_ = 0;
-  std::size_t mails_ = 0;
+  std::size_t mails_ = 0;                                 // Not committed yet, of all machines...
+  std::unordered_map<std::string, std::size_t> pending_;  // ... and of each.
   std::uint64_t use_counter_ = 0;
   std::size_t forget_above_ = 0;
   bool draining_ = false;

@@ -17,6 +17,10 @@ class Timers {
   // `due` kNever clears.
   void set(store::FrameKey key, Timestamp due);
   void clear(store::FrameKey key) { armed_.erase(key); }
+  Timestamp due(store::FrameKey key) const {  // kNever: it is not armed.
+    const auto found = armed_.find(key);
+    return found == armed_.end() ? kNever : found->second;
+  }
   Timestamp next();  // kNever: none.
   // The frame that is due first, if it is due at `now`; it is disarmed.
   std::optional<store::FrameKey> take_due(Timestamp now);

@@ -52,7 +52,7 @@ void CommitQueue::idle() {
 
 std::size_t CommitQueue::queued_batches() const {
   std::lock_guard lock(shared_->mutex);
-  return shared_->batches.size();
+  return shared_->batches.size() - shared_->taken;
 }
 
 void CommitQueue::post_to_thread(std::function<void()> work) {
@@ -97,8 +97,11 @@ void CommitQueue::tell_failure(Loop& loop, const std::shared_ptr<Shared>& shared
   loop.post([shared, told, error] {
     {
       std::lock_guard lock(shared->mutex);
-      for (Pending& pending : shared->batches) told->push_back(std::move(pending));
+      for (; shared->taken < shared->batches.size(); ++shared->taken) {
+        told->push_back(std::move(shared->batches[shared->taken]));
+      }
       shared->batches.clear();
+      shared->taken = 0;
       shared->bytes = 0;
       shared->failing = false;
     }
@@ -160,15 +163,28 @@ bool CommitQueue::run_one() {
 
 std::vector<CommitQueue::Pending> CommitQueue::take_group() {
   std::vector<Pending> group;
+  if (shared_->failing) return group;
+  std::vector<Pending>& waiting = shared_->batches;
+  std::size_t& taken = shared_->taken;
+  std::size_t end = taken;
   std::size_t bytes = 0;
-  std::deque<Pending>& waiting = shared_->batches;
-  while (!shared_->failing && !waiting.empty() && group.size() < limits_.group_batches_max) {
-    if (!group.empty() && bytes + waiting.front().bytes > limits_.group_bytes_max) break;
-    bytes += waiting.front().bytes;
-    group.push_back(std::move(waiting.front()));
-    waiting.pop_front();
+  while (end < waiting.size() && end - taken < limits_.group_batches_max) {
+    if (end > taken && bytes + waiting[end].bytes > limits_.group_bytes_max) break;
+    bytes += waiting[end++].bytes;
   }
   shared_->bytes -= bytes;
+  if (taken == 0 && end == waiting.size()) {
+    // Mostly it is all of them: then nothing is moved while the appenders wait for the lock.
+    group.swap(waiting);
+    waiting.reserve(group.size());
+    return group;
+  }
+  group.reserve(end - taken);
+  while (taken < end) group.push_back(std::move(waiting[taken++]));
+  if (taken * 2 >= waiting.size()) {  // Also where it never runs empty, at a cost shared by all of them.
+    waiting.erase(waiting.begin(), waiting.begin() + static_cast<std::ptrdiff_t>(taken));
+    taken = 0;
+  }
   return group;
 }
 

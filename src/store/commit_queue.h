@@ -100,7 +100,8 @@ class CommitQueue {
   struct Shared {
     std::mutex mutex;
     std::condition_variable wake;
-    std::deque<Pending> batches;
+    std::vector<Pending> batches;  // From `taken` on; emptied when all are taken.
+    std::size_t taken = 0;
     std::size_t bytes = 0;
     std::deque<std::function<void()>> work;
     bool failing = false;  // A commit failed and the loop has not been told.

@@ -155,14 +155,10 @@ struct StoreFigures {
   std::uint64_t file_bytes = 0;
 };
 
-class Store {
+// The reading half. Every call is one moment of the store, except where a comment says otherwise.
+class Reads {
  public:
-  using Done = std::function<void(Status)>;
-  virtual ~Store() = default;
-
-  // Makes this process the owner of the shard: earlier epochs are refused from now on.
-  virtual Result<Epoch> acquire(ShardNo shard) = 0;
-  virtual void append(Batch batch, Done done) = 0;
+  virtual ~Reads() = default;
 
   virtual Result<std::optional<ExecutionRow>> find_execution(std::string_view arn) = 0;
   virtual Result<std::optional<ExecutionRow>> find_execution(ExecutionNo no) = 0;
@@ -187,14 +183,25 @@ class Store {
                                                        std::size_t limit) = 0;
   virtual Result<std::vector<LogLine>> search_log(const LogQuery& query) = 0;
 
+  // Every invariant of the store's own structure that does not hold, one sentence each; empty: all hold.
+  virtual Result<std::vector<std::string>> check() = 0;
+};
+
+class Store : public Reads {
+ public:
+  using Done = std::function<void(Status)>;
+
+  // Makes this process the owner of the shard: earlier epochs are refused from now on.
+  virtual Result<Epoch> acquire(ShardNo shard) = 0;
+  virtual void append(Batch batch, Done done) = 0;
+
   // Deletes ended executions that stopped before `time`, and log lines of `stream` older than it, at most
-  // `limit` of them; answers how many went. Retention calls it in small steps.
+  // `limit` of them; answers how many went. Retention calls it in small steps, and not on the loop's thread:
+  // it waits for the disk.
   virtual Result<std::size_t> delete_ended_before(Timestamp time, std::size_t limit) = 0;
   virtual Result<std::size_t> delete_log_before(std::string_view stream, Timestamp time,
                                                 std::size_t limit) = 0;
 
-  // Every invariant of the store's own structure that does not hold, one sentence each; empty: all hold.
-  virtual Result<std::vector<std::string>> check() = 0;
   // A consistent copy while running.
   virtual Status backup(const std::string& file) = 0;
   virtual StoreFigures figures() = 0;

@@ -106,6 +106,34 @@ TEST_P(StoreContract, DeletesEndedExecutionsWithAllTheyHad) {
   expect_sound();
 }
 
+TEST_P(StoreContract, CountsFollowAnExecutionThatEndsGoesOnAndIsDeleted) {
+  const auto counts = [this] {
+    std::string text;
+    for (const char* machine : {"", kMachine}) {
+      for (const std::uint64_t n : store().count_executions(machine)->by_status)
+        text += std::to_string(n) + " ";
+    }
+    return text;
+  };
+  for (ExecutionNo no = 1; no <= 3; ++no) start(no);
+  end(1, ExecutionStatus::kFailed, 3);
+  EXPECT_EQ(counts(), "2 0 1 0 0 2 0 1 0 0 ");
+  harness_.reopen();
+  EXPECT_EQ(counts(), "2 0 1 0 0 2 0 1 0 0 ");
+  start(1);  // Redriven.
+  EXPECT_EQ(counts(), "3 0 0 0 0 3 0 0 0 0 ");
+  Batch twice;  // Two images of one execution, of which the second counts.
+  twice.executions.push_back(execution(2));
+  twice.executions.push_back(execution(2, ExecutionStatus::kSucceeded));
+  twice.ended.push_back(2);
+  ASSERT_TRUE(commit(std::move(twice)).ok());
+  EXPECT_EQ(counts(), "2 1 0 0 0 2 1 0 0 0 ");
+  EXPECT_EQ(*store().delete_ended_before({9'999'999}, 10), 1u);
+  EXPECT_EQ(counts(), "2 0 0 0 0 2 0 0 0 0 ");
+  harness_.reopen();
+  EXPECT_EQ(counts(), "2 0 0 0 0 2 0 0 0 0 ");
+}
+
 TEST_P(StoreContract, NeverGivesAnExecutionNumberTwice) {
   start(1);
   start(41);

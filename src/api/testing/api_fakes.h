@@ -12,6 +12,7 @@
 #include "api/key_ring.h"
 #include "integrations/testing/fakes.h"
 #include "io/http_server.h"
+#include "store/forwarding.h"
 
 namespace sortie::api::testing {
 
@@ -56,9 +57,9 @@ class FakeResponder final : public io::Responder {
 };
 
 // FakeStore with executions to list; everything else goes through.
-class RowStore final : public store::Store {
+class RowStore final : public store::ForwardingStore {
  public:
-  explicit RowStore(fakes::ManualLoop& loop) : inner(loop) {}
+  explicit RowStore(fakes::ManualLoop& loop) : ForwardingStore(inner), inner(loop) {}
 
   fakes::FakeStore inner;
   std::vector<store::ExecutionRow> rows;  // Oldest first.
@@ -78,54 +79,7 @@ class RowStore final : public store::Store {
     return found;
   }
 
-  Result<store::Epoch> acquire(store::ShardNo shard) override { return inner.acquire(shard); }
-  void append(store::Batch batch, Done done) override { inner.append(std::move(batch), std::move(done)); }
-  Result<std::optional<store::ExecutionRow>> find_execution(std::string_view arn) override {
-    return inner.find_execution(arn);
-  }
-  Result<std::optional<store::ExecutionRow>> find_execution(store::ExecutionNo no) override {
-    return inner.find_execution(no);
-  }
-  Result<store::StatusCounts> count_executions(std::string_view arn) override {
-    return inner.count_executions(arn);
-  }
   Result<store::ExecutionNo> last_execution_no() override { return rows.empty() ? 0 : rows.back().no; }
-  Result<std::optional<store::FrameRow>> find_frame(store::FrameKey key) override {
-    return inner.find_frame(key);
-  }
-  Result<std::vector<store::FrameRow>> list_frames(store::ExecutionNo no) override {
-    return inner.list_frames(no);
-  }
-  Result<std::vector<store::FrameRow>> scan_frames(store::FrameKey after, std::size_t limit) override {
-    return inner.scan_frames(after, limit);
-  }
-  Result<std::vector<store::HistoryChunk>> load_history(store::ExecutionNo no, std::int64_t first,
-                                                        std::int64_t count) override {
-    return inner.load_history(no, first, count);
-  }
-  Result<std::optional<store::PayloadRow>> find_payload(store::ExecutionNo no,
-                                                        store::PayloadNo payload) override {
-    return inner.find_payload(no, payload);
-  }
-  Result<std::optional<std::string>> find_document(std::string_view kind, std::string_view key) override {
-    return inner.find_document(kind, key);
-  }
-  Result<std::vector<store::Document>> list_documents(std::string_view kind, std::string_view after,
-                                                      std::size_t limit) override {
-    return inner.list_documents(kind, after, limit);
-  }
-  Result<std::vector<store::LogLine>> search_log(const store::LogQuery& query) override {
-    return inner.search_log(query);
-  }
-  Result<std::size_t> delete_ended_before(Timestamp time, std::size_t limit) override {
-    return inner.delete_ended_before(time, limit);
-  }
-  Result<std::size_t> delete_log_before(std::string_view stream, Timestamp time, std::size_t limit) override {
-    return inner.delete_log_before(stream, time, limit);
-  }
-  Result<std::vector<std::string>> check() override { return inner.check(); }
-  Status backup(const std::string& file) override { return inner.backup(file); }
-  store::StoreFigures figures() override { return inner.figures(); }
 };
 
 class MapRuntime final : public runtime::Runtime {

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "store/commit_queue.h"
+#include "store/forwarding.h"
 #include "store/postgres/reader.h"
 #include "store/postgres/schema.h"
 #include "store/postgres/writer.h"
@@ -32,10 +33,11 @@ Status check_keys(const Batch& batch) {
   return {};
 }
 
-class PostgresStore final : public Store, private Committer {
+class PostgresStore final : public ForwardingReads, private Committer {
  public:
   explicit PostgresStore(const PostgresOptions& options)
-      : options_(options),
+      : ForwardingReads(reader_),
+        options_(options),
         writer_(options_, [this] { return queue_.is_stopping(); }),
         reader_(options_),
         queue_(*options_.loop, *this,
@@ -64,51 +66,12 @@ class PostgresStore final : public Store, private Committer {
     queue_.append(std::move(batch), std::move(done));
   }
 
-  Result<std::optional<ExecutionRow>> find_execution(std::string_view arn) override {
-    return reader_.find_execution(arn);
-  }
-  Result<std::optional<ExecutionRow>> find_execution(ExecutionNo no) override {
-    return reader_.find_execution(no);
-  }
-  Result<std::vector<ExecutionRow>> list_executions(const ExecutionQuery& query) override {
-    return reader_.list_executions(query);
-  }
-  Result<StatusCounts> count_executions(std::string_view state_machine_arn) override {
-    return reader_.count_executions(state_machine_arn);
-  }
-  Result<ExecutionNo> last_execution_no() override { return reader_.last_execution_no(); }
-  Result<std::optional<FrameRow>> find_frame(FrameKey key) override { return reader_.find_frame(key); }
-  Result<std::vector<FrameRow>> list_frames(ExecutionNo execution) override {
-    return reader_.list_frames(execution);
-  }
-  Result<std::vector<FrameRow>> scan_frames(FrameKey after, std::size_t limit) override {
-    return reader_.scan_frames(after, limit);
-  }
-  Result<std::vector<HistoryChunk>> load_history(ExecutionNo execution, std::int64_t first_event_id,
-                                                 std::int64_t count) override {
-    return reader_.load_history(execution, first_event_id, count);
-  }
-  Result<std::optional<PayloadRow>> find_payload(ExecutionNo execution, PayloadNo payload) override {
-    return reader_.find_payload(execution, payload);
-  }
-  Result<std::optional<std::string>> find_document(std::string_view kind, std::string_view key) override {
-    return reader_.find_document(kind, key);
-  }
-  Result<std::vector<Document>> list_documents(std::string_view kind, std::string_view after_key,
-                                               std::size_t limit) override {
-    return reader_.list_documents(kind, after_key, limit);
-  }
-  Result<std::vector<LogLine>> search_log(const LogQuery& query) override {
-    return reader_.search_log(query);
-  }
-
   Result<std::size_t> delete_ended_before(Timestamp time, std::size_t limit) override {
     return reader_.delete_ended_before(time, limit);
   }
   Result<std::size_t> delete_log_before(std::string_view stream, Timestamp time, std::size_t limit) override {
     return reader_.delete_log_before(stream, time, limit);
   }
-  Result<std::vector<std::string>> check() override { return reader_.check(); }
   Status backup(const std::string& file) override {
     return Error{"NotSupported", "a store in PostgreSQL is backed up by PostgreSQL's own means", file,
                  "pg_dump --schema=" + options_.schema + ", or a base backup of the server"};

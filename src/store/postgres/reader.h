@@ -14,26 +14,26 @@
 
 namespace sortie::store::postgres {
 
-class Reader {
+class Reader final : public Reads {
  public:
   explicit Reader(const PostgresOptions& options);
 
-  Result<std::optional<ExecutionRow>> find_execution(std::string_view arn);
-  Result<std::optional<ExecutionRow>> find_execution(ExecutionNo no);
-  Result<std::vector<ExecutionRow>> list_executions(const ExecutionQuery& query);
-  Result<StatusCounts> count_executions(std::string_view state_machine_arn);
-  Result<ExecutionNo> last_execution_no();
-  Result<std::optional<FrameRow>> find_frame(FrameKey key);
-  Result<std::vector<FrameRow>> list_frames(ExecutionNo execution);
-  Result<std::vector<FrameRow>> scan_frames(FrameKey after, std::size_t limit);
+  Result<std::optional<ExecutionRow>> find_execution(std::string_view arn) override;
+  Result<std::optional<ExecutionRow>> find_execution(ExecutionNo no) override;
+  Result<std::vector<ExecutionRow>> list_executions(const ExecutionQuery& query) override;
+  Result<StatusCounts> count_executions(std::string_view state_machine_arn) override;
+  Result<ExecutionNo> last_execution_no() override;
+  Result<std::optional<FrameRow>> find_frame(FrameKey key) override;
+  Result<std::vector<FrameRow>> list_frames(ExecutionNo execution) override;
+  Result<std::vector<FrameRow>> scan_frames(FrameKey after, std::size_t limit) override;
   Result<std::vector<HistoryChunk>> load_history(ExecutionNo execution, std::int64_t first_event_id,
-                                                 std::int64_t count);
-  Result<std::optional<PayloadRow>> find_payload(ExecutionNo execution, PayloadNo payload);
-  Result<std::optional<std::string>> find_document(std::string_view kind, std::string_view key);
+                                                 std::int64_t count) override;
+  Result<std::optional<PayloadRow>> find_payload(ExecutionNo execution, PayloadNo payload) override;
+  Result<std::optional<std::string>> find_document(std::string_view kind, std::string_view key) override;
   Result<std::vector<Document>> list_documents(std::string_view kind, std::string_view after_key,
-                                               std::size_t limit);
-  Result<std::vector<LogLine>> search_log(const LogQuery& query);
-  Result<std::vector<std::string>> check();
+                                               std::size_t limit) override;
+  Result<std::vector<LogLine>> search_log(const LogQuery& query) override;
+  Result<std::vector<std::string>> check() override;
   Result<std::size_t> delete_ended_before(Timestamp time, std::size_t limit);
   Result<std::size_t> delete_log_before(std::string_view stream, Timestamp time, std::size_t limit);
 

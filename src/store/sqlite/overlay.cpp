@@ -45,6 +45,9 @@ void Generation::on_execution(const ExecutionView& execution) {
   std::string arn = execution.arn();
   if (!entry.row || !entry.row->has_arn(arn)) by_arn_.emplace(fingerprint64(arn), execution.no);
   entry.row = execution;
+  if (execution.status != ExecutionStatus::kRunning) {
+    earliest_stop_ = std::min(earliest_stop_, execution.stopped_at);
+  }
 }
 
 void Generation::on_frame(FrameKey key, Timestamp wake_at, std::string_view image) {

@@ -61,6 +61,8 @@ class Generation final : private GroupVisitor {
   std::size_t bytes() const { return bytes_; }
   GroupNo last_group() const { return last_group_; }
   ExecutionNo highest_execution() const { return highest_; }
+  // Of the executions that it has ever seen to end; one may have gone on since. kNever: none.
+  Timestamp earliest_stop() const { return earliest_stop_; }
 
   const std::map<ExecutionNo, OverlayEntry>& entries() const { return entries_; }
   const OverlayEntry* find(ExecutionNo no) const;
@@ -83,6 +85,7 @@ class Generation final : private GroupVisitor {
   std::size_t bytes_ = 0;
   GroupNo last_group_ = 0;
   ExecutionNo highest_ = 0;
+  Timestamp earliest_stop_ = kNever;
 };
 
 // What the overlay says about something: nothing (ask the tables), that it is not there, or what it is.

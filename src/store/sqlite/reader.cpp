@@ -183,52 +183,8 @@ Result<ExecutionNo> Reader::list_chunk(const ExecutionQuery& query, ExecutionNo 
 }
 
 Result<StatusCounts> Reader::count_executions(std::string_view state_machine_arn) {
-  struct Known {
-    ExecutionNo no;
-    ExecutionStatus status;
-    bool counts;
-  };
-  std::vector<Known> known;
-  SORTIE_TRY(Lease db, lease());
-  Transaction snapshot(*db);
-  {
-    std::shared_lock lock(view_.mutex);
-    SORTIE_TRY_STATUS(snapshot.begin_read());
-    view_.overlay.for_each([&](ExecutionNo no) {
-      const ExecutionView* row = view_.overlay.find_execution(no);
-      if (row == nullptr) return true;
-      bool counts = state_machine_arn.empty() || row->state_machine_arn == state_machine_arn;
-      known.push_back({no, row->status, counts});
-      return true;
-    });
-  }
-  std::int64_t machine = -1;
-  if (!state_machine_arn.empty()) {
-    SORTIE_TRY(auto found, reader::find_word(*db, state_machine_arn));
-    machine = found.value_or(-2);
-  }
-  std::int64_t counts[5] = {};
-  Query all = (*db).query("SELECT status, n FROM execution_count WHERE ?1 = -1 OR machine = ?1");
-  all.bind(1, machine);
-  for (;;) {
-    SORTIE_TRY(bool more, all.step());
-    if (!more) break;
-    counts[all.integer(0) % 5] += all.integer(1);
-  }
-  // What the overlay knows replaces what the tables have counted for the same execution.
-  SORTIE_TRY(std::int64_t last, (*db).integer("SELECT max(no) FROM execution"));
-  for (const Known& each : known) {
-    if (each.counts) ++counts[static_cast<int>(each.status)];
-    if (each.no > static_cast<ExecutionNo>(last)) continue;
-    Query q = (*db).query("SELECT status FROM execution WHERE no = ?1 AND (?2 = -1 OR machine = ?2)");
-    q.bind(1, reader::db_int(each.no)).bind(2, machine);
-    SORTIE_TRY(bool found, q.step());
-    if (found) --counts[q.integer(0) % 5];
-  }
-  StatusCounts result;
-  for (int i = 0; i < 5; ++i)
-    result.by_status[i] = static_cast<std::uint64_t>(std::max<std::int64_t>(counts[i], 0));
-  return result;
+  std::shared_lock lock(view_.mutex);
+  return view_.counts.of(state_machine_arn);
 }
 
 Result<std::optional<FrameRow>> Reader::find_frame(FrameKey key) {

@@ -1,25 +1,32 @@
 // Writer's deleting half: what retention asks for, in steps that the caller bounds.
 #include <algorithm>
+#include <mutex>
 
 #include "store/sqlite/writer.h"
 
 namespace sortie::store::sqlite {
 
-bool Writer::overlay_has_ended_before(Timestamp time) const {
+namespace retention {
+
+constexpr std::size_t kSliceUnits = 1024;
+
+}  // namespace retention
+
+// Only what is wholly in the tables can be deleted from them. One slice a call, so that commits go on
+// between.
+Result<bool> Writer::fold_for_deletion(Timestamp time) {
+  SORTIE_TRY_STATUS(ready());
   const Overlay& overlay = view_.overlay;
-  bool found = false;
-  overlay.for_each([&](ExecutionNo no) {
-    const ExecutionView* row = overlay.find_execution(no);
-    found = row != nullptr && row->status != ExecutionStatus::kRunning && row->stopped_at < time;
-    return !found;
-  });
-  return found;
+  const bool frozen_has = overlay.frozen != nullptr && overlay.frozen->earliest_stop() < time;
+  if (!frozen_has && overlay.active->earliest_stop() >= time) return false;
+  if (overlay.frozen == nullptr) freeze();
+  SORTIE_TRY(bool more, fold_slice(retention::kSliceUnits));
+  static_cast<void>(more);
+  return true;
 }
 
 Result<std::size_t> Writer::delete_ended_before(Timestamp time, std::size_t limit) {
   SORTIE_TRY_STATUS(ready());
-  // Only what is wholly in the tables can be deleted from them.
-  if (overlay_has_ended_before(time)) SORTIE_TRY_STATUS(fold_everything());
   std::vector<ExecutionNo> chosen;
   {
     Query q = db_->query(
@@ -37,22 +44,31 @@ Result<std::size_t> Writer::delete_ended_before(Timestamp time, std::size_t limi
     }
   }
   if (chosen.empty()) return std::size_t{0};
+  std::vector<CountChange> changes;
   Status done = [&]() -> Status {
     Transaction transaction(*db_);
     SORTIE_TRY_STATUS(transaction.begin_write());
-    for (ExecutionNo no : chosen) SORTIE_TRY_STATUS(delete_execution(no));
+    for (ExecutionNo no : chosen) SORTIE_TRY_STATUS(delete_execution(no, &changes));
     state_.journal.last_execution_no = view_.last_execution_no;
     SORTIE_TRY_STATUS(state_.save(*db_));
     return transaction.commit();
   }();
   if (!done) return failed(std::move(done).error()).error();
+  {
+    std::unique_lock lock(view_.mutex);
+    for (const CountChange& change : changes) view_.counts.add(change.machine, change.status, change.n);
+  }
   drop_pending_ = true;
   return chosen.size();
 }
 
-Status Writer::delete_execution(ExecutionNo no) {
+Status Writer::delete_execution(ExecutionNo no, std::vector<CountChange>* changes) {
   auto key = static_cast<std::int64_t>(no);
   std::string arn;
+  SORTIE_TRY(std::optional<CountChange> counted, counted_in_tables(no));
+  if (!counted) return {};
+  counted->n = -1;
+  changes->push_back(*std::move(counted));
   {
     Query q = db_->query(
         "SELECT machine, status, word.value, coalesce(arn_rest, name) FROM execution"

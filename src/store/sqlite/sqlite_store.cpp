@@ -5,6 +5,7 @@
 #include <thread>
 
 #include "store/commit_queue.h"
+#include "store/forwarding.h"
 #include "store/sqlite/folder_lock.h"
 #include "store/sqlite/reader.h"
 #include "store/sqlite/writer.h"
@@ -15,10 +16,11 @@ namespace sqlite {
 
 constexpr std::size_t kIdleSliceUnits = 1024;
 
-class SqliteStore final : public Store, private Committer {
+class SqliteStore final : public ForwardingReads, private Committer {
  public:
   SqliteStore(const SqliteOptions& options, std::optional<FolderLock> lock, std::string file)
-      : options_(options),
+      : ForwardingReads(reader_),
+        options_(options),
         lock_(std::move(lock)),
         file_(std::move(file)),
         writer_(options_, file_, view_),
@@ -52,52 +54,17 @@ class SqliteStore final : public Store, private Committer {
 
   void append(Batch batch, Done done) override { queue_.append(std::move(batch), std::move(done)); }
 
-  Result<std::optional<ExecutionRow>> find_execution(std::string_view arn) override {
-    return reader_.find_execution(arn);
-  }
-  Result<std::optional<ExecutionRow>> find_execution(ExecutionNo no) override {
-    return reader_.find_execution(no);
-  }
-  Result<std::vector<ExecutionRow>> list_executions(const ExecutionQuery& query) override {
-    return reader_.list_executions(query);
-  }
-  Result<StatusCounts> count_executions(std::string_view state_machine_arn) override {
-    return reader_.count_executions(state_machine_arn);
-  }
-  Result<ExecutionNo> last_execution_no() override { return view_.last_execution_no.load(); }
-  Result<std::optional<FrameRow>> find_frame(FrameKey key) override { return reader_.find_frame(key); }
-  Result<std::vector<FrameRow>> list_frames(ExecutionNo execution) override {
-    return reader_.list_frames(execution);
-  }
-  Result<std::vector<FrameRow>> scan_frames(FrameKey after, std::size_t limit) override {
-    return reader_.scan_frames(after, limit);
-  }
-  Result<std::vector<HistoryChunk>> load_history(ExecutionNo execution, std::int64_t first_event_id,
-                                                 std::int64_t count) override {
-    return reader_.load_history(execution, first_event_id, count);
-  }
-  Result<std::optional<PayloadRow>> find_payload(ExecutionNo execution, PayloadNo payload) override {
-    return reader_.find_payload(execution, payload);
-  }
-  Result<std::optional<std::string>> find_document(std::string_view kind, std::string_view key) override {
-    return reader_.find_document(kind, key);
-  }
-  Result<std::vector<Document>> list_documents(std::string_view kind, std::string_view after_key,
-                                               std::size_t limit) override {
-    return reader_.list_documents(kind, after_key, limit);
-  }
-  Result<std::vector<LogLine>> search_log(const LogQuery& query) override {
-    return reader_.search_log(query);
-  }
-
   Result<std::size_t> delete_ended_before(Timestamp time, std::size_t limit) override {
-    return queue_.on_thread<std::size_t>([=, this] { return writer_.delete_ended_before(time, limit); });
+    for (bool more = true; more;) {  // In pieces: groups are committed in between.
+      SORTIE_TRY(more, queue_.on_thread<bool>([this, time] { return writer_.fold_for_deletion(time); }));
+    }
+    return queue_.on_thread<std::size_t>(
+        [this, time, limit] { return writer_.delete_ended_before(time, limit); });
   }
   Result<std::size_t> delete_log_before(std::string_view stream, Timestamp time, std::size_t limit) override {
     return queue_.on_thread<std::size_t>(
         [=, this] { return writer_.delete_log_before(stream, time, limit); });
   }
-  Result<std::vector<std::string>> check() override { return reader_.check(); }
   Status backup(const std::string& file) override { return reader_.backup(file); }
   StoreFigures figures() override;
 

@@ -65,7 +65,7 @@ Status Writer::open() {
   view_.last_execution_no = std::max(
       {static_cast<ExecutionNo>(last), state_.journal.last_execution_no, view_.last_execution_no.load()});
   drop_pending_ = true;
-  return {};
+  return count_all();
 }
 
 Status Writer::recover_overlay() {
@@ -138,6 +138,60 @@ Status Writer::make_room() {
     static_cast<void>(more);
   }
   return {};
+}
+
+// Once, while nobody reads yet: what the tables have counted, and what the overlay makes of it.
+Status Writer::count_all() {
+  Query q = db_->query("SELECT value, status, n FROM execution_count JOIN word ON word.id = machine");
+  for (;;) {
+    SORTIE_TRY(bool row, q.step());
+    if (!row) break;
+    view_.counts.add(q.bytes(0), static_cast<ExecutionStatus>(q.integer(1) % 5), q.integer(2));
+  }
+  SORTIE_TRY(std::int64_t last, db_->integer("SELECT max(no) FROM execution"));
+  Status read;
+  view_.overlay.for_each([&](ExecutionNo no) {
+    const ExecutionView* row = view_.overlay.find_execution(no);
+    if (row == nullptr) return true;
+    view_.counts.add(row->state_machine_arn, row->status, 1);
+    if (no > static_cast<ExecutionNo>(last)) return true;
+    Result<std::optional<CountChange>> below = counted_in_tables(no);
+    if (!below) read = below.error();
+    if (below && *below) view_.counts.add((*below)->machine, (*below)->status, -1);
+    return read.ok();
+  });
+  return read;
+}
+
+Result<std::optional<Writer::CountChange>> Writer::counted_in_tables(ExecutionNo no) {
+  Query q = db_->query("SELECT status, value FROM execution JOIN word ON word.id = machine WHERE no = ?");
+  q.bind(1, writer::db_int(no));
+  SORTIE_TRY(bool found, q.step());
+  if (!found) return std::optional<CountChange>();
+  return std::optional(
+      CountChange{std::string(q.bytes(1)), static_cast<ExecutionStatus>(q.integer(0) % 5), 1});
+}
+
+// What these batches change about the counts; a number above all that was ever given needs no look-up.
+Result<std::vector<Writer::CountChange>> Writer::count_changes(const std::vector<const Batch*>& batches) {
+  std::vector<CountChange> changes;
+  std::unordered_map<ExecutionNo, const ExecutionRow*> earlier;  // In this group.
+  for (const Batch* batch : batches) {
+    for (const ExecutionRow& row : batch->executions) {
+      const auto [known, is_first] = earlier.try_emplace(row.no, &row);
+      if (!is_first) {
+        changes.push_back({known->second->state_machine_arn, known->second->status, -1});
+        known->second = &row;
+      } else if (const ExecutionView* below = view_.overlay.find_execution(row.no)) {
+        changes.push_back({std::string(below->state_machine_arn), below->status, -1});
+      } else if (row.no <= view_.last_execution_no) {
+        SORTIE_TRY(std::optional<CountChange> counted, counted_in_tables(row.no));
+        if (counted) changes.push_back({std::move(counted->machine), counted->status, -1});
+      }
+      changes.push_back({row.state_machine_arn, row.status, 1});
+    }
+  }
+  return changes;
 }
 
 // As far as the active generation has filled, the frozen one should be folded, and somewhat further.
@@ -226,9 +280,11 @@ Status Writer::commit(const std::vector<const Batch*>& batches, std::vector<Stat
   std::uint64_t log_before = next_log_sequence_;
   std::uint64_t segment_before = segment_bytes_;
   std::size_t units = units_due();
+  std::vector<CountChange> changes;
   Status done = [&]() -> Status {
     Transaction transaction(*db_);
     SORTIE_TRY_STATUS(transaction.begin_write());
+    SORTIE_TRY(changes, count_changes(accepted));
     if (has_group) SORTIE_TRY_STATUS(write_group(body));
     for (const Batch* batch : accepted) {
       SORTIE_TRY_STATUS(write_documents(*batch));
@@ -242,13 +298,14 @@ Status Writer::commit(const std::vector<const Batch*>& batches, std::vector<Stat
     segment_bytes_ = segment_before;
     return failed(std::move(done).error());
   }
-  publish(has_group ? last_group_ + 1 : 0, std::move(body), highest);
+  publish(has_group ? last_group_ + 1 : 0, std::move(body), highest, changes);
   ++figures_.commits;
   figures_.batches += accepted.size();
   return {};
 }
 
-void Writer::publish(GroupNo group, std::string body, ExecutionNo highest) {
+void Writer::publish(GroupNo group, std::string body, ExecutionNo highest,
+                     const std::vector<CountChange>& changes) {
   if (group != 0) {
     last_group_ = group;
     segment_bytes_ += body.size();
@@ -256,6 +313,7 @@ void Writer::publish(GroupNo group, std::string body, ExecutionNo highest) {
     std::unique_lock lock(view_.mutex);
     SORTIE_CHECK(view_.overlay.active->apply(group, std::move(shared)));
     if (highest > view_.last_execution_no) view_.last_execution_no = highest;
+    for (const CountChange& change : changes) view_.counts.add(change.machine, change.status, change.n);
   }
   publish_fold();
 }

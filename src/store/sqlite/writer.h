@@ -14,6 +14,7 @@
 #include <shared_mutex>
 #include <vector>
 
+#include "store/sqlite/counts.h"
 #include "store/sqlite/fold.h"
 #include "store/sqlite/sqlite_store.h"
 
@@ -22,6 +23,7 @@ namespace sortie::store::sqlite {
 struct View {
   std::shared_mutex mutex;
   Overlay overlay;
+  ExecutionCounts counts;
   std::atomic<ExecutionNo> last_execution_no{0};
 };
 
@@ -53,6 +55,8 @@ class Writer {
   void freeze();
 
   Result<Epoch> acquire(ShardNo shard);
+  // Deleting takes as many of the first as it says that there is more to do, and then the second.
+  Result<bool> fold_for_deletion(Timestamp time);
   Result<std::size_t> delete_ended_before(Timestamp time, std::size_t limit);
   Result<std::size_t> delete_log_before(std::string_view stream, Timestamp time, std::size_t limit);
   // Copies the write-ahead log into the file, so that the next commit begins the log again at its start. The
@@ -63,8 +67,18 @@ class Writer {
   const WriterFigures& figures() const { return figures_; }
 
  private:
+  struct CountChange {
+    std::string machine;
+    ExecutionStatus status;
+    std::int64_t n;
+  };
+
   Status open_connection();
   Status recover_overlay();
+  Status count_all();
+  // As what an execution stands in the tables; nothing if it does not.
+  Result<std::optional<CountChange>> counted_in_tables(ExecutionNo no);
+  Result<std::vector<CountChange>> count_changes(const std::vector<const Batch*>& batches);
   Status ready();  // Repairs memory after a failed transaction.
   Status failed(Error error);
   Status make_room();
@@ -74,10 +88,9 @@ class Writer {
   Status write_log(const Batch& batch);
   std::size_t units_due() const;
   Status slice(std::size_t units);  // Inside a transaction.
-  void publish(GroupNo group, std::string body, ExecutionNo highest);
+  void publish(GroupNo group, std::string body, ExecutionNo highest, const std::vector<CountChange>& changes);
   void publish_fold();
-  Status delete_execution(ExecutionNo no);
-  bool overlay_has_ended_before(Timestamp time) const;
+  Status delete_execution(ExecutionNo no, std::vector<CountChange>* changes);
 
   const SqliteOptions options_;
   const std::string file_;

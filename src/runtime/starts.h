@@ -1,0 +1,16 @@
+#pragma once
+// What a start request becomes: the machine, version or alias that it names, checked input, names, and an
+// execution in memory that has not begun. Nothing is written here.
+#include <memory>
+
+#include "base/clock.h"
+#include "runtime/definitions.h"
+#include "runtime/live.h"
+
+namespace sortie::runtime {
+
+// Errors as in runtime.h. `request` is completed: its name, its input and its express_id are set.
+Result<std::unique_ptr<LiveExecution>> make_live(StartRequest& request, Definitions& definitions,
+                                                 const Options& options, Random& random, Timestamp now);
+
+}  // namespace sortie::runtime
