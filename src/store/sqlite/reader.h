@@ -35,6 +35,7 @@ class Reader {
   Status backup(const std::string& file);
 
  private:
+  static Status judge_backup_target(const std::string& file);
   // A connection that is this caller's until it goes.
   class Lease {
    public:
