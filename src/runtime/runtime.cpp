@@ -392,13 +392,11 @@ class RuntimeImpl final : public Runtime {
     return batch;
   }
 
-  // Tokens and idempotency keys are made of it, so nothing starts on one that a failed commit has lost; what
-  // is queued behind this batch fails together with it.
+  // Tokens and keys are made of it: nothing starts on one that a failed commit lost, with all behind it.
   void write_identity(store::Batch made) {
     has_identity_ = true;
     store_.append(made, [this, made](const Status& status) {
-      if (status) return;
-      has_identity_ = false;
+      if (has_identity_ = status.ok(); has_identity_) return;
       loop_.call_at(loop_.now().plus_ms(500), [this, made] { write_identity(made); });
     });
   }
@@ -422,9 +420,7 @@ class RuntimeImpl final : public Runtime {
 
   Result<std::unique_ptr<LiveExecution>> make_live(StartRequest& request) {
     if (draining_) return Error{"ServiceUnavailable", "the server is stopping", "", "try again in a moment"};
-    if (!has_identity_) {
-      return Error{"ServiceUnavailable", "the store cannot be written", "", "try again in a moment"};
-    }
+    if (!has_identity_) return Error{"ServiceUnavailable", "the store cannot be written", "", ""};
     if (shard_->is_full())
       return Error{"ThrottlingException", "too much work is waiting", "", "try again later"};
     SORTIE_TRY(const StartTarget target, find_target(request.state_machine_arn));
