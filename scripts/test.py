@@ -163,6 +163,14 @@ def lane_tsan() -> None:
             gtest(program, "tsan", 900)
 
 
+def lane_sim() -> None:
+    """The long simulation, after the proof that it finds the faults that are seeded in the code."""
+    code, text, took = run("simulation", ["scripts/sim.sh"], 7200, env={**os.environ, "CANARY": "1", "SEEDS": "2000"})
+    if code != 0:
+        print("\n".join(text.splitlines()[-60:]))
+    tally.add("simulation", int(code == 0), int(code != 0), 0, took)
+
+
 def lane_web() -> None:
     """The console's types and unit tests; the browser's are in tests/e2e."""
     counted("web", ["scripts/test-web.sh"], 900)
@@ -180,16 +188,16 @@ def lane_e2e(long: bool) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", choices=["build", "asan", "fuzz", "tsan", "web", "python", "e2e"])
+    parser.add_argument("--only", choices=["build", "asan", "fuzz", "tsan", "sim", "web", "python", "e2e"])
     parser.add_argument("--fuzz-seconds", type=int, default=0)
-    parser.add_argument("--long", action="store_true", help="ten-minute fuzzing, long kill loops")
+    parser.add_argument("--long", action="store_true", help="ten-minute fuzzing, long kill loops, the long simulation")
     args = parser.parse_args()
     OUT.mkdir(parents=True, exist_ok=True)
     fuzz_seconds = args.fuzz_seconds or (600 if args.long else 0)
     lanes = {"build": lane_build, "asan": lane_asan, "fuzz": lambda: lane_fuzz(fuzz_seconds), "tsan": lane_tsan,
-             "web": lane_web, "python": lane_python, "e2e": lambda: lane_e2e(args.long)}
+             "sim": lane_sim, "web": lane_web, "python": lane_python, "e2e": lambda: lane_e2e(args.long)}
     for name, lane in lanes.items():
-        if args.only in (None, name):
+        if args.only == name or (args.only is None and (name != "sim" or args.long)):
             lane()
     finish()
 

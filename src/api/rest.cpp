@@ -156,8 +156,12 @@ std::function<bool()> RestDoor::still_allowed(const io::HttpRequest& request) co
   for (const char* name : {"host", "cookie"}) {
     if (const std::string* value = request.headers.find(name)) kept.headers.add(name, *value);
   }
-  // Signatures age and tokens are looked up by each request; a stream outlives only a session's end.
-  if (request.headers.has("authorization")) return [] { return true; };
+  if (has_signature(request))
+    return [] { return true; };  // Its time is up sooner or later; a key has no end.
+  if (request.headers.has("authorization")) {
+    kept.headers.add("authorization", *request.headers.find("authorization"));
+    return [state = state_, kept] { return authenticate(*state, kept).ok(); };
+  }
   return [state = state_, kept] { return authenticate_session(*state, kept).ok(); };
 }
 

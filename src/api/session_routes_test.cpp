@@ -132,5 +132,13 @@ TEST_F(SessionRoutesTest, LoggingOutEndsTheSessionAndItsStreams) {
   EXPECT_FALSE(allowed());
 }
 
+TEST_F(SessionRoutesTest, APersonWhoIsRemovedLosesTheStreamThatATokenOpened) {
+  const std::function<bool()> allowed = gate.still_allowed(request("GET", "/v1/stream"));
+  EXPECT_TRUE(allowed());
+  people.remove("bob", {}, [](const Result<Unit>& gone) { EXPECT_TRUE(gone.ok()); });
+  loop.run();
+  EXPECT_FALSE(allowed());
+}
+
 }  // namespace
 }  // namespace sortie::api

@@ -35,7 +35,10 @@ Error error_of_answer(const io::HttpResponse& response) {
 }  // namespace
 
 int exit_code_of(const Error& error) {
-  if (error.place == "401" || error.place == "403" || error.code == "NotAuthorised") return kNotAuthorised;
+  if (error.place == "401" || error.place == "403" || error.code == "NotAuthorised" ||
+      error.code == "NotAuthorizedForSourceException") {
+    return kNotAuthorised;
+  }
   if (error.place == "404" || error.code == "NotFound") return kNotFound;
   if (error.code == "PlanChanged") return kPlanChanged;
   if (error.code == "Usage") return kUsage;

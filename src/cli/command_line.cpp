@@ -2,14 +2,16 @@
 #include "cli/command_line.h"
 
 #include <CLI/CLI.hpp>
+#include <cstdio>
 #include <functional>
 
 #include "cli/commands.h"
 #include "cli/completion.h"
 #include "cli/exit_code.h"
 #include "cli/installation.h"
+#include "cli/output.h"
 #include "cli/playbook_tests.h"
-#include "cli/server_app.h"
+#include "cli/serve.h"
 
 namespace sortie::cli {
 namespace {
@@ -33,14 +35,36 @@ class CommandLine {
     try {
       app_.parse(argc, argv);
     } catch (const CLI::ParseError& error) {
+      if (error.get_exit_code() != 0) name_unknown_command(argc, argv);
       const int code = app_.exit(error);
-      return code == 0 ? kOk : kUsage;
+      return printed(code == 0 ? kOk : kUsage);
     }
-    return action_ ? action_() : kUsage;
+    return printed(action_ ? action_() : kUsage);
   }
 
  private:
   using Action = std::function<int()>;
+
+  // What was printed has to have arrived: half an export on a full disk is no export.
+  static int printed(int code) {
+    if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return code;
+    const int failed = report({"IoError", "the output could not be written", "", "is the disk full?"});
+    return code == kOk ? failed : code;
+  }
+
+  // The parser only says that a command is missing.
+  void name_unknown_command(int argc, char** argv) const {
+    const CLI::App* at = &app_;
+    for (int i = 1; i < argc && argv[i][0] != '-'; ++i) {
+      const auto named = at->get_subcommands([&](const CLI::App* sub) { return sub->get_name() == argv[i]; });
+      if (named.empty()) {
+        if (at->get_require_subcommand_min() == 0) return;
+        std::fprintf(stderr, "sortie: '%s' is no command\n", shown(argv[i]).c_str());
+        return;
+      }
+      at = named.front();
+    }
+  }
 
   CLI::App* add(CLI::App* parent, const std::string& name, const std::string& help, Action action) {
     CLI::App* command = parent->add_subcommand(name, help);
@@ -109,7 +133,7 @@ class CommandLine {
     start->add_flag("--wait", start_.wait,
                     "wait for its end; exit 3 if it failed, 5 if it timed out, 6 if people rejected it, 7 "
                     "if --timeout ran out while people are asked");
-    start->add_option("--timeout", start_.timeout_s, "seconds to wait at most");
+    start->add_option("--timeout", start_.timeout_s, "seconds to wait at most")->check(CLI::PositiveNumber);
     CLI::App* list =
         add_client(run, "list", "executions, newest first", [this] { return run_list(common_, list_); });
     list->add_option("--status", list_.status, "RUNNING, SUCCEEDED, FAILED, TIMED_OUT or ABORTED");

@@ -18,8 +18,7 @@ int show_list(const Common& common, const std::string& path, const std::string& 
   const Result<json::Value> page = client->get(path);
   if (!page) return report(page.error());
   const auto items = page->get(member).items();
-  print_rows({items.begin(), items.end()}, columns, name_key, common.output);
-  return kOk;
+  return print_rows({items.begin(), items.end()}, columns, name_key, common.output);
 }
 
 void print_log(const std::string& text) {

@@ -157,8 +157,8 @@ int library_list(const OutputOptions& output) {
     const std::string file = found->folder + "/functions/" + name + "/function.yaml";
     add("function", name, library::described(file, "description"));
   }
-  print_rows(rows, {{"kind", "KIND"}, {"name", "NAME"}, {"description", "DESCRIPTION"}}, "name", output);
-  return kOk;
+  return print_rows(rows, {{"kind", "KIND"}, {"name", "NAME"}, {"description", "DESCRIPTION"}}, "name",
+                    output);
 }
 
 int library_add(const std::vector<std::string>& names, const std::string& project) {

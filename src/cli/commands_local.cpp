@@ -1,8 +1,11 @@
 // Commands that need no server: init, check, backup, restore, doctor, version.
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
+#include <fstream>
 
 #include "base/text.h"
 #include "cli/commands.h"
@@ -95,7 +98,9 @@ int check(const Common& common, const std::string& store_url) {
 
 int backup(const Common& common, const std::string& file) {
   const std::string folder = data_folder_of(common.client.data_folder);
-  const std::string path = file.starts_with("/") ? file : std::string(get_current_dir_name()) + "/" + file;
+  std::error_code unknown;
+  const std::string path = std::filesystem::absolute(file, unknown);  // The server is somewhere else.
+  if (unknown) return report({"NotFound", "the current folder cannot be found", "", "name FILE from / on"});
   Result<OpenedStore> opened = open_store(folder);
   if (opened) {
     const Status status = opened->store->backup(path);
@@ -113,19 +118,21 @@ int backup(const Common& common, const std::string& file) {
 
 int restore(const Common& common, const std::string& file) {
   const std::string folder = data_folder_of(common.client.data_folder);
-  if (io::path_exists(folder + "/sortie.db")) {
+  for (const char* ending : {"", "-wal", "-shm"}) {
+    if (!io::path_exists(folder + "/sortie.db" + ending)) continue;
     return report({"AlreadyExists", folder + " already holds a store", "",
                    "move sortie.db (and -wal, -shm) away first; nothing is overwritten"});
   }
-  const Result<std::string> bytes = io::read_file(file, 64ULL * 1024 * 1024 * 1024);
-  if (!bytes) return report(bytes.error());
-  if (!bytes->starts_with("SQLite format 3")) {
+  std::ifstream backup(file, std::ios::binary);
+  std::string head(16, '\0');
+  if (!backup) return report(io::errno_error(errno, "cannot read", file));
+  backup.read(head.data(), static_cast<std::streamsize>(head.size()));
+  if (!head.starts_with("SQLite format 3")) {
     return report(
         {"StoreCorrupt", file + " is no backup of a store", "", "make one with `sortie backup FILE`"});
   }
-  for (const Status& status :
-       {io::make_private_directory(folder), io::write_file_atomically(folder + "/sortie.db", *bytes)}) {
-    if (!status) return report(status.error());
+  if (const Status status = store::restore_sqlite_folder(file, folder); !status) {
+    return report(status.error());
   }
   Result<OpenedStore> opened = open_store(folder);
   if (!opened) return report(opened.error());

@@ -53,8 +53,7 @@ int approvals_list(const Common& common, const std::string& status) {
       client->get("/v1/approvals" + (status.empty() ? std::string() : "?status=" + percent_encode(status)));
   if (!page) return report(page.error());
   const auto items = page->get("approvals").items();
-  print_rows({items.begin(), items.end()}, kApprovalColumns, "id", common.output);
-  return kOk;
+  return print_rows({items.begin(), items.end()}, kApprovalColumns, "id", common.output);
 }
 
 int approvals_show(const Common& common, const std::string& id) {
@@ -129,9 +128,9 @@ int user_list(const Common& common) {
   const Result<json::Value> page = client->get("/v1/people");
   if (!page) return report(page.error());
   const auto items = page->get("people").items();
-  print_rows({items.begin(), items.end()},
-             {{"name", "NAME"}, {"groups", "GROUPS"}, {"created_at", "SINCE", true}}, "name", common.output);
-  return kOk;
+  return print_rows({items.begin(), items.end()},
+                    {{"name", "NAME"}, {"groups", "GROUPS"}, {"created_at", "SINCE", true}}, "name",
+                    common.output);
 }
 
 int user_remove(const Common& common, const std::string& name) {

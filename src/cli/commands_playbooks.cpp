@@ -68,6 +68,10 @@ int playbook_graph(const std::string& file, const std::string& format) {
   const Result<std::string> text = read_input(file);
   if (!text) return report(text.error());
   const asl::Graph graph = asl::make_graph(*text);
+  if (graph.nodes.empty()) {
+    return report(
+        {"InvalidDefinition", file + " has no states to draw", "", "`sortie playbook lint` says why"});
+  }
   const std::string out = format == "mermaid" ? asl::render_graph_mermaid(graph)
                           : format == "dot"   ? asl::render_graph_dot(graph)
                                               : asl::render_graph_text(graph);

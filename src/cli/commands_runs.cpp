@@ -246,8 +246,7 @@ int run_list(const Common& common, const RunList& what) {
     return rows.size() < static_cast<std::size_t>(what.limit);
   });
   if (!done) return report(done.error());
-  print_rows(rows, kRunColumns, "arn", common.output);
-  return kOk;
+  return print_rows(rows, kRunColumns, "arn", common.output);
 }
 
 int run_show(const Common& common, const std::string& execution) {

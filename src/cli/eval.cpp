@@ -196,7 +196,8 @@ int eval_lines(Evaluate evaluate) {
     } else {
       for (const json::Member& member : answer->members()) out.append(member.key.as_string(), member.value);
     }
-    std::cout << jsonata::to_text_with_halves(out.build()) << '\n' << std::flush;
+    print_line(jsonata::to_text_with_halves(out.build()));
+    if (std::fflush(stdout) != 0) return kFailed;  // Nobody reads on; command_line.cpp says so.
   }
   return kOk;
 }

@@ -19,9 +19,10 @@ struct Column {
   bool wide_only = false;
 };
 
-// A list of objects. `name_key` is the member that -o name prints.
-void print_rows(const std::vector<json::Value>& rows, const std::vector<Column>& columns,
-                const std::string& name_key, const OutputOptions& options);
+// A list of objects. `name_key` is the member that -o name prints. Answers the exit code: 2 (usage) where a
+// column is asked for that there is not.
+int print_rows(const std::vector<json::Value>& rows, const std::vector<Column>& columns,
+               const std::string& name_key, const OutputOptions& options);
 // One object: "key  value" lines, or JSON.
 void print_object(const json::Value& object, const std::string& name_key, const OutputOptions& options);
 void print_line(const std::string& text);

@@ -1,6 +1,6 @@
 #include "cli/server_app.h"
 
-#include <signal.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -46,6 +46,15 @@ bool has_sdk_credentials() {
   return false;
 }
 
+// Connections may not use up the descriptors that the store, workers and answers need.
+std::size_t connections_max() {
+  constexpr std::size_t kReserved = 512, kMost = 4'096, kLeast = 64;
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return kLeast;
+  const std::size_t descriptors = std::min<rlim_t>(limit.rlim_cur, kReserved + kMost);
+  return std::max(kLeast, descriptors > kReserved ? descriptors - kReserved : 0);
+}
+
 }  // namespace
 
 ServerApp::ServerApp(io::EventLoop& loop, ServeOptions options, Config config)
@@ -65,6 +74,10 @@ ServerApp::~ServerApp() {
 }
 
 Result<std::unique_ptr<ServerApp>> ServerApp::make(io::EventLoop& loop, const ServeOptions& options) {
+  if (!options.project.empty() && !io::is_directory(options.project)) {
+    return Error{"NotFound", "there is no project folder " + options.project, "",
+                 "name one that is there, or make one with `sortie init`"};
+  }
   LoadedConfig loaded = load_config(options.project);
   for (const Error& problem : loaded.problems) log(LogLevel::kError, "configuration", problem);
   if (!loaded.problems.empty() && !options.hot_reload) {
@@ -230,6 +243,7 @@ Status ServerApp::listen() {
   options.certificate_file = config_.tls_certificate;
   options.key_file = config_.tls_key;
   options.body_bytes_max_for = &api::Server::body_bytes_max;
+  options.connections_max = connections_max();
   SORTIE_TRY(http_, io::HttpServer::listen(
                         loop_, std::move(options),
                         [this](io::HttpRequest request, std::shared_ptr<io::Responder> responder) {
@@ -315,12 +329,16 @@ void ServerApp::write_access_files(const std::vector<response::AccessKey>& keys)
   if (operator_token_.empty()) operator_token_ = random_hex(random_, 32);
   const json::Value where =
       json::Value::object({{"url", url_}, {"pid", static_cast<std::int64_t>(getpid())}});
+  const std::string token_file = data_folder_ + "/operator.token";
+  const Status token_written = io::write_file_atomically(token_file, operator_token_);
   for (const Status& status :
        {io::write_file_atomically(data_folder_ + "/credentials.json", json::to_pretty_text(file)),
-        io::write_file_atomically(data_folder_ + "/operator.token", operator_token_),
-        io::write_file_atomically(data_folder_ + "/server.json", json::to_text(where))}) {
+        token_written, io::write_file_atomically(data_folder_ + "/server.json", json::to_text(where))}) {
     if (!status) log(LogLevel::kError, "an access file cannot be written", status.error());
   }
+  // On a full disk the operator needs a way in more than ever: the token of the last start stays good.
+  const Result<std::string> kept = token_written ? Result<std::string>("") : io::read_file(token_file);
+  if (kept && kept->size() == operator_token_.size()) operator_token_ = *kept;
 }
 
 // Puts what differs in force, one after the other; what a file no longer declares is removed if a file made
@@ -426,22 +444,32 @@ void ServerApp::watch_files() {
     const std::string now = project_fingerprint(config_.folder);
     if (now != fingerprint_) {
       fingerprint_ = now;
-      LoadedConfig loaded = load_config(config_.folder);
-      tell(loaded.problems);
-      if (loaded.problems.empty()) {
-        config_.document = loaded.config.document;
-        config_.default_retry = loaded.config.default_retry;
-      }
-      Project project = load_project(config_);
-      tell(project.problems);
-      project_problems_ = project.problems;
-      people_->set_configured_groups(project.approvals.groups);
-      approvals_->configure(project.approvals);
-      read_sources();
-      apply_project(std::move(project), [] { log(LogLevel::kInfo, "the project was read again"); });
+      read_project_again();
     }
     watch_files();
   });
+}
+
+void ServerApp::reload() {
+  if (!ready_ || standby_ != nullptr || config_.folder.empty()) return;
+  tell(functions_->load_folder(config_.folder + "/functions"));
+  read_project_again();
+}
+
+void ServerApp::read_project_again() {
+  LoadedConfig loaded = load_config(config_.folder);
+  tell(loaded.problems);
+  if (loaded.problems.empty()) {
+    config_.document = loaded.config.document;
+    config_.default_retry = loaded.config.default_retry;
+  }
+  Project project = load_project(config_);
+  tell(project.problems);
+  project_problems_ = project.problems;
+  people_->set_configured_groups(project.approvals.groups);
+  approvals_->configure(project.approvals);
+  read_sources();
+  apply_project(std::move(project), [] { log(LogLevel::kInfo, "the project was read again"); });
 }
 
 void ServerApp::read_hooks() {
@@ -512,65 +540,6 @@ void ServerApp::drain(std::function<void()> done) {
   http_->drain(3'000, one);
   functions_->drain(3'000, one);
   runtime_->drain(one);
-}
-
-// For the one person of `sortie dev`: a link into the console. Where there is nobody yet, whoever runs the
-// program is made a person of the group "admins".
-void print_login_link(ServerApp& app) {
-  const Actor actor{Actor::Kind::kSystem, "dev", "", "cli", ""};
-  const auto print = [&app, actor](const std::string& name) {
-    app.people().make_login_link(name, actor, [&app, name](const Result<response::LoginLink>& link) {
-      if (!link) return log(LogLevel::kError, "login link", link.error());
-      std::fprintf(stderr, "console, as %s (once, within 10 minutes): %s/login#%s\n", name.c_str(),
-                   app.url().c_str(), link->token.c_str());
-    });
-  };
-  const std::vector<response::Person> people = app.people().list();
-  const char* user = std::getenv("USER");
-  const std::string name = user != nullptr && *user != '\0' ? user : "dev";
-  if (app.people().find(name) != nullptr) return print(name);
-  if (!people.empty()) return print(people.front().name);
-  app.people().add(name, {"admins"}, actor, [print](const Result<response::NewPerson>& made) {
-    if (!made) return log(LogLevel::kError, "person", made.error());
-    print(made->person.name);
-  });
-}
-
-int serve(const ServeOptions& options, bool with_login_link) {
-  signal(SIGPIPE, SIG_IGN);
-  io::EventLoop loop;
-  Result<std::unique_ptr<ServerApp>> app = ServerApp::make(loop, options);
-  if (!app) return report(app.error());
-  int code = kOk;
-  bool draining = false;
-  loop.on_signals({SIGTERM, SIGINT}, [&](int) {
-    if (draining) return loop.stop();
-    draining = true;
-    log(LogLevel::kInfo, "stopping");
-    (*app)->drain([&loop] { loop.stop(); });
-  });
-  (*app)->start([&](const Status& status) {
-    if (!status) {
-      code = report(status.error());
-      return loop.stop();
-    }
-    std::printf("listening on %s\n", (*app)->url().c_str());
-    std::fflush(stdout);
-    if (with_login_link) print_login_link(**app);
-  });
-  bool lost = false;
-  (*app)->on_lost([&] {
-    lost = true;
-    loop.stop();
-  });
-  loop.run();
-  if (lost && !draining) {
-    log(LogLevel::kWarning, "another node owns the store now; this one starts again as a standby");
-    app->reset();
-    restart_program();
-    return kFailed;
-  }
-  return code;
 }
 
 }  // namespace sortie::cli

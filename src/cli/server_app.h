@@ -59,6 +59,8 @@ class ServerApp {
   const std::string& url() const { return url_; }
   const std::string& data_folder() const { return data_folder_; }
   response::People& people() { return *people_; }
+  // Reads the project's files again and puts in force what has changed.
+  void reload();
   // Stops taking work, lets what runs finish for a moment, then calls back.
   void drain(std::function<void()> done);
   // Another node owns the store now: nothing of this object is of use any more. Called at most once.
@@ -104,6 +106,7 @@ class ServerApp {
   void add_removals(const Project& project, const Actor& actor, Steps& steps);
   void watch_project();
   void watch_files();
+  void read_project_again();
   void read_hooks();
   void read_sources();
   std::vector<events::TrustedSource> trusted_sources() const;
@@ -177,8 +180,5 @@ class ServerApp {
   std::unique_ptr<TraceExporter> traces_;
   std::unique_ptr<Telemetry> telemetry_;
 };
-
-// Runs `serve` or `dev` until SIGTERM or SIGINT; answers the exit code.
-int serve(const ServeOptions& options, bool with_login_link);
 
 }  // namespace sortie::cli

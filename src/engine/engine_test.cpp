@@ -103,6 +103,18 @@ TEST(Engine, AFailingBranchCancelsItsSiblingsAndTheParallelIsCaught) {
   EXPECT_TRUE(step.gone.contains(1) && step.gone.contains(2) && step.gone.contains(3));
 }
 
+TEST(Engine, WhatATaskReportsOfItsFailureIsCutToWhatTheApiHolds) {
+  std::string cause;
+  for (int i = 0; i < 40'000; ++i) cause += "\xC3\xA4";
+  Driver driver(one_task(kLambda + R"(,"End":true)"), json::Value(1), [&](const TaskCall& call) {
+    return std::optional<Stimulus>(TaskFailed{call.attempt, std::string(300, 'E'), cause});
+  });
+  driver.run();
+  ASSERT_EQ(driver.execution.outcome, Outcome::kFailed);
+  EXPECT_EQ(driver.execution.error, std::string(256, 'E'));
+  EXPECT_EQ(driver.execution.cause, cause.substr(0, 2 * 32'768));
+}
+
 TEST(Engine, AMapRunsAsManyItemsAtOnceAsItMayAndKeepsTheirOrder) {
   std::size_t running = 0, most = 0;
   const std::string definition =

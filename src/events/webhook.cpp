@@ -230,7 +230,14 @@ Result<HookEvent> accept_hook(const Hook& hook, const HookRequest& request, std:
   if (delivery.size() > kDeliveryIdBytesMax) {
     return Error{"InvalidRequest", "The delivery's id is longer than 512 bytes."};
   }
-  if (!delivery.empty()) event.dedup = SourceDedup{"hook/" + hook.name, delivery};
+  if (!delivery.empty()) {
+    event.dedup = SourceDedup{"hook/" + hook.name, delivery};
+  } else if (hook.uses_signature() && !hook.timestamp_header.empty()) {
+    // What was signed once is one delivery: a request that somebody recorded starts nothing again.
+    const std::string signed_text =
+        std::string(request.header(hook.timestamp_header).value_or("")) + "." + std::string(request.body);
+    event.dedup = SourceDedup{"hook/" + hook.name, "signed/" + sha256_hex(signed_text), 2 * hook.window_ms};
+  }
   return event;
 }
 

@@ -65,6 +65,17 @@ TEST(Webhook, RefusesReplaysOutsideTheWindow) {
       << "the time is signed, too";
 }
 
+TEST(Webhook, ARequestThatIsPostedAgainWithinTheWindowIsTheSameDelivery) {
+  const Hook hook = *hook_of("hmac: {header: S, secret: 'env:SECRET'}\ntimestamp: {header: T, window: 5m}");
+  const auto key_of = [&](const std::string& time, const std::string& body) {
+    return accept_hook(hook, HookRequest{{{"T", time}, {"S", sign(time + "." + body)}}, body}, "1", kNow)
+        ->dedup->key;
+  };
+  EXPECT_EQ(key_of("1795000000", "{}"), key_of("1795000000", "{}"));
+  EXPECT_NE(key_of("1795000000", "{}"), key_of("1795000001", "{}"));
+  EXPECT_NE(key_of("1795000000", "{}"), key_of("1795000000", "[]"));
+}
+
 TEST(Webhook, WrapsTheBodyIntoAnEventOfItsOwnSource) {
   const Hook hook = *hook_of(
       "token: {secret: 'env:SECRET', header: X}\ndelivery_id: {path: $.id}\ndetail_type: {header: X-Event, "

@@ -81,11 +81,14 @@ struct HttpServer::Impl final : SessionHost, std::enable_shared_from_this<HttpSe
     sweep();
   }
 
+  bool hold_body(HttpSession* session, std::ptrdiff_t change) override;
+
   Status open();
   Status adopt();
   Status bind();
   void accept();
   void accepted(tcp::socket socket);
+  bool make_room();
   void sweep();
   void close();
 
@@ -97,6 +100,7 @@ struct HttpServer::Impl final : SessionHost, std::enable_shared_from_this<HttpSe
   asio::steady_timer pause;
   std::shared_ptr<TlsContext> tls;
   std::unordered_map<HttpSession*, std::shared_ptr<HttpSession>> sessions;
+  std::ptrdiff_t body_bytes = 0;  // Of all bodies that are arriving.
   std::string address;
   std::uint16_t port = 0;
   bool draining = false, closed = false, sweeping = false;
@@ -170,7 +174,7 @@ void HttpServer::Impl::accepted(tcp::socket socket) {
   HttpSession::Peer peer{remote.address().to_string(), remote.port(), tls != nullptr};
   if (options_.accept_peer && !options_.accept_peer(peer.address, peer.port)) return;
   socket.set_option(tcp::no_delay(true), error);
-  const bool full = sessions.size() >= options_.connections_max;
+  const bool full = sessions.size() >= options_.connections_max && !make_room();
   auto transport =
       tls && !full ? make_tls_transport(std::move(socket), tls) : make_plain_transport(std::move(socket));
   auto session = std::make_shared<HttpSession>(weak_from_this(), std::move(transport), std::move(peer));
@@ -179,6 +183,32 @@ void HttpServer::Impl::accepted(tcp::socket socket) {
   if (!full) return session->start();
   if (tls || sessions.size() > options_.connections_max + 64) return session->close();
   session->refuse(503, "too many connections");
+}
+
+// Ends the connection that has been waiting longest for its peer. False: all are being served.
+bool HttpServer::Impl::make_room() {
+  HttpSession* idlest = nullptr;
+  std::int64_t since_ms = 0;
+  for (const auto& [session, owner] : sessions) {
+    const auto waiting = session->waiting_since_ms();
+    if (!waiting || (idlest != nullptr && *waiting >= since_ms)) continue;
+    idlest = session;
+    since_ms = *waiting;
+  }
+  if (idlest != nullptr) idlest->close();
+  return idlest != nullptr;
+}
+
+bool HttpServer::Impl::hold_body(HttpSession* session, std::ptrdiff_t change) {
+  body_bytes += change;
+  if (change <= 0 || body_bytes <= static_cast<std::ptrdiff_t>(options_.received_bytes_max)) return true;
+  std::shared_ptr<HttpSession> largest;
+  for (const auto& [key, owner] : sessions) {
+    if (largest == nullptr || key->body_bytes() > largest->body_bytes()) largest = owner;
+  }
+  if (largest == nullptr || largest.get() == session) return false;
+  largest->refuse(503, "too many large requests are arriving at once; try again");
+  return true;
 }
 
 void HttpServer::Impl::sweep() {

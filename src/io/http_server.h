@@ -5,7 +5,14 @@
 // (long polls), whole or as a stream (server-sent events). Requests of one connection are handled one after
 // the other, in order, so pipelining is safe. What a peer can do is bounded: header bytes (431), body bytes
 // (413), time to send a request (408), idle time, number of connections (503), unread stream output (the
-// connection is dropped). A request that is no HTTP gets 400 and the connection is closed.
+// connection is dropped). A request that is no HTTP gets 400 and the connection is closed, and so does one
+// that a proxy in front might have read differently: more than one Host, a coding of the body that is not
+// ours (501).
+//
+// Nobody can keep others out by merely being there. Where connections are at their limit, a new one takes the
+// place of the one that has been waiting longest for its peer's next request; 503 is answered only where all
+// are being served. Where the bodies that are arriving come to more than `received_bytes_max`, the largest is
+// refused (503), so that small requests go on beside uploads that nobody has signed for yet.
 //
 // Everything runs on the loop's thread. The handler must not throw.
 #include <functional>
@@ -29,8 +36,9 @@ struct HttpServerOptions {
   int request_timeout_ms = 30'000;  // From a request's first byte to its last. 0: none.
   int idle_timeout_ms = 75'000;     // Between requests, and before the first. 0: none.
   std::size_t connections_max = 4'096;
-  std::size_t stream_bytes_max = 1024 * 1024;  // Unsent output of one stream.
-  std::string certificate_file;                // PEM; TLS is spoken if both are set.
+  std::size_t received_bytes_max = 256 * 1024 * 1024;  // Bodies that are arriving, over all connections.
+  std::size_t stream_bytes_max = 1024 * 1024;          // Unsent output of one stream.
+  std::string certificate_file;                        // PEM; TLS is spoken if both are set.
   std::string key_file;
   // Where set, a new connection is dropped at once unless this returns true (address, port of the peer).
   std::function<bool(const std::string& address, std::uint16_t port)> accept_peer;

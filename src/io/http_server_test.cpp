@@ -274,11 +274,58 @@ TEST_F(HttpServerTest, NeverLetsAHeaderValueStartANewLine) {
   EXPECT_THAT(text, HasSubstr("Y: fine"));
 }
 
-TEST_F(HttpServerTest, RefusesConnectionsBeyondTheLimit) {
+TEST_F(HttpServerTest, RefusesConnectionsBeyondTheLimitWhileAllAreServed) {
+  std::shared_ptr<Responder> waiting;
+  handler_ = [&](HttpRequest, std::shared_ptr<Responder> responder) { waiting = std::move(responder); };
   listen({.connections_max = 1});
   const RawPeer first(server_->port());
-  ASSERT_TRUE(loop_.run_until([&] { return server_->connection_count() == 1; }, 5'000));
+  first.send("GET / HTTP/1.1\r\n\r\n");
+  ASSERT_TRUE(loop_.run_until([&] { return waiting != nullptr; }, 5'000));
   EXPECT_THAT(talk("GET / HTTP/1.1\r\n\r\n"), StartsWith("HTTP/1.1 503 "));
+}
+
+TEST_F(HttpServerTest, IdleConnectionsGiveWayToNewOnes) {
+  listen({.connections_max = 2});
+  const RawPeer idle(server_->port());
+  const RawPeer slow(server_->port());
+  slow.send("GET / HT");
+  ASSERT_TRUE(loop_.run_until([&] { return server_->connection_count() == 2; }, 5'000));
+  for (int i = 0; i < 5; ++i) {
+    EXPECT_THAT(talk("GET /new HTTP/1.1\r\nConnection: close\r\n\r\n"), EndsWith("GET /new "));
+  }
+}
+
+TEST_F(HttpServerTest, TheLargestArrivingBodyGivesWayWhenTheyAreTooManyBytes) {
+  listen({.body_bytes_max = 1'000'000, .received_bytes_max = 300'000});
+  const auto part = [](std::size_t bytes) {
+    return "PUT / HTTP/1.1\r\nContent-Length: 900000\r\n\r\n" + std::string(bytes, 'x');
+  };
+  const RawPeer large(server_->port());
+  const std::string refused = exchange([&] {
+    large.send(part(250'000));
+    const RawPeer other(server_->port());
+    other.send(part(100'000));
+    return large.receive_until("try again");
+  });
+  EXPECT_THAT(refused, StartsWith("HTTP/1.1 503 "));
+  EXPECT_THAT(talk("PUT /small HTTP/1.1\r\nContent-Length: 1\r\nConnection: close\r\n\r\nx"),
+              EndsWith("PUT /small x"));
+  EXPECT_THAT(talk(part(400'000)), StartsWith("HTTP/1.1 503 "));
+  EXPECT_EQ(requests_.size(), 1u);
+}
+
+TEST_F(HttpServerTest, RefusesWhatAProxyMightReadAsAnotherRequest) {
+  listen();
+  const std::string body = "\r\n\r\n5\r\nGET /\r\n0\r\n\r\n";
+  for (const char* coding : {"xchunked", "gzip, chunked", "identity", "chunked, identity"}) {
+    EXPECT_THAT(talk("POST / HTTP/1.1\r\nTransfer-Encoding: " + std::string(coding) + body),
+                StartsWith("HTTP/1.1 501 "))
+        << coding;
+  }
+  EXPECT_THAT(talk("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: x" + body),
+              StartsWith("HTTP/1.1 400 "));
+  EXPECT_THAT(talk("GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n"), StartsWith("HTTP/1.1 400 "));
+  EXPECT_TRUE(requests_.empty());
 }
 
 TEST_F(HttpServerTest, DropsPeersThatTheFilterDoesNotKnow) {

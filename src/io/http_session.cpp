@@ -138,6 +138,7 @@ void HttpSession::start() {
   const auto host = host_.lock();
   if (!host) return;
   parser_->reset(host->options().header_bytes_max);
+  waiting_since_ms_ = host->steady_ms();
   set_deadline(*host, host->options().idle_timeout_ms);
   transport_->handshake(shared_from_this());
 }
@@ -262,20 +263,41 @@ bool HttpSession::parse() {
     }
     if (request.is_header_done()) {
       parser_->header_seen = true;
+      if (!judge_head()) return false;
       const HttpRequest& head = request.request;
-      const auto& limit = host->options().body_bytes_max_for;
-      parser_->body_bytes_max = limit ? limit(head.method, head.target) : host->options().body_bytes_max;
-      const auto length = request.content_length();
-      if (length && *length > parser_->body_bytes_max) {
-        fail(413, "the request's body is too large");
-        return false;
-      }
       request.eager(true);
       const bool waits = equals_ignore_case_ascii(head.headers.get("expect"), "100-continue");
       if (waits && !request.is_done() && in_begin_ == in_end_) out_ += "HTTP/1.1 100 Continue\r\n\r\n";
     }
   }
   return parser_->header_seen && parse_body();
+}
+
+bool HttpSession::judge_head() {
+  const auto host = host_.lock();
+  const auto& request = *parser_->request;
+  const HttpRequest& head = request.request;
+  std::size_t hosts = 0;
+  for (const auto& [name, value] : head.headers.entries()) {
+    hosts += equals_ignore_case_ascii(name, "host") ? 1 : 0;
+    if (!equals_ignore_case_ascii(name, "transfer-encoding")) continue;
+    // What one reader takes for a body another would take for the next request.
+    if (request.chunked() && equals_ignore_case_ascii(trim(value), "chunked")) continue;
+    fail(501, "the request's body is coded in a way that is not supported; send it plain or chunked");
+    return false;
+  }
+  if (hosts > 1) {
+    fail(400, "the request names more than one host");
+    return false;
+  }
+  const auto& limit = host->options().body_bytes_max_for;
+  parser_->body_bytes_max = limit ? limit(head.method, head.target) : host->options().body_bytes_max;
+  const auto length = request.content_length();
+  if (length && *length > parser_->body_bytes_max) {
+    fail(413, "the request's body is too large");
+    return false;
+  }
+  return true;
 }
 
 bool HttpSession::parse_body() {
@@ -288,6 +310,10 @@ bool HttpSession::parse_body() {
     in_begin_ += used;
     if (request.request.body.size() > parser_->body_bytes_max) {
       fail(413, "the request's body is too large");
+      return false;
+    }
+    if (!count_body(request.request.body.size())) {
+      fail(503, "too many large requests are arriving at once; try again");
       return false;
     }
     if (error == http::error::need_more) break;
@@ -307,8 +333,22 @@ bool HttpSession::parse_body() {
   return true;
 }
 
+bool HttpSession::count_body(std::size_t bytes) {
+  if (bytes == body_bytes_) return true;
+  const auto change = static_cast<std::ptrdiff_t>(bytes) - static_cast<std::ptrdiff_t>(body_bytes_);
+  body_bytes_ = bytes;
+  const auto host = host_.lock();
+  return !host || host->hold_body(this, change);
+}
+
+std::optional<std::int64_t> HttpSession::waiting_since_ms() const {
+  if (state_ != State::kReading) return std::nullopt;
+  return waiting_since_ms_;
+}
+
 void HttpSession::dispatch() {
   const auto host = host_.lock();
+  count_body(0);
   keep_alive_ = parser_->request->keep_alive() && !host->is_draining() && !peer_closed_;
   http_1_0_ = parser_->request->version < 11;
   HttpRequest request = std::move(parser_->request->request);
@@ -420,6 +460,7 @@ void HttpSession::finish_answer() {
   if (!keep_alive_ || peer_closed_ || !host || host->is_draining()) {
     close_after_write_ = true;
   } else {
+    waiting_since_ms_ = host->steady_ms();
     set_deadline(*host, host->options().idle_timeout_ms);
   }
   received_ = in_end_ - in_begin_;
@@ -436,6 +477,8 @@ void HttpSession::fail(int status, std::string_view message) {
   out_ += "\n";
   ++request_;
   close_after_write_ = true;
+  parser_->reset(0);  // What has arrived is of no use any more.
+  count_body(0);
   if (!advancing_) flush();
 }
 
@@ -487,6 +530,7 @@ void HttpSession::close() {
   const auto self = shared_from_this();
   state_ = State::kClosed;
   deadline_ms_ = 0;
+  count_body(0);
   const auto host = host_.lock();
   if (on_close_ && host) host->post(std::exchange(on_close_, nullptr));
   transport_->close();

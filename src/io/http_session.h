@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -50,6 +51,9 @@ struct SessionHost {
   virtual void post(std::function<void()> callback) = 0;
   virtual void session_ended(HttpSession* session) = 0;
   virtual void watch_deadlines() = 0;  // Some session has a deadline now.
+  // The session's arriving body grew or shrank. False: it is the one that has to be refused, for lack of
+  // room.
+  virtual bool hold_body(HttpSession* session, std::ptrdiff_t change) = 0;
 };
 
 class HttpSession final : public TransportEvents, public std::enable_shared_from_this<HttpSession> {
@@ -70,6 +74,9 @@ class HttpSession final : public TransportEvents, public std::enable_shared_from
   void close();  // Drops the connection.
   // Answers one error and closes: for connections beyond the limit.
   void refuse(int status, std::string_view message);
+  // Since when it waits for its peer's next request; nothing while one is being answered.
+  std::optional<std::int64_t> waiting_since_ms() const;
+  std::size_t body_bytes() const { return body_bytes_; }  // Of the body that is arriving.
 
   void on_ready(bool ok) override;
   void on_read(bool ok, std::size_t bytes) override;
@@ -82,6 +89,7 @@ class HttpSession final : public TransportEvents, public std::enable_shared_from
 
   void advance();
   bool parse();       // One step; false: more bytes are needed.
+  bool judge_head();  // Whether the body may come.
   bool parse_body();  // After the header.
   void dispatch();
   void fail(int status, std::string_view message);
@@ -97,6 +105,7 @@ class HttpSession final : public TransportEvents, public std::enable_shared_from
   void linger();
   bool can_answer(std::uint64_t request) const;
   void set_deadline(SessionHost& host, std::int64_t delay_ms);
+  bool count_body(std::size_t bytes);  // False: there is no room for it.
 
   std::weak_ptr<SessionHost> host_;
   std::unique_ptr<Transport> transport_;
@@ -109,7 +118,9 @@ class HttpSession final : public TransportEvents, public std::enable_shared_from
   std::string writing_;           // Being written.
   std::uint64_t request_ = 0;     // Counts requests; a responder of an earlier one is void.
   std::int64_t deadline_ms_ = 0;  // 0: none.
-  std::size_t received_ = 0;      // Bytes of the request in progress.
+  std::int64_t waiting_since_ms_ = 0;
+  std::size_t body_bytes_ = 0;
+  std::size_t received_ = 0;  // Bytes of the request in progress.
   std::size_t progress_mark_ = 0;
   std::size_t lingered_ = 0;
   std::function<void()> on_close_;

@@ -1,6 +1,7 @@
 // Approvals: how a decision is checked, counted and made true; and what expiry does.
 #include <algorithm>
 
+#include "base/canary.h"
 #include "base/text.h"
 #include "json/text.h"
 #include "response/approvals.h"
@@ -207,6 +208,8 @@ void Approvals::settle(Approval decided, AuditEntry entry, Callback<Approval> do
   const Actor actor = entry.actor;
   const std::string token = decided.task_token;
   store::Batch batch = batch_for(decided, std::move(entry));
+  if (SORTIE_CANARY_IS("decision-in-two-batches"))
+    store_.append(std::exchange(batch, {}), [](const Status&) {});
   runtime_->send_task_success(token, output, actor, std::move(batch),
                               guarded([this, decided, done](const Result<Unit>& result) {
                                 const Status status = result.ok() ? Status{} : Status{result.error()};

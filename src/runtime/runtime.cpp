@@ -370,13 +370,11 @@ class RuntimeImpl final : public Runtime {
     return batch;
   }
 
-  // Tokens and idempotency keys are made of it, so nothing starts on one that a failed commit has lost; what
-  // is queued behind this batch fails together with it.
+  // Tokens and keys are made of it: nothing starts on one that a failed commit lost, with all behind it.
   void write_identity(store::Batch made) {
     has_identity_ = true;
     store_.append(made, [this, made](const Status& status) {
-      if (status) return;
-      has_identity_ = false;
+      if (has_identity_ = status.ok(); has_identity_) return;
       loop_.call_at(loop_.now().plus_ms(500), [this, made] { write_identity(made); });
     });
   }

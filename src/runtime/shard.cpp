@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <iterator>
 
+#include "base/canary.h"
 #include "json/text.h"
 
 namespace sortie::runtime {
@@ -237,7 +238,8 @@ void Shard::write_frames(LiveExecution& live, const std::set<engine::FrameNo>& t
   }
   for (auto& [frame, image] : images) {
     put_next_payload(image, live.payloads.next());
-    batch.frames.push_back({{live.no, frame->no}, engine::wake_at(live.state, *frame), std::move(image)});
+    const Timestamp due = SORTIE_CANARY_IS("timer-dropped") ? kNever : engine::wake_at(live.state, *frame);
+    batch.frames.push_back({{live.no, frame->no}, due, std::move(image)});
   }
   for (const engine::FrameNo no : gone) batch.frames_gone.push_back({live.no, no});
 }
@@ -282,6 +284,11 @@ void Shard::process(LiveExecution& live) {
     // Nothing to write (a late report, an early timer): answer all the same, from the loop.
     wiring_.loop.post([this, no] { committed(no, Status()); });
     return;
+  }
+  if (SORTIE_CANARY_IS("effect-before-commit")) {
+    for (const engine::Command& command : live.decision->commands) {
+      if (const auto* invoke = std::get_if<engine::InvokeTask>(&command)) dispatch(live, invoke->attempt);
+    }
   }
   wiring_.store.append(std::move(batch), [this, no](const Status& status) { committed(no, status); });
 }
@@ -381,6 +388,8 @@ void Shard::commit_failed(LiveExecution& live, Decision& decision, const Error& 
   count_done(live, live.mailbox.size());
   for (Mail& mail : live.mailbox) kept.push_back(std::move(mail));
   beginning_.erase(live.state.arn);
+  if (SORTIE_CANARY_IS("result-forgotten")) kept.clear();
+  if (SORTIE_CANARY_IS("memory-ahead-of-disk") && was_started) return;
   live_.erase(no);
   // Whoever is refused may ask again within the answer: by now that finds what is durable, not what was
   // decided.
@@ -550,10 +559,7 @@ void Shard::recover_frames(store::ExecutionNo no, const std::vector<store::Frame
   if (in_task.empty() && in_map_run.empty()) return;
   Error error;
   LiveExecution* live = find_or_load(no, &error);
-  if (live == nullptr) {
-    ++figures_.unreadable_frames;
-    return;
-  }
+  if (live == nullptr) return recover_later(no, error);
   for (const store::FrameKey& key : in_task) {
     const auto found = live->state.frames.find(key.frame);
     if (found == live->state.frames.end()) continue;
@@ -564,9 +570,24 @@ void Shard::recover_frames(store::ExecutionNo no, const std::vector<store::Frame
   for (const engine::FrameNo frame : in_map_run) map_runs_.recover_parent(*live, frame);
 }
 
+// A read that failed for the moment is made again; what is damaged stays as it is, and `check` names it.
+void Shard::recover_later(store::ExecutionNo no, const Error& error) {
+  if (error.code != "StoreUnavailable" && error.code != "StoreFull") {
+    ++figures_.unreadable_frames;
+    return;
+  }
+  wiring_.loop.call_at(wiring_.loop.now().plus_ms(kRetryCommitMs), [this, no] {
+    const Result<std::vector<store::FrameRow>> rows = wiring_.store.list_frames(no);
+    if (!rows) return recover_later(no, rows.error());
+    recover_frames(no, *rows);
+    arm();
+  });
+}
+
 // Something reaches an execution before the walk does.
 void Shard::recover_early(store::ExecutionNo no) {
   if (no <= recovered_ || no > recovery_end_ || !recovered_early_.insert(no).second) return;
+  if (SORTIE_CANARY_IS("late-recovery-skipped")) return;
   const Result<std::vector<store::FrameRow>> rows = wiring_.store.list_frames(no);
   if (!rows) {
     recovered_early_.erase(no);  // The walk comes by, too.

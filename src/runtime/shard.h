@@ -107,6 +107,7 @@ class Shard {
   void recover_slice();
   void recover_frames(store::ExecutionNo no, const std::vector<store::FrameRow>& rows);
   void recover_early(store::ExecutionNo no);
+  void recover_later(store::ExecutionNo no, const Error& error);
   engine::Context context(const LiveExecution& live) const;
 
   Wiring wiring_;

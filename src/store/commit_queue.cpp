@@ -2,6 +2,7 @@
 
 #include <chrono>
 
+#include "base/canary.h"
 #include "store/matching.h"
 
 namespace sortie::store {
@@ -73,6 +74,9 @@ void CommitQueue::append(Batch batch, Store::Done done) {
   Status checked = check_batch(batch);
   if (checked && bytes > limits_.batch_bytes_max) {
     checked = Error{"LimitExceeded", "a change of " + std::to_string(bytes) + " bytes is too large", "", ""};
+  }
+  if (SORTIE_CANARY_IS("reply-before-commit") && done) {
+    loop_.post([told = std::exchange(done, nullptr)] { told(Status()); });
   }
   if (checked) {
     std::lock_guard lock(shared_->mutex);

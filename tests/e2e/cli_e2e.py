@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 import subprocess
 
 import product as p
@@ -318,6 +319,55 @@ def test_wrong_words_are_usage_errors(project: Project) -> None:
     ):
         done = expect(p.cli(*words), 2)
         assert done.stdout == "" and done.stderr, words
+        if words[-1:] == ("fly",):
+            assert "'fly' is no command" in done.stderr, done.stderr
+    project.json("run", "start", "hello")
+    expect(project.cli("run", "list", "--columns", "name,nonsense"), 2, "there is no column 'nonsense'", "known: ")
+    nowhere = project.place / "no-such-project"
+    expect(p.cli("serve", "--project", nowhere), 8, "no project folder")
+    assert not nowhere.exists()
+
+
+def test_output_that_cannot_be_written_is_a_failure(project: Project) -> None:
+    for words in (("run", "list"), ("run", "list", "-o", "json"), ("audit", "export"), ("version",), ("eval", "--language", "jsonata")):
+        place = () if words[0] in ("version", "eval") else ("--data", project.server.data)
+        with open("/dev/full", "w") as full:
+            done = subprocess.run(
+                [p.BINARY, *words, *map(str, place)],
+                input='{"expression": "1"}',
+                stdout=full,
+                stderr=subprocess.PIPE,
+                text=True,
+                env=p.clean_environment(),
+            )
+        assert done.returncode == 1 and "could not be written" in done.stderr, (words, done)
+    closed = subprocess.run(["sh", "-c", f"'{p.BINARY}' version >&-"], env=p.clean_environment())
+    assert closed.returncode == 0, closed
+
+
+def test_a_backup_replaces_nothing_but_a_backup(project: Project) -> None:
+    store, notes = project.server.data / "sortie.db", project.server.folder / "notes.txt"
+    notes.write_text("mine")
+    for target in (store, notes, "/dev/null", project.server.folder):
+        expect(project.cli("backup", target), 1, "is not overwritten")
+    assert notes.read_text() == "mine"
+    copy = project.server.folder / "twice.db"
+    expect(project.cli("backup", copy), 0)
+    expect(project.cli("backup", copy), 0)
+    beside = project.server.folder / "beside"
+    beside.mkdir()
+    (beside / "sortie.db-wal").write_text("left by somebody")
+    expect(p.cli("restore", copy, "--data", beside), 1, "already")
+
+
+def test_sighup_reads_the_project_again(project: Project) -> None:
+    late = project.place / "playbooks" / "late.asl.json"
+    late.write_text('{"StartAt":"P","States":{"P":{"Type":"Pass","End":true}}}')
+    project.server.process.send_signal(signal.SIGHUP)
+    p.until(lambda: any(row["name"] == "late" for row in project.json("playbook", "list")))
+    late.unlink()
+    project.server.process.send_signal(signal.SIGHUP)
+    p.until(lambda: all(row["name"] != "late" for row in project.json("playbook", "list")))
 
 
 def test_no_server_is_told_with_what_to_do(project: Project) -> None:

@@ -71,6 +71,7 @@ struct FakeHost final : SessionHost {
   void post(std::function<void()> callback) override { posted.push_back(std::move(callback)); }
   void session_ended(HttpSession*) override {}
   void watch_deadlines() override {}
+  bool hold_body(HttpSession*, std::ptrdiff_t) override { return true; }
   void run_posted() {
     while (!posted.empty()) {
       const auto callback = std::move(posted.front());

@@ -3,6 +3,23 @@
 namespace sortie::engine {
 namespace {
 
+// What AWS's API can hold of an error and its cause, in characters. More is cut off where a task reports it:
+// the cause of a failed child quotes the cause of its own child, and quoting doubles what it quotes.
+constexpr std::size_t kErrorLengthMax = 256;
+constexpr std::size_t kCauseLengthMax = 32'768;
+
+std::string first_code_points(const std::string& text, std::size_t most) {
+  if (text.size() <= most) return text;
+  const auto continues = [&text](std::size_t at) {
+    return (static_cast<unsigned char>(text[at]) & 0xC0U) == 0x80U;
+  };
+  std::size_t end = 0;
+  for (std::size_t count = 0; end < text.size() && (continues(end) || count < most); ++end) {
+    if (!continues(end)) ++count;
+  }
+  return text.substr(0, end);
+}
+
 enum class Moment { kScheduled, kSucceeded, kFailed, kTimedOut };
 
 // Which history events a task writes depends on what its Resource is.
@@ -155,8 +172,8 @@ void Step::task_failed(const TaskFailed& report) {
   const asl::TaskResource& resource = std::get<asl::Task>(x_.state_of(*waiting).body).resource;
   if (report.error == "States.Timeout") return task_timed_out(waiting->no, false);
   Failure failure;
-  if (!report.error.empty()) failure.error = report.error;
-  if (!report.cause.empty()) failure.cause = report.cause;
+  if (!report.error.empty()) failure.error = first_code_points(report.error, kErrorLengthMax);
+  if (!report.cause.empty()) failure.cause = first_code_points(report.cause, kCauseLengthMax);
   failure.from_task = true;
   failure.catchable = report.error != "States.Runtime";
   std::vector<Detail> details;

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <vector>
 
+#include "base/canary.h"
+
 namespace sortie::store::sqlite {
 
 constexpr int kCopyPages = 256;  // A step of copy_database: 4 MiB.
@@ -120,7 +122,8 @@ Status Connection::read_blob(const char* table, const char* column, std::int64_t
   if (code != SQLITE_OK) {
     close_blob();
     // The handle may be of another time, or the row not be there; anything else is an answer.
-    if (code != SQLITE_ERROR && code != SQLITE_ABORT) return error(code);
+    const bool is_answer = code != SQLITE_ERROR && code != SQLITE_ABORT;
+    if (is_answer && !SORTIE_CANARY_IS("error-overlooked")) return error(code);
     code = sqlite3_blob_open(handle_, "main", table, column, row, 0, &blob_);
     if (code != SQLITE_OK) {
       close_blob();
@@ -145,6 +148,7 @@ void Connection::close_blob() {
 }
 
 Status Connection::check_transaction() const {
+  if (SORTIE_CANARY_IS("error-overlooked")) return {};
   if (!in_transaction_ || sqlite3_get_autocommit(handle_) == 0) return {};
   return Error{"StoreUnavailable", file_ + ": the transaction was rolled back", file_, ""};
 }

@@ -36,6 +36,7 @@ class Reader final : public Reads {
   Status backup(const std::string& file);
 
  private:
+  static Status judge_backup_target(const std::string& file);
   // A connection that is this caller's until it goes.
   class Lease {
    public:

@@ -2,6 +2,8 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
+#include <filesystem>
+#include <fstream>
 #include <system_error>
 
 #include "store/matching.h"
@@ -123,9 +125,33 @@ Result<std::vector<LogLine>> Reader::search_log(const LogQuery& query) {
   return lines;
 }
 
+// A backup may take the place of an earlier one and of nothing else: not of a store that is open or waits for
+// its server (a backup has neither write-ahead log nor lock beside it), nor of a device or another file.
+Status Reader::judge_backup_target(const std::string& file) {
+  namespace fs = std::filesystem;
+  const auto refuse = [&file](const std::string& why) {
+    return Error{"AlreadyExists", file + " is not overwritten: " + why, file, "name another file"};
+  };
+  std::error_code ignored;
+  const fs::file_status status = fs::symlink_status(file, ignored);
+  if (!fs::exists(status)) return {};
+  if (!fs::is_regular_file(status)) return refuse("it is no ordinary file");
+  const fs::path path(file);
+  const bool in_data_folder =
+      path.filename() == "sortie.db" && fs::exists(path.parent_path() / "lock", ignored);
+  if (in_data_folder || fs::exists(file + "-wal", ignored) || fs::exists(file + "-shm", ignored)) {
+    return refuse("it is a store, not a backup");
+  }
+  std::string head(16, '\0');
+  std::ifstream(file, std::ios::binary).read(head.data(), static_cast<std::streamsize>(head.size()));
+  if (!head.starts_with("SQLite format 3")) return refuse("it is no earlier backup");
+  return {};
+}
+
 // A snapshot is pinned for the whole copy, so writers never make it begin again. The copy gets its final name
 // when it is complete and on disk.
 Status Reader::backup(const std::string& file) {
+  SORTIE_TRY_STATUS(judge_backup_target(file));
   SORTIE_TRY(Lease db, lease());
   Transaction snapshot(*db);
   SORTIE_TRY_STATUS(snapshot.begin_read());

@@ -340,6 +340,28 @@ TEST(SqliteStore, ABackupIsRestoredAndWhatWasThereIsKept) {
   EXPECT_EQ(restore_sqlite_folder(backup, at.folder.path() + "/other").error().code, "StoreCorrupt");
 }
 
+TEST(SqliteStore, ABackupReplacesAnEarlierOneAndNothingElse) {
+  Opened at;
+  const std::string backup = at.folder.path() + "/backup.db", notes = at.folder.path() + "/notes.txt";
+  auto store = at.open();
+  Epoch epoch = *(*store)->acquire(0);
+  ASSERT_TRUE(at.commit(**store, starting(epoch, 1)).ok());
+  ASSERT_TRUE((*store)->backup(backup).ok());
+  EXPECT_TRUE((*store)->backup(backup).ok());
+  std::ofstream(notes) << "not a store";
+  std::filesystem::create_symlink(at.file(), at.folder.path() + "/link.db");
+  for (const std::string& file :
+       {at.file(), notes, at.folder.path() + "/link.db", at.folder.path(), std::string("/dev/null")}) {
+    const Status refused = (*store)->backup(file);
+    ASSERT_FALSE(refused.ok()) << file;
+    EXPECT_THAT(refused.error().message, HasSubstr("is not overwritten")) << file;
+  }
+  ASSERT_TRUE(at.commit(**store, starting(epoch, 2)).ok());
+  store.value().reset();
+  store = at.open();
+  EXPECT_TRUE((*store)->find_execution(ExecutionNo{2})->has_value());
+}
+
 TEST(SqliteStore, ManyThreadsReadWhileOneWrites) {
   Opened at;
   at.options.overlay_bytes_max = 8'000;

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <mutex>
 
+#include "base/canary.h"
 #include "store/sqlite/schema.h"
 
 namespace sortie::store::sqlite {
@@ -36,9 +37,10 @@ Writer::Writer(const SqliteOptions& options, std::string file, View& view)
 Writer::~Writer() = default;
 
 Status Writer::open_connection() {
-  SORTIE_TRY_STATUS(rewrite_log(file_, options_.vfs));
+  if (!SORTIE_CANARY_IS("log-not-rewritten")) SORTIE_TRY_STATUS(rewrite_log(file_, options_.vfs));
   SORTIE_TRY(db_, Connection::open(file_, OpenMode::kReadWrite, options_.vfs));
   SORTIE_TRY_STATUS(prepare_schema(*db_));
+  if (SORTIE_CANARY_IS("sync-skipped")) SORTIE_TRY_STATUS(db_->execute("PRAGMA synchronous=OFF"));
   SORTIE_TRY_STATUS(db_->execute("PRAGMA wal_autocheckpoint=0; PRAGMA cache_size=-65536"));
   if (options_.file_bytes_max > 0) {
     std::string limit =
@@ -111,6 +113,7 @@ Status Writer::failed(Error error) {
 }
 
 Status Writer::check_fence(const Batch& batch) const {
+  if (SORTIE_CANARY_IS("fence-forgotten")) return {};
   auto found = epochs_.find(batch.shard);
   Epoch current = found == epochs_.end() ? 0 : found->second;
   if (batch.epoch == current && current != 0) return {};
@@ -286,6 +289,10 @@ Status Writer::commit(const std::vector<const Batch*>& batches, std::vector<Stat
     SORTIE_TRY_STATUS(transaction.begin_write());
     SORTIE_TRY(changes, count_changes(accepted));
     if (has_group) SORTIE_TRY_STATUS(write_group(body));
+    if (SORTIE_CANARY_IS("two-transactions")) {
+      SORTIE_TRY_STATUS(transaction.commit());
+      SORTIE_TRY_STATUS(transaction.begin_write());
+    }
     for (const Batch* batch : accepted) {
       SORTIE_TRY_STATUS(write_documents(*batch));
       SORTIE_TRY_STATUS(write_log(*batch));
