@@ -103,7 +103,8 @@ def test_a_queue_that_cannot_be_reached_is_told():
         p.until(lambda: "source findings cannot be reached" in server.http("GET", "/readyz")[1], told="nobody is told")
         assert server.http("GET", "/readyz")[0] == 200
         token = server.add_person("ann")
-        assert 'sortie_queue_reachable{source="notes"} 0' in server.http("GET", "/metrics", Authorization=f"Bearer {token}")[1]
+        told = 'sortie_queue_reachable{source="notes"} 0'
+        p.until(lambda: told in server.http("GET", "/metrics", Authorization=f"Bearer {token}")[1], told="no metric of the second queue")
 
 
 def test_a_rule_writes_to_a_log_group_as_eventbridge_does():

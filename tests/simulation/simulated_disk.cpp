@@ -14,7 +14,6 @@ namespace sortie::simulation {
 namespace {
 
 constexpr std::size_t kSector = 512;
-constexpr int kLocks = SQLITE_SHM_NLOCK;
 
 struct Pending {
   enum class Kind { kWrite, kTruncate } kind = Kind::kWrite;

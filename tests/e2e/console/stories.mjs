@@ -132,6 +132,8 @@ export const tests = {
     await box.press('ArrowDown');
     await box.press('Tab');
     await box.press('Enter');
+    // The list before the search has the link, too.
+    await page.getByText('1 row loaded').waitFor();
     await page.getByRole('link', { name }).waitFor();
     assert.equal(await page.getByRole('row').count(), 2);
     await page.getByRole('button', { name: 'Views…' }).click();
