@@ -32,6 +32,13 @@ PR_SET_PDEATHSIG = 1
 Client = collections.abc.Generator[bytes, bytes, None]
 
 
+def chain(body: dict, states: int) -> dict:
+    """A state machine of so many states, each `body`, one after the other."""
+    names = [f"S{i}" for i in range(1, states + 1)]
+    ways = [{"Next": after} for after in names[1:]] + [{"End": True}]
+    return {"StartAt": "S1", "States": {name: {**body, **way} for name, way in zip(names, ways, strict=True)}}
+
+
 def dies_with_us() -> None:
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 

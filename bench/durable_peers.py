@@ -24,17 +24,11 @@ import subprocess
 import sys
 import time
 
-from closed_loop import MACHINE, ROOT, Client, Server, quantile, run_clients
+from closed_loop import MACHINE, ROOT, Client, Server, chain, quantile, run_clients
 
 ACTIVITY = "arn:aws:states:us-east-1:123456789012:activity:step"
 WAKE_SECONDS = 10
 PARK_CLIENTS = 64
-
-
-def chain(body: dict, states: int) -> dict:
-    names = [f"S{i}" for i in range(1, states + 1)]
-    ways = [{"Next": after} for after in names[1:]] + [{"End": True}]
-    return {"StartAt": "S1", "States": {name: {**body, **way} for name, way in zip(names, ways, strict=True)}}
 
 
 PLAYBOOKS = {

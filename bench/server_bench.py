@@ -12,7 +12,6 @@ server can answer.
 from __future__ import annotations
 
 import argparse
-import itertools
 import json
 import os
 import pathlib
@@ -22,9 +21,10 @@ import subprocess
 import sys
 import time
 
-from closed_loop import MACHINE, ROOT, Client, Server, quantile, run_clients
+from closed_loop import MACHINE, ROOT, Client, Server, chain, quantile, run_clients
 
 CLIENT_BUSY = 0.85
+PASS = {"Type": "Pass"}
 INPUT = json.dumps({"finding": {"id": "0123456789abcdef", "severity": 8, "instance": "i-0123456789abcdef0", "tags": ["critical", "web"]}})
 HANDLER = """import time
 def lambda_handler(event, context):
@@ -33,17 +33,11 @@ def lambda_handler(event, context):
 """
 
 
-def chain(states: int, body: dict) -> dict:
-    names = [f"S{i}" for i in range(1, states + 1)]
-    bodies = {name: {**body, "Next": after} for name, after in itertools.pairwise(names)}
-    return {"StartAt": "S1", "States": {**bodies, names[-1]: {**body, "End": True}}}
-
-
 TASK = {"Type": "Task", "Resource": "arn:aws:lambda:us-east-1:123456789012:function:Noop"}
 
 
 def server_of(binary: pathlib.Path) -> Server:
-    machines = {"three": chain(3, {"Type": "Pass"}), "ten": chain(10, {"Type": "Pass"}), "tasks": chain(3, TASK)}
+    machines = {"three": chain(PASS, 3), "ten": chain(PASS, 10), "tasks": chain(TASK, 3)}
     return Server(binary, machines, {"Noop": {"lambda_function.py": HANDLER}})
 
 

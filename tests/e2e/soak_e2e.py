@@ -139,12 +139,15 @@ class Soak:
             else:
                 self.wrong.append(f"{arn} {status}")
 
+    def metrics(self) -> str:
+        token = (self.server.data / "operator.token").read_text().strip()
+        return self.server.http("GET", "/metrics", Authorization=f"Bearer {token}")[1]
+
     def sample(self) -> None:
         process = pathlib.Path("/proc") / str(self.server.process.pid)
         rss = int(re.search(r"VmRSS:\s+(\d+)", (process / "status").read_text())[1]) / 1024
-        token = (self.server.data / "operator.token").read_text().strip()
         began = time.perf_counter()
-        _, metrics = self.server.http("GET", "/metrics", Authorization=f"Bearer {token}")
+        metrics = self.metrics()
         took = (time.perf_counter() - began) * 1000
         overlay = float(re.search(r"^sortie_store_overlay_bytes (\S+)", metrics, re.M)[1]) / 2**20
         data = sum(f.stat().st_size for f in self.server.data.rglob("*") if f.is_file())
@@ -190,8 +193,7 @@ def test_mixed_load_for_a_long_while_ends_well_and_leaves_nothing_behind() -> No
         assert not soak.wrong, soak.wrong[:5]
         assert set(soak.ended) == set(PLAYBOOKS) - {"heard"}
         check_flat(soak.samples)
-        metric = lambda: server.http("GET", "/metrics", Authorization=f"Bearer {(server.data / 'operator.token').read_text().strip()}")  # noqa: E731
-        p.until(lambda: re.search(r"^sortie_executions_open 0$", metric()[1], re.M), told="executions of events are still open")
+        p.until(lambda: re.search(r"^sortie_executions_open 0$", soak.metrics(), re.M), told="executions of events are still open")
         checked = server.cli("check")
         assert checked.returncode == 0, f"{checked.stdout}{checked.stderr}"
         print(f"{SECONDS:.0f} s, {soak.kills} kills, {sum(soak.ended.values())} executions {dict(soak.ended)}", flush=True)
