@@ -194,7 +194,8 @@ TEST_F(RestExecutions, BoundsOnTheStartAreFoundWithoutReadingWhatIsNewerOrOlder)
 
 TEST_F(RestExecutions, AreShownWithWhatTheyWaitFor) {
   make_execution();
-  runtime.reasons = {{0, "Wait", "token", loop.now(), loop.now().plus_ms(60'000), "Wait waits for people."}};
+  runtime.reasons = {
+      {0, "Wait", "token", loop.now(), loop.now().plus_ms(60'000), "people", "Wait waits for people."}};
   const json::Value shown = body_of(get(kExecutionPath));
   EXPECT_EQ(shown.get("status"), json::Value("RUNNING"));
   EXPECT_EQ(shown.get("input"), parse_json(R"({"a":1})"));
@@ -205,7 +206,7 @@ TEST_F(RestExecutions, AreShownWithWhatTheyWaitFor) {
   const json::Value why = body_of(get(std::string(kExecutionPath) + "/explain"));
   EXPECT_EQ(json::to_text(why.get("waiting")),
             R"([{"frame":0,"state":"Wait","kind":"token","since":"2026-11-23T00:00:00.000Z",)"
-            R"("until":"2026-11-23T00:01:00.000Z","sentence":"Wait waits for people."}])");
+            R"("until":"2026-11-23T00:01:00.000Z","who":"people","sentence":"Wait waits for people."}])");
   EXPECT_EQ(get("/v1/executions/arn%3Aaws%3Astates%3Aus-east-1%3A123456789012%3Aexecution%3Am%3Agone").status,
             404);
   EXPECT_EQ(get("/v1/executions/nonsense").status, 400);

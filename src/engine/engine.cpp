@@ -48,7 +48,8 @@ Advance advance(Execution& execution, const Stimulus& stimulus, const Context& c
                  [&](const TaskHeartbeat& report) { step.heartbeat(report); },
                  [&](const ActivityTaken& report) { step.activity_taken(report); },
                  [&](const MapRunEnded& report) { step.map_run_ended(report); },
-                 [&](const Stop& request) { step.stop(request); }, [&](const Redrive&) { step.redrive(); }},
+                 [&](const Stop& request) { step.stop(request); },
+                 [&](const Fail& report) { step.fail(report); }, [&](const Redrive&) { step.redrive(); }},
       stimulus);
   step.run();
   for (const FrameNo gone : out.gone) out.touched.erase(gone);

@@ -61,11 +61,15 @@ struct MapRunEnded {
 struct Stop {
   std::string error, cause;
 };
+// The execution cannot go on for a reason that is not its playbook's.
+struct Fail {
+  std::string error, cause;
+};
 // Goes on where an execution that has ended without success left off (engine/redrive.cpp); refused while
 // nothing is left behind.
 struct Redrive {};
 using Stimulus = std::variant<Start, Continue, TimerFired, TaskSubmitted, TaskSucceeded, TaskFailed,
-                              TaskHeartbeat, ActivityTaken, MapRunEnded, Stop, Redrive>;
+                              TaskHeartbeat, ActivityTaken, MapRunEnded, Stop, Fail, Redrive>;
 
 // --- Commands ---
 struct InvokeTask {

@@ -178,6 +178,13 @@ void Step::stop(const Stop& request) {
   end(Outcome::kAborted, EventType::kExecutionAborted, failure_details(failure), 0);
 }
 
+void Step::fail(const Fail& report) {
+  x_.error = report.error;
+  x_.cause = report.cause;
+  end(Outcome::kFailed, EventType::kExecutionFailed,
+      {{Field::kError, report.error}, {Field::kCause, report.cause}}, 0);
+}
+
 std::int64_t Step::emit_beside(std::int64_t previous, EventType type, std::vector<Detail> details) {
   for (Detail& detail : details) {
     if (!is_payload(detail.field)) continue;

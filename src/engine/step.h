@@ -50,6 +50,7 @@ class Step {
   void activity_taken(const ActivityTaken& report);
   void map_run_ended(const MapRunEnded& report);
   void stop(const Stop& request);
+  void fail(const Fail& report);
   // A state by itself (state_trial.h): enter it, then tell what the children of a Parallel or Map have made.
   void enter_alone(std::uint32_t retry_count, const std::optional<json::Value>& reader_items);
   void children_made(const json::Value& result, std::int64_t failed);

@@ -6,6 +6,7 @@
 #include "base/hash.h"
 #include "base/text.h"
 #include "json/text.h"
+#include "store/forwarding.h"
 #include "store/memory/memory_store.h"
 #include "store/testing/manual_loop.h"
 
@@ -226,6 +227,32 @@ TEST_F(RuntimeTest, AnAsynchronousExpressExecutionOutlivesTheProcessAndItsNameMa
   restart();
   EXPECT_EQ(desk.orders.size(), 2u);
   succeed_last();
+}
+
+// A store that takes no change of more bytes.
+struct NarrowStore final : store::ForwardingStore {
+  NarrowStore(store::Store& below, Loop& loop, std::size_t max)
+      : ForwardingStore(below), loop(loop), max(max) {}
+  Loop& loop;
+  std::size_t max;
+  void append(store::Batch batch, Done done) override {
+    if (batch.bytes() <= max) return ForwardingStore::append(std::move(batch), std::move(done));
+    loop.post([done = std::move(done)] { done(Error{"LimitExceeded", "a change is too large", "", ""}); });
+  }
+};
+
+TEST_F(RuntimeTest, WhatTheStoreWillNeverTakeFailsItsExecutionAndIsNotTriedForEver) {
+  NarrowStore narrow{*store, loop, 20'000};
+  runtime = Runtime::make(loop, random, narrow, desk, {});
+  ASSERT_TRUE(runtime->recover().ok());
+  put(record(kTaskMachine));
+  const std::string arn = start(kMachine, "one");
+  runtime->task_succeeded(desk.orders.back().key, json::Value(std::string(50'000, 'x')));
+  loop.advance_to(loop.now().plus_ms(5'000));
+  EXPECT_EQ(runtime->describe_execution(arn)->status, store::ExecutionStatus::kFailed);
+  EXPECT_EQ(history(arn).substr(history(arn).rfind(' ') + 1), "ExecutionFailed");
+  EXPECT_EQ(runtime->figures().commit_failures, 1u);
+  runtime.reset();
 }
 
 }  // namespace

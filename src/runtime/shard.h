@@ -29,6 +29,9 @@
 
 namespace sortie::runtime {
 
+// What failed to be read or written is tried again after this: the disk may need a moment.
+inline constexpr std::int64_t kRetryStoreMs = 500;
+
 class Shard {
  public:
   struct Wiring {

@@ -84,7 +84,7 @@ void CommitQueue::append(Batch batch, Store::Done done) {
       shared_->bytes += bytes;
       shared_->batches.push_back({std::move(batch), std::move(done), bytes});
     } else {
-      checked = Error{"LimitExceeded", "too much waits to be written", "", "try again later"};
+      checked = Error{"StoreBusy", "too much waits to be written", "", "try again later"};
     }
   }
   if (checked) {

@@ -15,7 +15,8 @@
 // wherever the store keeps it meanwhile. A read that cannot be answered is an error, never "not found".
 //
 // Error codes: "StaleEpoch", "StoreFull" (no space), "StoreUnavailable" (I/O error, locked), "StoreCorrupt",
-// "StoreTooNew" (written by a later version), "LimitExceeded".
+// "StoreTooNew" (written by a later version), "StoreBusy" (too much waits to be written), "LimitExceeded"
+// (this change is beyond what the store takes, and will be tomorrow).
 #include <cstdint>
 #include <functional>
 #include <optional>

@@ -233,7 +233,7 @@ TEST(SqliteStore, WaitingForTheDiskIsBounded) {
   at.options.queue_bytes_max = 1;
   auto store = at.open();
   Epoch epoch = *(*store)->acquire(0);
-  EXPECT_EQ(at.commit(**store, starting(epoch, 1)).error().code, "LimitExceeded");
+  EXPECT_EQ(at.commit(**store, starting(epoch, 1)).error().code, "StoreBusy");
 }
 
 // Appends a change that cannot be written and others behind it.
