@@ -26,6 +26,7 @@ const char* const kQuestions[] = {
 
     "SELECT 'the count of executions with status ' || status || ' of state machine ' || machine ||"
     " ' is off by ' || sum(n) FROM (SELECT machine, status, n FROM execution_count UNION ALL"
+    "  SELECT machine, status, n FROM execution_change UNION ALL"
     "  SELECT machine, status, -count(*) FROM execution GROUP BY machine, status) AS each"
     " GROUP BY machine, status HAVING sum(n) <> 0 LIMIT 200",
 

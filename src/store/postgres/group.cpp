@@ -16,8 +16,8 @@ const char kWriteExecutions[] =
     " change AS (SELECT machine, status, sum(n) AS n FROM (SELECT machine, status, 1 AS n FROM fresh"
     "  UNION ALL SELECT machine, status, -1 FROM old) AS each GROUP BY machine, status HAVING sum(n) <> 0"
     "  ORDER BY machine, status)"
-    " INSERT INTO execution_count SELECT machine, status, n FROM change"
-    " ON CONFLICT(machine, status) DO UPDATE SET n = execution_count.n + excluded.n";
+    " INSERT INTO execution_change(machine, status, n, slot) SELECT machine, status, n, $9 FROM change"
+    " ON CONFLICT(machine, status, slot) DO UPDATE SET n = execution_change.n + excluded.n";
 const char kClearFrames[] = "DELETE FROM frame WHERE execution = ANY($1::bigint[])";
 const char kDeleteFrames[] =
     "DELETE FROM frame USING unnest($1::bigint[], $2::bigint[]) AS gone(execution, frame)"
@@ -80,9 +80,10 @@ std::set<std::string_view> Group::words() const {
   return words;
 }
 
-std::vector<Statement> Group::statements(const std::unordered_map<std::string, WordId>& words) const {
+std::vector<Statement> Group::statements(const std::unordered_map<std::string, WordId>& words,
+                                         std::int64_t slot) const {
   std::vector<Statement> out;
-  add_executions(out, words);
+  add_executions(out, words, slot);
   add_frames(out);
   add_history(out);
   add_documents(out);
@@ -90,8 +91,8 @@ std::vector<Statement> Group::statements(const std::unordered_map<std::string, W
   return out;
 }
 
-void Group::add_executions(std::vector<Statement>& out,
-                           const std::unordered_map<std::string, WordId>& words) const {
+void Group::add_executions(std::vector<Statement>& out, const std::unordered_map<std::string, WordId>& words,
+                           std::int64_t slot) const {
   if (executions_.empty()) return;
   group::Numbers numbers, started, stopped, machines, statuses;
   group::Texts arns, names, images;
@@ -107,7 +108,7 @@ void Group::add_executions(std::vector<Statement>& out,
   }
   Params params;
   params.add_array(numbers).add_array(started).add_array(stopped).add_array(machines).add_array(statuses);
-  params.add_bytes_array(arns).add_bytes_array(names).add_bytes_array(images);
+  params.add_bytes_array(arns).add_bytes_array(names).add_bytes_array(images).add(slot);
   out.push_back({group::kWriteExecutions, std::move(params)});
 }
 

@@ -24,11 +24,13 @@ class Group {
   bool empty() const;
   // The state machine ARNs that need an id.
   std::set<std::string_view> words() const;
-  std::vector<Statement> statements(const std::unordered_map<std::string, WordId>& words) const;
+  // `slot` is which rows of the counts are this writer's own.
+  std::vector<Statement> statements(const std::unordered_map<std::string, WordId>& words,
+                                    std::int64_t slot) const;
 
  private:
-  void add_executions(std::vector<Statement>& out,
-                      const std::unordered_map<std::string, WordId>& words) const;
+  void add_executions(std::vector<Statement>& out, const std::unordered_map<std::string, WordId>& words,
+                      std::int64_t slot) const;
   void add_frames(std::vector<Statement>& out) const;
   void add_history(std::vector<Statement>& out) const;
   void add_documents(std::vector<Statement>& out) const;

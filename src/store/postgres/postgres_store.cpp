@@ -33,7 +33,7 @@ Status check_keys(const Batch& batch) {
   return {};
 }
 
-class PostgresStore final : public ForwardingReads, private Committer {
+class PostgresStore final : public ForwardingReads, public Sharing, private Committer {
  public:
   explicit PostgresStore(const PostgresOptions& options)
       : ForwardingReads(reader_),
@@ -54,6 +54,28 @@ class PostgresStore final : public ForwardingReads, private Committer {
 
   Result<Epoch> acquire(ShardNo shard) override {
     return queue_.on_thread<Epoch>([this, shard] { return writer_.acquire(shard); });
+  }
+
+  Result<Standing> standing() override { return reader_.standing(writer_.node()); }
+  Status announce() override {
+    SORTIE_TRY(Unit done, queue_.on_thread<Unit>([this]() -> Result<Unit> {
+      SORTIE_TRY_STATUS(writer_.announce());
+      return Unit{};
+    }));
+    static_cast<void>(done);
+    return {};
+  }
+  Status release(ShardNo shard) override {
+    SORTIE_TRY(Unit done, queue_.on_thread<Unit>([this, shard]() -> Result<Unit> {
+      SORTIE_TRY_STATUS(writer_.release(shard));
+      return Unit{};
+    }));
+    static_cast<void>(done);
+    return {};
+  }
+  Result<std::vector<FrameRow>> scan_frames_of(ShardNo shard, ExecutionNo above, FrameKey after,
+                                               std::size_t limit) override {
+    return reader_.scan_frames_of(shard, above, after, limit);
   }
 
   void append(Batch batch, Done done) override {
@@ -146,7 +168,7 @@ std::string without_password(std::string_view url) {
   return shown;
 }
 
-Result<std::unique_ptr<Store>> open_postgres_store(PostgresOptions options) {
+Result<SharedStore> open_shared_postgres_store(PostgresOptions options) {
   SORTIE_CHECK(options.loop != nullptr);
   if (!is_postgres_url(options.url) || !postgres::is_plain_name(options.schema)) {
     return Error{"InvalidStore", "a PostgreSQL store is named by postgres://USER@HOST/DATABASE",
@@ -154,7 +176,13 @@ Result<std::unique_ptr<Store>> open_postgres_store(PostgresOptions options) {
   }
   auto store = std::make_unique<postgres::PostgresStore>(options);
   SORTIE_TRY_STATUS(store->open());
-  return std::unique_ptr<Store>(std::move(store));
+  Sharing* sharing = store.get();
+  return SharedStore{std::move(store), sharing};
+}
+
+Result<std::unique_ptr<Store>> open_postgres_store(PostgresOptions options) {
+  SORTIE_TRY(SharedStore opened, open_shared_postgres_store(std::move(options)));
+  return std::move(opened.store);
 }
 
 }  // namespace sortie::store

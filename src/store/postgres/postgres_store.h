@@ -22,6 +22,8 @@
 // every group renews, and idle time too. acquire() takes a shard that nobody holds, or whose holder's lease
 // has run out, and waits for that as long as `acquire_ms_max`; then it answers "ShardHeld" with the holder's
 // address as the place. An orderly end gives the lease back at once.
+// release() gives a shard back. How many shards there are is fixed (kSharedShards): the database has an index
+// over it.
 // For `settle_ms` after it has connected (again) a node takes no shard whose lease ran out: when the database
 // was away, the holder could not renew it and is connecting just as well.
 //
@@ -33,9 +35,12 @@
 
 #include "base/clock.h"
 #include "base/result.h"
+#include "store/shared_store.h"
 #include "store/store.h"
 
 namespace sortie::store {
+
+inline constexpr ShardNo kSharedShards = 16;
 
 struct PostgresOptions {
   std::string url;                // postgres://user:password@host:port/database?option=value
@@ -64,5 +69,7 @@ std::string without_password(std::string_view url);
 
 // Error codes as in store.h.
 Result<std::unique_ptr<Store>> open_postgres_store(PostgresOptions options);
+// The same store, for a node of several.
+Result<SharedStore> open_shared_postgres_store(PostgresOptions options);
 
 }  // namespace sortie::store

@@ -247,6 +247,108 @@ TEST_F(PostgresStoreTest, TwoNodesWriteLogLinesInOneOrder) {
   EXPECT_THAT(*second->check(), IsEmpty());
 }
 
+// Several nodes: who is there, who owns what.
+TEST_F(PostgresStoreTest, TellsWhichNodesAreThereAndWhoseShardIsWhose) {
+  options_.address = "http://first:8420";
+  SharedStore first = std::move(open_shared_postgres_store(options_)).value();
+  options_.address = "http://second:8420";
+  SharedStore second = std::move(open_shared_postgres_store(options_)).value();
+  ASSERT_TRUE(first.store->acquire(3).ok());
+  const Epoch epoch = *second.store->acquire(5);
+  ASSERT_TRUE(second.sharing->announce().ok());
+  const Standing seen = *first.sharing->standing();
+  ASSERT_EQ(seen.nodes.size(), 2u);
+  EXPECT_TRUE(seen.nodes[0].is_this);
+  EXPECT_FALSE(seen.nodes[0].works);
+  EXPECT_FALSE(seen.nodes[1].is_this);
+  EXPECT_TRUE(seen.nodes[1].works);
+  ASSERT_EQ(seen.shards.size(), 2u);
+  EXPECT_EQ(seen.shards[0].no, 3u);
+  EXPECT_TRUE(seen.shards[0].is_mine);
+  EXPECT_EQ(seen.shards[1].no, 5u);
+  EXPECT_EQ(seen.shards[1].epoch, epoch);
+  EXPECT_FALSE(seen.shards[1].is_mine);
+  EXPECT_EQ(seen.shards[1].address, "http://second:8420");
+  second.store.reset();
+  const Standing left = *first.sharing->standing();
+  EXPECT_EQ(left.nodes.size(), 1u);
+  EXPECT_FALSE(left.shards[1].is_held);
+}
+
+TEST_F(PostgresStoreTest, AShardThatIsGivenBackIsTakenByAnotherNodeAtOnceAndShutToTheFirst) {
+  int told = 0;
+  options_.on_lost = [&] { ++told; };
+  SharedStore first = std::move(open_shared_postgres_store(options_)).value();
+  options_.on_lost = nullptr;
+  auto second = open();
+  const Epoch epoch = *first.store->acquire(3);
+  EXPECT_EQ(second->acquire(3).error().code, "ShardHeld");
+  ASSERT_TRUE(first.sharing->release(3).ok());
+  ASSERT_TRUE(second->acquire(3).ok());
+  Batch late = step(3, 0);
+  late.shard = 3;
+  EXPECT_EQ(commit(*first.store, epoch, late).error().code, "StaleEpoch");
+  loop_.run_until_idle();
+  EXPECT_EQ(told, 0) << "what was given back was not lost";
+}
+
+TEST_F(PostgresStoreTest, WalksTheFramesOfOneShardAndAllFromBeforeThereWereShardsAsShardZero) {
+  SharedStore store = std::move(open_shared_postgres_store(options_)).value();
+  const Epoch epoch = *store.store->acquire(0);
+  constexpr ExecutionNo kAbove = 20;
+  Batch batch;
+  for (ExecutionNo no = 1; no <= 60; ++no) {
+    batch.executions.push_back(execution(no));
+    for (FrameNo number : {0u, 1u}) batch.frames.push_back(frame(no, number, "f"));
+  }
+  ASSERT_TRUE(commit(*store.store, epoch, batch).ok());
+  for (const std::size_t limit : {1u, 3u, 100u}) {
+    for (ShardNo shard = 0; shard < kSharedShards; ++shard) {
+      std::vector<FrameKey> wanted, seen;
+      for (ExecutionNo no = 1; no <= 60; ++no) {
+        if ((no <= kAbove ? 0 : no % kSharedShards) != shard) continue;
+        wanted.push_back({no, 0});
+        wanted.push_back({no, 1});
+      }
+      FrameKey after{0, 0};
+      while (true) {
+        auto page = *store.sharing->scan_frames_of(shard, kAbove, after, limit);
+        for (const FrameRow& row : page) seen.push_back(row.key);
+        if (page.size() < limit) break;
+        after = page.back().key;
+      }
+      EXPECT_EQ(seen, wanted) << shard;
+    }
+  }
+}
+
+TEST_F(PostgresStoreTest, ADatabaseOfTheFirstVersionIsBroughtUpToDateWhileItsOwnerStillWrites) {
+  open().reset();
+  // As version 1 left it, with an execution that it counted.
+  sql("DROP TABLE execution_change; DROP INDEX frame_by_shard; ALTER TABLE node DROP COLUMN works;"
+      "DROP FUNCTION acquire(bigint, bigint, bigint, bigint);"
+      "CREATE FUNCTION acquire(a bigint, b bigint, c bigint) RETURNS bigint LANGUAGE sql AS 'SELECT "
+      "1::bigint';"
+      "INSERT INTO word(value) VALUES('m');"
+      "INSERT INTO execution SELECT 7, 1, 0, min(id), 0, 'arn', 'name', '' FROM word;"
+      "INSERT INTO execution_count SELECT min(id), 0, 1 FROM word; UPDATE schema_version SET version = 1");
+  auto store = open();
+  const Epoch epoch = *store->acquire(0);
+  EXPECT_EQ(store->count_executions("")->by_status[0], 1u);
+  // A statement of version 1, as its owner goes on sending it.
+  sql("INSERT INTO execution_count SELECT min(id), 0, 0 FROM word"
+      " ON CONFLICT(machine, status) DO UPDATE SET n = execution_count.n");
+  Batch batch;
+  batch.executions.push_back(execution(7, ExecutionStatus::kFailed, "m"));
+  batch.executions.push_back(execution(8, ExecutionStatus::kRunning, "m"));
+  ASSERT_TRUE(commit(*store, epoch, batch).ok());
+  EXPECT_EQ(store->count_executions("m")->by_status[0], 1u);
+  EXPECT_EQ(store->count_executions("m")->by_status[2], 1u);
+  EXPECT_EQ(*store->delete_ended_before({1'000'000}, 10), 1u);
+  EXPECT_EQ(store->count_executions("m")->by_status[2], 0u);
+  EXPECT_THAT(*store->check(), IsEmpty());
+}
+
 // Writes without end while `disturb` does its worst; then everything that was said must be true.
 void survive(Store& store, ManualLoop& loop, Epoch epoch, const std::function<void(int)>& disturb) {
   constexpr int kWriters = 16;

@@ -206,10 +206,12 @@ Result<std::vector<ExecutionRow>> Reader::list_executions(const ExecutionQuery& 
 }
 
 Result<StatusCounts> Reader::count_executions(std::string_view state_machine_arn) {
-  SORTIE_TRY(Answer answer,
-             ask("SELECT status, sum(n)::bigint FROM execution_count WHERE $1 = '' OR machine ="
-                 " (SELECT id FROM word WHERE value = $1) GROUP BY status",
-                 Params().add_bytes(state_machine_arn)));
+  SORTIE_TRY(
+      Answer answer,
+      ask("SELECT status, sum(n)::bigint FROM (SELECT machine, status, n FROM execution_count UNION ALL"
+          " SELECT machine, status, n FROM execution_change) AS each WHERE $1 = '' OR machine ="
+          " (SELECT id FROM word WHERE value = $1) GROUP BY status",
+          Params().add_bytes(state_machine_arn)));
   StatusCounts counts;
   for (std::size_t i = 0; i < answer.rows(); ++i) {
     counts.by_status[answer.integer(i, 0) % 5] =

@@ -34,6 +34,10 @@ class Reader final : public Reads {
                                                std::size_t limit) override;
   Result<std::vector<LogLine>> search_log(const LogQuery& query) override;
   Result<std::vector<std::string>> check() override;
+  // As Sharing.
+  Result<Standing> standing(std::int64_t node);
+  Result<std::vector<FrameRow>> scan_frames_of(ShardNo shard, ExecutionNo above, FrameKey after,
+                                               std::size_t limit);
   Result<std::size_t> delete_ended_before(Timestamp time, std::size_t limit);
   Result<std::size_t> delete_log_before(std::string_view stream, Timestamp time, std::size_t limit);
 

@@ -88,8 +88,48 @@ BEGIN
 END $$;
 )sql";
 
+// Several nodes work: which of them do, and an index for walking one shard's frames.
+const char kShards[] = R"sql(
+ALTER TABLE node ADD COLUMN works boolean NOT NULL DEFAULT false;
+CREATE INDEX frame_by_shard ON frame((execution % 16), execution, frame);
+
+-- What nodes add to execution_count, a row for each that writes: nodes would wait for each other's commits
+-- otherwise. The older table stays what it was, for a node of version 1 that still works.
+CREATE TABLE execution_change(
+  machine bigint NOT NULL, status smallint NOT NULL, slot bigint NOT NULL, n bigint NOT NULL,
+  PRIMARY KEY(machine, status, slot)) WITH (fillfactor = 50);
+
+-- Version 1 knew one shard only: a node of that version that stands by must not take shard 0 any more, where it
+-- would carry on with every execution, so `acquire` has another shape.
+DROP FUNCTION acquire(bigint, bigint, bigint);
+-- The new epoch; or 0, who holds the shard, and for how many milliseconds more unless it renews its lease. A
+-- lease that ran out counts for grace_ms longer.
+CREATE FUNCTION acquire(this_shard bigint, this_node bigint, grace_ms bigint, shard_count bigint)
+RETURNS TABLE(new_epoch bigint, holder bytea, left_ms bigint) LANGUAGE plpgsql AS $$
+DECLARE
+  owner bigint;
+BEGIN
+  IF shard_count <> 16 THEN
+    RAISE EXCEPTION 'this database is divided into 16 shards';
+  END IF;
+  INSERT INTO shard(no, epoch) VALUES(this_shard, 0) ON CONFLICT DO NOTHING;
+  SELECT shard.node INTO owner FROM shard WHERE no = this_shard FOR UPDATE;
+  SELECT 0, address, greatest(ceil(extract(epoch FROM lease_until - clock_timestamp()) * 1000), 1)
+    INTO new_epoch, holder, left_ms
+    FROM node WHERE id = owner AND id <> this_node
+      AND lease_until > clock_timestamp() - grace_ms * interval '1 millisecond';
+  IF FOUND THEN
+    RETURN NEXT;
+    RETURN;
+  END IF;
+  UPDATE shard SET epoch = epoch + 1, node = this_node WHERE no = this_shard
+    RETURNING epoch, '\x'::bytea, 0 INTO new_epoch, holder, left_ms;
+  RETURN NEXT;
+END $$;
+)sql";
+
 // kMigrations[v] brings a schema of version v to v + 1. Version 0 is an empty one.
-const char* const kMigrations[kSchemaVersion] = {kTables};
+const char* const kMigrations[kSchemaVersion] = {kTables, kShards};
 
 Result<std::int64_t> find_version(Connection& connection) {
   SORTIE_TRY(Answer table,

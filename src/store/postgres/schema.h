@@ -2,12 +2,13 @@
 // The tables of a PostgreSQL store, in a schema of their own, and how an earlier version is brought up to
 // date.
 //
-//   node            one row a running process: its address, until when it is believed to be alive (by the
-//                   database's clock), and the number of its last group: after a broken connection this row
-//                   says whether the group in flight was committed
+//   node            one row a running process: its address, whether it takes shards, until when it is
+//   believed
+//                   to be alive (by the database's clock), and the number of its last group: after a broken
+//                   connection this row says whether the group in flight was committed
 //   shard           who owns it, under which epoch
 //   execution, frame, history, payload, document, log    plain rows, as store.h describes them
-//   execution_count rows of `execution` by machine and status
+//   execution_count, execution_change   rows of `execution` by machine and status: the sum over both
 //   word            ids of state machine ARNs
 //   store_state     one row: the last numbers given. Whoever writes log lines holds its lock until the
 //   commit,
@@ -27,7 +28,7 @@
 
 namespace sortie::store::postgres {
 
-inline constexpr std::int64_t kSchemaVersion = 1;
+inline constexpr std::int64_t kSchemaVersion = 2;
 inline constexpr std::size_t kIndexedBytes = 200;
 inline constexpr std::size_t kKeyBytesMax =
     2'000;  // Of what is indexed whole: ARNs, kinds and keys together.

@@ -16,6 +16,7 @@ constexpr std::int64_t kAcquireMs = 50;
 constexpr std::int64_t kGraceMs = 3'600'000;  // As long as it takes: settle_ms bounds it.
 constexpr int kConflictsMax = 20;             // The database chooses another victim long before.
 constexpr std::size_t kWordsMax = 10'000;
+constexpr std::int64_t kCountSlots = 16;
 
 const char kFence[] = "SELECT fence($1, $2, $3, $4, $5, $6)";
 
@@ -82,10 +83,12 @@ Status Writer::register_node() {
   Params lease;
   lease.add(options_.lease_ms);
   if (node_ != 0) {
-    SORTIE_TRY(Answer known,
-               db_->query("UPDATE node SET generation = generation + 1, lease_until = clock_timestamp() +"
-                          " $1 * interval '1 millisecond' WHERE id = $2 RETURNING generation, group_no",
-                          lease.add(node_)));
+    SORTIE_TRY(
+        Answer known,
+        db_->query(
+            "UPDATE node SET generation = generation + 1, lease_until = clock_timestamp() +"
+            " $1 * interval '1 millisecond', works = $3 <> 0 WHERE id = $2 RETURNING generation, group_no",
+            lease.add(node_).add(works_ ? 1 : 0)));
     if (known.rows() == 1) {
       generation_ = known.integer(0, 0);
       last_group_ = known.integer(0, 1);
@@ -97,10 +100,10 @@ Status Writer::register_node() {
   SORTIE_TRY(Answer swept,
              db_->query("DELETE FROM node WHERE lease_until < clock_timestamp() - interval '1 day'"));
   SORTIE_TRY(Answer made,
-             db_->query("INSERT INTO node(address, generation, group_no, lease_until) VALUES($2, 1, 0,"
-                        " clock_timestamp() + $1 * interval '1 millisecond') RETURNING id",
-                        lease.add_bytes(options_.address)));
-  node_ = made.integer(0, 0);
+             db_->query("INSERT INTO node(address, generation, group_no, lease_until, works) VALUES($2, 1, 0,"
+                        " clock_timestamp() + $1 * interval '1 millisecond', $3 <> 0) RETURNING id",
+                        lease.add_bytes(options_.address).add(works_ ? 1 : 0)));
+  registered_ = node_ = made.integer(0, 0);
   generation_ = 1;
   last_group_ = 0;
   return {};
@@ -158,7 +161,7 @@ Status Writer::send(const std::vector<const Batch*>& batches, const Group& group
   std::int64_t number = last_group_ + 1;
   Status done = [&]() -> Status {
     SORTIE_TRY_STATUS(load_words(group));
-    std::vector<Statement> statements = group.statements(words_);
+    std::vector<Statement> statements = group.statements(words_, node_ % writer::kCountSlots);
     statements.insert(statements.begin(), fence(batches));
     std::uint64_t bytes = 0;
     for (const Statement& statement : statements) bytes += statement.params.bytes();
@@ -271,6 +274,25 @@ void Writer::renew_lease() {
   for (const auto& [shard, epoch] : owned_) lost_a_shard_ = lost_a_shard_ || current[shard] != epoch;
 }
 
+// What this node still had to write of the shard is refused from the moment another one acquires it.
+Status Writer::release(ShardNo shard) {
+  const auto owned = owned_.find(shard);
+  if (owned == owned_.end()) return {};
+  const Epoch epoch = owned->second;
+  owned_.erase(owned);
+  SORTIE_TRY(Answer done, ask("UPDATE shard SET node = NULL WHERE no = $1 AND node = $2 AND epoch = $3",
+                              Params().add(shard).add(node_).add(writer::db_int(epoch))));
+  static_cast<void>(done);
+  return {};
+}
+
+Status Writer::announce() {
+  works_ = true;
+  SORTIE_TRY(Answer done, ask("UPDATE node SET works = true WHERE id = $1", Params().add(node_)));
+  static_cast<void>(done);
+  return {};
+}
+
 void Writer::measure() {
   Result<Answer> size = db_->query("SELECT pg_database_size(current_database())");
   if (size) figures_.database_bytes = static_cast<std::uint64_t>(size->integer(0, 0));
@@ -281,8 +303,9 @@ Result<Epoch> Writer::acquire(ShardNo shard) {
   for (;;) {
     // Repeated after a broken connection it may raise the epoch twice, which is as good as once.
     bool settled = monotonic_ms() >= connected_at_ms_ + options_.settle_ms;
-    Result<Answer> answer = db_->query("SELECT new_epoch, holder, left_ms FROM acquire($1, $2, $3)",
-                                       Params().add(shard).add(node_).add(settled ? 0 : writer::kGraceMs));
+    Result<Answer> answer =
+        db_->query("SELECT new_epoch, holder, left_ms FROM acquire($1, $2, $3, $4)",
+                   Params().add(shard).add(node_).add(settled ? 0 : writer::kGraceMs).add(kSharedShards));
     if (answer && answer->integer(0, 0) != 0) {
       owned_[shard] = static_cast<Epoch>(answer->integer(0, 0));
       return owned_[shard];

@@ -42,6 +42,9 @@ class Writer {
   void renew_lease();
   bool has_lost_a_shard() const { return lost_a_shard_; }
   Result<Epoch> acquire(ShardNo shard);
+  Status release(ShardNo shard);
+  Status announce();                                 // This node takes shards.
+  std::int64_t node() const { return registered_; }  // On any thread.
   void measure();
 
   const WriterFigures& figures() const { return figures_; }
@@ -70,6 +73,8 @@ class Writer {
   std::unordered_map<std::string, WordId> words_;
   Epochs owned_;
   bool lost_a_shard_ = false;
+  bool works_ = false;
+  std::atomic<std::int64_t> registered_{0};  // node_, for other threads.
   WriterFigures figures_;
 };
 
