@@ -8,7 +8,7 @@ packages=(
   libboost1.81-dev libssl-dev libcurl4-openssl-dev libsqlite3-dev libpq-dev libre2-dev libyaml-dev zlib1g-dev
   libseccomp-dev libmimalloc-dev libcli11-dev libbenchmark-dev libgtest-dev libgmock-dev
   libhowardhinnant-date-dev tzdata ca-certificates bubblewrap slirp4netns
-  python3 python3-venv procps sqlite3 postgresql-15 curl
+  python3 python3-venv procps sqlite3 postgresql-15 curl btrfs-progs e2fsprogs mount util-linux
 )
 
 missing=()

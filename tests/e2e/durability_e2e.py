@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """What the disk and the operating system do to a server, apart from plain kills (kill_e2e) and a full disk (bad_input_e2e):
 death while it recovers, a long stop, a data folder that cannot be written, damage, a later version's file, and backups
-under load. A loss of power is proven on a simulated disk (tests/simulation): no kernel that tests may count on loses writes."""
+under load. Cuts of the power are in powercut_e2e, and on a simulated disk in tests/simulation."""
 
 from __future__ import annotations
 
