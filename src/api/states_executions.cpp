@@ -26,6 +26,11 @@ Error type_not_supported() {
           ""};
 }
 
+// A map run that is being redriven has yet to come by this child.
+std::string_view shown_status(store::ExecutionStatus status, bool is_pending_redrive) {
+  return is_pending_redrive ? "PENDING_REDRIVE" : status_name(status);
+}
+
 void append_redrive(json::ObjectBuilder& out, const runtime::ExecutionDescription& execution) {
   out.append("redriveCount", execution.redrive_count);
   if (execution.redrive_count > 0) out.append("redriveDate", epoch_seconds(execution.redriven_at));
@@ -41,7 +46,8 @@ json::Value describe_json(const runtime::ExecutionDescription& execution, bool w
   const json::Value included = json::Value::object({{"included", with_data}});
   json::ObjectBuilder out;
   out.append("executionArn", execution.arn).append("stateMachineArn", execution.state_machine_arn);
-  out.append("name", execution.name).append("status", status_name(execution.status));
+  out.append("name", execution.name);
+  out.append("status", shown_status(execution.status, execution.is_pending_redrive));
   out.append("startDate", epoch_seconds(execution.started_at));
   if (execution.status != store::ExecutionStatus::kRunning) {
     out.append("stopDate", epoch_seconds(execution.stopped_at));
@@ -68,7 +74,8 @@ json::Value execution_item(const runtime::ExecutionSummary& summary) {
   out.append("executionArn", row.arn)
       .append("stateMachineArn", row.state_machine_arn)
       .append("name", row.name);
-  out.append("status", status_name(row.status)).append("startDate", epoch_seconds(row.started_at));
+  out.append("status", shown_status(row.status, summary.is_pending_redrive));
+  out.append("startDate", epoch_seconds(row.started_at));
   if (row.status != store::ExecutionStatus::kRunning) out.append("stopDate", epoch_seconds(row.stopped_at));
   if (!summary.map_run_arn.empty()) out.append("mapRunArn", summary.map_run_arn);
   if (!summary.version_arn.empty()) out.append("stateMachineVersionArn", summary.version_arn);
@@ -230,6 +237,11 @@ void StatesApi::list_executions(const AwsCall& call, AwsReply reply) {
     if (machine->type != "STANDARD") return reply(type_not_supported());
   }
   const std::string filter = text_member(in, "statusFilter"), redrive = text_member(in, "redriveFilter");
+  const bool wants_pending = filter == "PENDING_REDRIVE";
+  if (wants_pending && !by_map_run) {
+    return reply(
+        Error{"ValidationException", "The status filter PENDING_REDRIVE requires a mapRunArn", "", ""});
+  }
   const std::string listing = "ListExecutions " + arn + " " + filter + " " + redrive;
   const runtime::QualifiedArn qualified =
       by_map_run ? runtime::QualifiedArn{arn, ""} : runtime::split_qualified_arn(arn);
@@ -242,13 +254,13 @@ void StatesApi::list_executions(const AwsCall& call, AwsReply reply) {
   const auto is_wanted = [&](const runtime::ExecutionSummary& summary) {
     if (qualified.is_version() && summary.version_arn != arn) return false;
     if (qualified.is_alias() && summary.alias_arn != arn) return false;
+    if (!filter.empty() && summary.is_pending_redrive != wants_pending) return false;
     return redrive.empty() || (redrive == "REDRIVEN") == (summary.redrive_count > 0);
   };
   const std::size_t limit = page_size_of(in);
   query.limit = limit + 1;
   std::vector<json::Value> items;
-  // Executions of a machine are never pending redrive: only those of a map run are.
-  bool more = filter != "PENDING_REDRIVE";
+  bool more = true;
   // A filter that the store does not know is applied here, to a bounded number of rows a call.
   for (std::size_t seen = 0; more && items.size() < limit && seen < kFilteredRowsMax;) {
     const Result<std::vector<runtime::ExecutionSummary>> found = services_.runtime.list_executions(query);

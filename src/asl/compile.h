@@ -4,8 +4,8 @@
 //
 // Diagnostics are those of ValidateStateMachineDefinition: code ("SCHEMA_VALIDATION_FAILED",
 // "INVALID_JSON_DESCRIPTION", "MISSING_TRANSITION_TARGET", ...), message and location
-// ("/States/Wait/Seconds") as AWS words them. What Sortie cannot run yet (distributed Map) is the
-// error "NOT_SUPPORTED_YET": nothing is created, nothing is faked.
+// ("/States/Wait/Seconds") as AWS words them. What AWS runs and Sortie does not (diagnostics.h,
+// kNotSupportedYet) is the error "NOT_SUPPORTED_YET": nothing is created, nothing is faked.
 #include <memory>
 #include <string>
 #include <string_view>

@@ -182,9 +182,12 @@ struct Parallel {
 
 enum class ItemFormat : std::uint8_t { kJson, kJsonLines, kCsv, kManifest };
 
-// Where a distributed Map reads its items: one S3 object, or the listing of a bucket.
+// Where a distributed Map reads its items: one S3 object, the listing of a bucket, or the objects that a
+// listing or a manifest names, one after the other.
 struct ItemReader {
-  bool lists_objects = false;          // s3:listObjectsV2, else s3:getObject.
+  bool lists_objects = false;    // s3:listObjectsV2, else s3:getObject.
+  bool loads_listed = false;     // Transformation LOAD_AND_FLATTEN: the items are in the listed objects.
+  bool athena_manifest = false;  // The object names data files of this format: what UNLOAD left.
   std::optional<Template> parameters;  // Parameters or Arguments: Bucket, Key, Prefix, ...
   ItemFormat format = ItemFormat::kJson;
   bool csv_first_row = true;             // CSVHeaderLocation: FIRST_ROW, else GIVEN.

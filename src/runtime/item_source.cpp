@@ -235,58 +235,193 @@ class ListingSource final : public ObjectSource {
   }
 };
 
-// An S3 inventory: a manifest that names gzipped CSV files without header rows. Position {"file", "in"}.
-class ManifestSource final : public ObjectSource {
+// How the objects are read that a manifest or a listing names.
+struct FileFormat {
+  asl::ItemFormat format = asl::ItemFormat::kCsv;
+  CsvReader csv{};
+  std::string items_pointer{};
+};
+
+std::unique_ptr<ItemSource> make_file_source(Loop& loop, ObjectStore* objects, ObjectCaller caller,
+                                             FileFormat format, json::Value where, bool gunzip) {
+  if (format.format == asl::ItemFormat::kJson) {
+    return std::make_unique<DocumentSource>(loop, objects, std::move(caller), std::move(where),
+                                            std::move(format.items_pointer));
+  }
+  std::optional<CsvReader> csv;
+  if (format.format == asl::ItemFormat::kCsv) csv = std::move(format.csv);
+  return std::make_unique<RecordSource>(loop, objects, std::move(caller), std::move(where), std::move(csv),
+                                        gunzip);
+}
+
+// Several objects one after the other; what ends with ".gz" is unpacked, unless it is one JSON document.
+class FilesSource : public ObjectSource {
  public:
-  using ObjectSource::ObjectSource;
+  FilesSource(Loop& loop, ObjectStore* objects, ObjectCaller caller, json::Value parameters,
+              FileFormat format)
+      : ObjectSource(loop, objects, std::move(caller), std::move(parameters)), format_(std::move(format)) {}
+
+ protected:
+  // A slice of one file. `position_of` makes the whole position from one within the file, and from nullptr
+  // that of what follows the file.
+  void read_file(std::string bucket, std::string key, const json::Value& in, bool is_last,
+                 std::function<json::Value(const json::Value* in)> position_of, Done done) {
+    if (file_ == nullptr || key != key_) {
+      key_ = key;
+      file_ = make_file_source(loop_, objects_, caller_, format_,
+                               json::Value::object({{"Bucket", std::move(bucket)}, {"Key", key}}),
+                               key.ends_with(".gz"));
+    }
+    file_->read(
+        in, [is_last, position_of = std::move(position_of), done = std::move(done)](Result<ItemSlice> slice) {
+          if (!slice) return done(slice.error());
+          const bool file_is_over = slice->at_end;
+          slice->at_end = file_is_over && is_last;
+          slice->next = position_of(file_is_over ? nullptr : &slice->next);
+          done(std::move(slice));
+        });
+  }
+
+  FileFormat format_;
+
+ private:
+  std::string key_;
+  std::unique_ptr<ItemSource> file_;
+};
+
+// A manifest that names its files: an S3 inventory's (JSON, with gzipped CSV files that have no header rows)
+// or Athena's (one s3:// address a line). Position {"file", "in"}.
+class ManifestSource final : public FilesSource {
+ public:
+  ManifestSource(Loop& loop, ObjectStore* objects, ObjectCaller caller, json::Value parameters,
+                 std::optional<FileFormat> athena)
+      : FilesSource(loop, objects, std::move(caller), std::move(parameters), athena.value_or(FileFormat{})),
+        is_athena_(athena.has_value()) {}
+
   void read(json::Value position, Done done) override {
     if (!is_connected(done)) return;
-    if (manifest_) return read_file(position, std::move(done));
+    if (is_read_) return read_on(position, std::move(done));
     fetch_all(
         parameters_, std::make_shared<std::string>(), "",
         [this, position = std::move(position), done = std::move(done)](Result<std::string> text) mutable {
           if (!text) return done(text.error());
-          const Result<json::Value> manifest = json::parse(*text);
-          if (!manifest || !manifest->get("files").is_array()) {
-            return done(item_reader_failed("The object is not an S3 inventory manifest."));
+          if (Status status = is_athena_ ? take_addresses(*text) : take_inventory(*text); !status) {
+            return done(status.error());
           }
-          if (json::text_member(*manifest, "fileFormat") != "CSV") {
-            return done(item_reader_failed("Only S3 inventory reports in CSV format are supported."));
-          }
-          manifest_ = *manifest;
-          read_file(position, std::move(done));
+          is_read_ = true;
+          read_on(position, std::move(done));
         });
   }
 
  private:
-  void read_file(const json::Value& position, Done done) {
-    const std::uint64_t file = whole(position.get("file"));
-    const json::Value& files = manifest_->get("files");
-    if (file >= files.size()) {
+  struct File {
+    std::string bucket, key;
+  };
+
+  Status take_inventory(const std::string& text) {
+    const Result<json::Value> manifest = json::parse(text);
+    if (!manifest || !manifest->get("files").is_array()) {
+      return item_reader_failed("The object is not an S3 inventory manifest.");
+    }
+    if (json::text_member(*manifest, "fileFormat") != "CSV") {
+      return item_reader_failed("Only S3 inventory reports in CSV format are supported.");
+    }
+    const std::string schema = json::text_member(*manifest, "fileSchema");
+    for (const std::string_view column : split(schema, ',')) format_.csv.headers.emplace_back(trim(column));
+    const std::string bucket = json::text_member(*manifest, "destinationBucket");
+    for (const json::Value& file : manifest->get("files").items()) {
+      files_.push_back({bucket.substr(bucket.rfind(':') + 1), json::text_member(file, "key")});
+    }
+    return {};
+  }
+
+  Status take_addresses(const std::string& text) {
+    constexpr std::string_view kScheme = "s3://";
+    for (std::string_view line : split(text, '\n')) {
+      line = trim(line);
+      if (line.size() > 1 && line.front() == '"' && line.back() == '"')
+        line = line.substr(1, line.size() - 2);
+      if (line.empty()) continue;
+      const std::size_t slash = line.find('/', kScheme.size());
+      if (!line.starts_with(kScheme) || slash == std::string_view::npos || slash + 1 == line.size()) {
+        return item_reader_failed("A line of the manifest is no address of an S3 object: " +
+                                  std::string(truncate_utf8(line, 200)));
+      }
+      files_.push_back({std::string(line.substr(kScheme.size(), slash - kScheme.size())),
+                        std::string(line.substr(slash + 1))});
+    }
+    return {};
+  }
+
+  void read_on(const json::Value& position, Done done) {
+    const std::uint64_t number = whole(position.get("file"));
+    if (number >= files_.size()) {
       return loop_.post([done, position] { done(ItemSlice{{}, position, true}); });
     }
-    CsvReader csv;
-    const std::string schema = json::text_member(*manifest_, "fileSchema");
-    for (const std::string_view column : split(schema, ',')) csv.headers.emplace_back(trim(column));
-    const std::string bucket = json::text_member(*manifest_, "destinationBucket");
-    const std::string key = json::text_member(files[file], "key");
-    const json::Value where =
-        json::Value::object({{"Bucket", bucket.substr(bucket.rfind(':') + 1)}, {"Key", key}});
-    current_ =
-        std::make_unique<RecordSource>(loop_, objects_, caller_, where, std::move(csv), key.ends_with(".gz"));
-    current_->read(position.get("in"),
-                   [file, count = files.size(), done = std::move(done)](Result<ItemSlice> slice) {
-                     if (!slice) return done(slice.error());
-                     const bool next_file = slice->at_end;
-                     slice->at_end = next_file && file + 1 == count;
-                     slice->next = json::Value::object({{"file", integer(next_file ? file + 1 : file)},
-                                                        {"in", next_file ? json::Value() : slice->next}});
-                     done(std::move(slice));
+    read_file(
+        files_[number].bucket, files_[number].key, position.get("in"), number + 1 == files_.size(),
+        [number](const json::Value* in) {
+          return json::Value::object({{"file", integer(in == nullptr ? number + 1 : number)},
+                                      {"in", in == nullptr ? json::Value() : *in}});
+        },
+        std::move(done));
+  }
+
+  bool is_athena_ = false, is_read_ = false;
+  std::vector<File> files_;
+};
+
+// What is in the objects of a listing. Position {"after": the key before the file, "in"}. A page of the
+// listing is kept until its last key is done with.
+class LoadedListingSource final : public FilesSource {
+ public:
+  using FilesSource::FilesSource;
+  void read(json::Value position, Done done) override {
+    if (!is_connected(done)) return;
+    const std::string after = json::text_member(position, "after");
+    if (page_ && after >= from_ && (page_->at_end || after < page_->last_key)) {
+      return read_on(after, position.get("in"), std::move(done));
+    }
+    objects_->list({caller_, parameters_, after},
+                   [this, after, position = std::move(position), done = std::move(done),
+                    alive = std::weak_ptr<int>(alive_)](Result<ObjectPage> page) {
+                     if (alive.expired()) return;
+                     if (!page) return done(item_reader_failed(page.error().message));
+                     page_ = *std::move(page);
+                     from_ = after;
+                     read_on(after, position.get("in"), done);
                    });
   }
 
-  std::optional<json::Value> manifest_;
-  std::unique_ptr<RecordSource> current_;
+ private:
+  // Folders that consoles make: empty objects whose names end with a slash.
+  static bool is_file(const json::Value& item) {
+    return !json::text_member(item, "Key").ends_with("/") || whole(item.get("Size")) > 0;
+  }
+
+  void read_on(const std::string& after, const json::Value& in, Done done) {
+    std::string key;
+    for (const json::Value& item : page_->items) {
+      const std::string listed = json::text_member(item, "Key");
+      if (listed <= after || !is_file(item)) continue;
+      key = listed;
+      break;
+    }
+    if (key.empty()) {
+      ItemSlice slice{{}, json::Value::object({{"after", page_->last_key}}), page_->at_end};
+      return loop_.post([done, slice = std::move(slice)] { done(slice); });
+    }
+    read_file(
+        json::text_member(parameters_, "Bucket"), key, in, page_->at_end && key == page_->last_key,
+        [after, key](const json::Value* at) {
+          if (at == nullptr) return json::Value::object({{"after", key}});
+          return json::Value::object({{"after", after}, {"in", *at}});
+        },
+        std::move(done));
+  }
+
+  std::optional<ObjectPage> page_;
+  std::string from_;  // The key that the page begins behind.
 };
 
 // java.lang.String.hashCode, spread as java.util.HashMap does.
@@ -425,24 +560,24 @@ std::unique_ptr<ItemSource> make_array_source(Loop& loop, json::Value items) {
 std::unique_ptr<ItemSource> make_object_source(Loop& loop, ObjectStore* objects, ObjectCaller caller,
                                                const asl::ItemReader& reader, json::Value parameters) {
   using namespace item_source;
-  if (reader.lists_objects) {
+  if (reader.lists_objects && !reader.loads_listed) {
     return std::make_unique<ListingSource>(loop, objects, std::move(caller), std::move(parameters));
   }
-  switch (reader.format) {
-    case asl::ItemFormat::kJson:
-      return std::make_unique<DocumentSource>(loop, objects, std::move(caller), std::move(parameters),
-                                              reader.items_pointer);
-    case asl::ItemFormat::kManifest:
-      return std::make_unique<ManifestSource>(loop, objects, std::move(caller), std::move(parameters));
-    case asl::ItemFormat::kJsonLines:
-      return std::make_unique<RecordSource>(loop, objects, std::move(caller), std::move(parameters),
-                                            std::nullopt, false);
-    case asl::ItemFormat::kCsv:
-      break;
+  if (reader.format == asl::ItemFormat::kManifest) {
+    return std::make_unique<ManifestSource>(loop, objects, std::move(caller), std::move(parameters),
+                                            std::nullopt);
   }
-  CsvReader csv{reader.csv_delimiter, reader.csv_headers, reader.csv_first_row};
-  return std::make_unique<RecordSource>(loop, objects, std::move(caller), std::move(parameters),
-                                        std::move(csv), false);
+  FileFormat format{
+      reader.format, {reader.csv_delimiter, reader.csv_headers, reader.csv_first_row}, reader.items_pointer};
+  if (reader.loads_listed) {
+    return std::make_unique<LoadedListingSource>(loop, objects, std::move(caller), std::move(parameters),
+                                                 std::move(format));
+  }
+  if (reader.athena_manifest) {
+    return std::make_unique<ManifestSource>(loop, objects, std::move(caller), std::move(parameters),
+                                            std::move(format));
+  }
+  return make_file_source(loop, objects, std::move(caller), std::move(format), std::move(parameters), false);
 }
 
 }  // namespace sortie::runtime

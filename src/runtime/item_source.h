@@ -8,8 +8,9 @@
 // Formats, as Step Functions reads them: JSON (an array, or the array that ItemsPointer names), JSON Lines,
 // CSV (quotes and quoted line ends as RFC 4180; every field is text; missing fields are "", surplus ones are
 // dropped; empty lines are skipped; members in the order of Java's HashMap, as recorded), S3 inventory
-// manifests with CSV files, listings. An object that changes while it is read is an error. Errors have code
-// "States.ItemReaderFailed" and the cause as message.
+// manifests with CSV files, listings; and one after the other the objects that a listing (LOAD_AND_FLATTEN)
+// or a manifest of Athena's UNLOAD names. An object that changes while it is read is an error. Errors have
+// code "States.ItemReaderFailed" and the cause as message.
 #include <functional>
 #include <memory>
 #include <string>

@@ -224,6 +224,53 @@ TEST(ItemSource, AnInventoryIsItsFilesOneAfterTheOther) {
   EXPECT_EQ(all.items[2].get("Key"), json::Value("three"));
 }
 
+// Every item, and from each position on the rest of them.
+void expect_items(PieceStore& objects, PostedLoop& loop, const asl::ItemReader& reader,
+                  const std::string& expected) {
+  const Drain all = drain(loop, *make_object_source(loop, &objects, {}, reader, kWhere));
+  EXPECT_EQ(all.error, "");
+  EXPECT_EQ(text_of(all.items), expected);
+  for (const json::Value& position : all.positions) {
+    const Drain rest = drain(loop, *make_object_source(loop, &objects, {}, reader, kWhere), position);
+    ASSERT_LE(rest.items.size(), all.items.size());
+    EXPECT_EQ(text_of(rest.items),
+              text_of({all.items.end() - static_cast<std::ptrdiff_t>(rest.items.size()), all.items.end()}));
+  }
+}
+
+TEST(ItemSource, AListingThatIsLoadedIsWhatItsObjectsHold) {
+  PostedLoop loop;
+  PieceStore objects(loop);
+  objects.objects = {{"1", "1\n2\n"}, {"2/", ""}, {"3", ""}, {"4", "3\n4\n5"}, {"5/", ""}};
+  objects.bytes_max = 3;
+  asl::ItemReader reader;
+  reader.lists_objects = reader.loads_listed = true;
+  reader.format = asl::ItemFormat::kJsonLines;
+  expect_items(objects, loop, reader, "[1,2,3,4,5]");
+  objects.objects = {{"1", "[1,2]"}, {"2", "[]"}, {"3", "[3]"}};
+  reader.format = asl::ItemFormat::kJson;
+  expect_items(objects, loop, reader, "[1,2,3]");
+  objects.objects.clear();
+  expect_items(objects, loop, reader, "[]");
+}
+
+TEST(ItemSource, AnAthenaManifestIsTheFilesItNames) {
+  PostedLoop loop;
+  PieceStore objects(loop);
+  objects.objects = {
+      {"k", "s3://data/out/1\ns3://data/out/2\r\n"}, {"out/1", "a|1\nb|2\n"}, {"out/2", "c|3\n"}};
+  asl::ItemReader reader;
+  reader.athena_manifest = true;
+  reader.format = asl::ItemFormat::kCsv;
+  reader.csv_delimiter = '|';
+  reader.csv_first_row = false;
+  reader.csv_headers = {"x", "y"};
+  expect_items(objects, loop, reader, R"([{"x":"a","y":"1"},{"x":"b","y":"2"},{"x":"c","y":"3"}])");
+  objects.objects["k"] = "no address\n";
+  const Drain wrong = drain(loop, *make_object_source(loop, &objects, {}, reader, kWhere));
+  EXPECT_EQ(wrong.error, "A line of the manifest is no address of an S3 object: no address");
+}
+
 TEST(ItemSource, WithoutS3TheReaderFails) {
   PostedLoop loop;
   asl::ItemReader reader;

@@ -99,6 +99,7 @@ Status read_frame(LiveExecution& live, std::string_view image, engine::PayloadSo
 constexpr std::size_t kLengthBytes = 4;
 constexpr std::int64_t kRedrivableMs = 14LL * 24 * 3600 * 1000;  // AWS: 14 days after the end.
 constexpr std::int64_t kRedrivableEventsMax = 24'999;
+constexpr std::int64_t kRedrivesMax = 1'000;
 
 }  // namespace
 
@@ -149,6 +150,7 @@ std::optional<std::string> redrive_obstacle(const store::ExecutionRow& row,
     return "Execution was started by a Map Run and is redriven with it only";
   }
   if (image.last_event_id >= kRedrivableEventsMax) return "Execution history event limit exceeded";
+  if (image.redrive_count >= kRedrivesMax) return "Execution redrive limit exceeded";
   if (now.ms - row.stopped_at.ms > kRedrivableMs)
     return "Execution exceeded the redrivable period of 14 days";
   if (image.left_behind.empty()) return "Execution left too much behind to be redriven";

@@ -67,6 +67,26 @@ std::string MapRuns::latest_child_arn(const Run& run, store::Store& store, std::
   return run.child_arn(child, 0);
 }
 
+bool MapRuns::awaits_redrive(const store::ExecutionRow& row) const {
+  const bool failed =
+      row.status != store::ExecutionStatus::kRunning && row.status != store::ExecutionStatus::kSucceeded;
+  const bool is_redriven = std::any_of(runs_.begin(), runs_.end(), [&row](const auto& entry) {
+    return entry.second->redrives > 0 && entry.second->arn == row.state_machine_arn;
+  });
+  if (!failed || !is_redriven) return false;
+  const Result<engine::ExecutionImage> image = engine::decode_execution(row.image);
+  if (!image) return false;
+  const Extra extra = decode_extra(image->extra);
+  const auto found = extra.map_child ? runs_.find(extra.map_child->run) : runs_.end();
+  if (found == runs_.end()) return false;
+  const Run& run = *found->second;
+  const bool is_open = run.stage == Stage::kRunning || run.stage == Stage::kOpening;
+  const std::uint64_t child = extra.map_child->number;
+  if (!is_open || extra.map_life >= run.redrives || child < run.next_child) return false;
+  if (run.express) return latest_child_arn(run, shard_.wiring_.store, child) == row.arn;
+  return !redrive_obstacle(row, *image, shard_.wiring_.loop.now(), RedrivenBy::kMapRun);
+}
+
 MapRuns::Existing MapRuns::take_earlier(Run& run, std::uint64_t child, std::uint32_t items) {
   const auto leave = [&](bool succeeded) {
     if (child >= run.children_total) return;  // No earlier life knew it.

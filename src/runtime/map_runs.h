@@ -76,6 +76,8 @@ class MapRuns {
   // For the audit: whether this map run, or the one that a frame waits for, is being carried out.
   bool carries_out(store::ExecutionNo no) const { return runs_.contains(no); }
   bool works_for(const store::FrameKey& parent) const;
+  // Whether an execution is a child that its run's redrive has yet to come by ("PENDING_REDRIVE").
+  bool awaits_redrive(const store::ExecutionRow& row) const;
 
   Result<MapRunDescription> describe(std::string_view arn);
   Result<std::vector<MapRunDescription>> list(std::string_view execution_arn, std::uint64_t before,

@@ -251,7 +251,9 @@ class RuntimeImpl final : public Runtime {
   Result<ExecutionDescription> describe_execution(std::string_view arn) override {
     SORTIE_TRY(const std::optional<store::ExecutionRow> row, store_.find_execution(arn));
     if (!row) return no_such_execution(arn);
-    return describe_row(store_, *row, loop_.now());
+    SORTIE_TRY(ExecutionDescription out, describe_row(store_, *row, loop_.now()));
+    out.is_pending_redrive = shard_->map_runs().awaits_redrive(*row);
+    return out;
   }
 
   Result<std::vector<ExecutionSummary>> list_executions(const store::ExecutionQuery& query) override {
@@ -261,6 +263,7 @@ class RuntimeImpl final : public Runtime {
       SORTIE_TRY(const std::optional<store::ExecutionRow> whole, store_.find_execution(row.no));
       if (!whole) continue;  // Deleted since.
       SORTIE_TRY(ExecutionSummary summary, summarize_row(*whole));
+      summary.is_pending_redrive = shard_->map_runs().awaits_redrive(*whole);
       out.push_back(std::move(summary));
     }
     return out;

@@ -155,6 +155,7 @@ struct ExecutionDescription {
   Timestamp redriven_at;
   std::optional<std::string> redrive_obstacle;  // Why it cannot be redriven; nothing where it can.
   bool redrivable_by_map_run = false;           // Not by itself, but with the map run that started it.
+  bool is_pending_redrive = false;              // Its map run is being redriven and has yet to come by it.
   std::string map_run_arn;                      // Of a map run's child.
   store::ExecutionNo no = 0;
 };
@@ -166,6 +167,7 @@ struct ExecutionSummary {
   std::string map_run_arn;  // Of a map run's child.
   std::int64_t redrive_count = 0;
   Timestamp redriven_at;
+  bool is_pending_redrive = false;  // See ExecutionDescription.
 };
 
 // A distributed Map at work (runtime/map_runs.h). Counts of items and of the executions they went to.

@@ -35,7 +35,7 @@ using ExecutionNo = std::uint64_t;  // Local, ascending, never reused; 0 is none
 using FrameNo = std::uint32_t;      // Within an execution; 0 is the top frame.
 using PayloadNo = std::uint32_t;    // Within an execution, from 1.
 
-// As Step Functions spells them; kPendingRedrive is no state of ours.
+// As Step Functions spells them; its PENDING_REDRIVE is worked out (runtime/map_runs.h), not kept.
 enum class ExecutionStatus : std::uint8_t {
   kRunning = 0,
   kSucceeded = 1,

@@ -139,8 +139,13 @@ def stopping_aborts_and_updates_count(w: World) -> None:
 
 
 def kill_runs_nothing_twice(w: World) -> None:
-    arn = machine(w.server, "killed", {"StartAt": "W", "States": {"W": {"Type": "Wait", "Seconds": 1, "End": True}}},
-                  ItemReader=lines(1000), MaxConcurrency=200)
+    arn = machine(
+        w.server,
+        "killed",
+        {"StartAt": "W", "States": {"W": {"Type": "Wait", "Seconds": 1, "End": True}}},
+        ItemReader=lines(1000),
+        MaxConcurrency=200,
+    )
     execution = w.sfn.start_execution(stateMachineArn=arn)["executionArn"]
     for _ in range(3):
         time.sleep(1)
@@ -156,8 +161,18 @@ def kill_runs_nothing_twice(w: World) -> None:
 
 def redrive_runs_what_failed_again_and_nothing_else(w: World) -> None:
     for kind in ("STANDARD", "EXPRESS"):
-        processor = {"StartAt": "Q", "States": {"Q": {"Type": "Task", "End": True, "Resource": "arn:aws:states:::lambda:invoke",
-                     "Parameters": {"FunctionName": "moody", "Payload.$": "$"}, "OutputPath": "$.Payload"}}}
+        processor = {
+            "StartAt": "Q",
+            "States": {
+                "Q": {
+                    "Type": "Task",
+                    "End": True,
+                    "Resource": "arn:aws:states:::lambda:invoke",
+                    "Parameters": {"FunctionName": "moody", "Payload.$": "$"},
+                    "OutputPath": "$.Payload",
+                }
+            },
+        }
         moody = "import json\ndef lambda_handler(e, c):\n    if e['n'] == 3 and {}: raise ValueError('not yet')\n    return e['n']\n"
         functions = w.server.client("lambda")
         if kind == "STANDARD":
@@ -193,7 +208,58 @@ def redrive_runs_what_failed_again_and_nothing_else(w: World) -> None:
         assert after[failed]["status"] == ("SUCCEEDED" if kind == "STANDARD" else "FAILED")
 
 
+def what_a_redrive_has_yet_to_come_by_is_pending(w: World) -> None:
+    functions = w.server.client("lambda")
+    fails = "def lambda_handler(e, c):\n    if e['n'] in (3, 5): raise ValueError('not yet')\n    return e['n']\n"
+    slow = "import time\ndef lambda_handler(e, c):\n    if e['n'] == 3: time.sleep(2)\n    return e['n']\n"
+    p.create_function(functions, "slow", fails)
+    call = {"Type": "Task", "Resource": "arn:aws:states:::lambda:invoke", "End": True}
+    processor = {"StartAt": "Q", "States": {"Q": {**call, "Parameters": {"FunctionName": "slow", "Payload.$": "$"}}}}
+    for kind in ("STANDARD", "EXPRESS"):
+        functions.update_function_code(FunctionName="slow", ZipFile=p.zip_of({"lambda_function.py": fails}))
+        fields = {"ItemReader": lines(10), "MaxConcurrency": 1, "ToleratedFailureCount": 1}
+        execution = w.sfn.start_execution(stateMachineArn=machine(w.server, "slow-" + kind, processor, kind, **fields))["executionArn"]
+        assert p.ended(w.sfn, execution)["status"] == "FAILED"
+        run = w.sfn.list_map_runs(executionArn=execution)["mapRuns"][0]["mapRunArn"]
+
+        def listed(status: str, run: str = run) -> list[str]:
+            return [e["executionArn"] for e in w.sfn.list_executions(mapRunArn=run, statusFilter=status)["executions"]]
+
+        failed = listed("FAILED")
+        assert len(failed) == 2 and listed("PENDING_REDRIVE") == [], failed
+        functions.update_function_code(FunctionName="slow", ZipFile=p.zip_of({"lambda_function.py": slow}))
+        w.sfn.redrive_execution(executionArn=execution)
+        pending = p.until(lambda: len(found := listed("PENDING_REDRIVE")) == 1 and found)
+        assert pending[0] in failed and pending[0] not in listed("FAILED")
+        if kind == "STANDARD":
+            assert w.sfn.describe_execution(executionArn=pending[0])["status"] == "PENDING_REDRIVE"
+        assert w.sfn.describe_map_run(mapRunArn=run)["executionCounts"]["pendingRedrive"] == 1
+        assert p.ended(w.sfn, execution)["status"] == "SUCCEEDED"
+        assert listed("PENDING_REDRIVE") == []
+    arn = w.sfn.describe_execution(executionArn=execution)["stateMachineArn"]
+    assert p.error_of(w.sfn.list_executions, stateMachineArn=arn, statusFilter="PENDING_REDRIVE")[0] == "ValidationException"
+
+
+def reads_what_listings_and_manifests_name(w: World) -> None:
+    for key, text in (
+        ("in/1.jsonl", '{"n":1}\n{"n":2}\n'),
+        ("in/2.jsonl", '{"n":3}\n'),
+        ("athena.csv", "s3://inbox/in/2.jsonl\ns3://inbox/in/1.jsonl\n"),
+    ):
+        w.s3.put_object(Bucket="inbox", Key=key, Body=text.encode())
+    listing = {"Resource": "arn:aws:states:::s3:listObjectsV2", "Parameters": {"Bucket": "inbox", "Prefix": "in/"}}
+    listing["ReaderConfig"] = {"InputType": "JSONL", "Transformation": "LOAD_AND_FLATTEN"}
+    done, _ = w.run("flatten", PASS, ItemReader=listing)
+    assert json.loads(done["output"]) == [{"n": 1}, {"n": 2}, {"n": 3}], done
+    manifest = {"Resource": "arn:aws:states:::s3:getObject", "Parameters": {"Bucket": "inbox", "Key": "athena.csv"}}
+    manifest["ReaderConfig"] = {"InputType": "JSONL", "ManifestType": "ATHENA_DATA"}
+    done, run = w.run("athena", PASS, ItemReader=manifest)
+    assert json.loads(done["output"]) == [{"n": 3}, {"n": 1}, {"n": 2}] and run["itemCounts"]["total"] == 3, done
+
+
 TESTS = [
+    reads_what_listings_and_manifests_name,
+    what_a_redrive_has_yet_to_come_by_is_pending,
     reads_batches_and_selects,
     writes_results,
     fails_beyond_what_is_tolerated,

@@ -114,15 +114,17 @@ void read_csv(Diagnostics& diagnostics, const Fields& config, ItemReader& reader
 
 void read_format(StateBuild& in, const Fields& config, ItemReader& reader) {
   Diagnostics& diagnostics = in.diagnostics();
-  const std::string transformation =
-      one_of(diagnostics, config, "Transformation", {"NONE", "LOAD_AND_FLATTEN"}, "NONE");
-  if (transformation == "LOAD_AND_FLATTEN") {
-    diagnostics.unsupported(config.at("Transformation"),
-                            "The state '" + in.state.name +
-                                "' loads the objects of a listing (Transformation LOAD_AND_FLATTEN), which "
-                                "is not supported yet");
+  reader.loads_listed = one_of(diagnostics, config, "Transformation", {"NONE", "LOAD_AND_FLATTEN"}, "NONE") ==
+                            "LOAD_AND_FLATTEN" &&
+                        reader.lists_objects;
+  if (reader.lists_objects && !reader.loads_listed) return;
+  const std::string manifest =
+      one_of(diagnostics, config, "ManifestType", {"S3_INVENTORY", "ATHENA_DATA"}, "");
+  if (manifest == "S3_INVENTORY" && !reader.lists_objects) {  // Its files are CSV, whatever InputType says.
+    reader.format = ItemFormat::kManifest;
+    return;
   }
-  if (reader.lists_objects) return;
+  reader.athena_manifest = manifest == "ATHENA_DATA" && !reader.lists_objects;
   if (!config.is_written("InputType")) {
     diagnostics.schema(config.where(), "These fields are required: [InputType]");
   }
@@ -136,13 +138,9 @@ void read_format(StateBuild& in, const Fields& config, ItemReader& reader) {
   if (type == "JSONL") reader.format = ItemFormat::kJsonLines;
   if (type == "MANIFEST") reader.format = ItemFormat::kManifest;
   if (type == "CSV") read_csv(diagnostics, config, reader);
-  if (type != "MANIFEST") return;
-  const std::string manifest =
-      one_of(diagnostics, config, "ManifestType", {"S3_INVENTORY", "ATHENA_DATA"}, "S3_INVENTORY");
-  if (manifest == "ATHENA_DATA") {
-    diagnostics.unsupported(config.at("ManifestType"), "The state '" + in.state.name +
-                                                           "' reads an Athena manifest, which is not "
-                                                           "supported yet");
+  if (type == "MANIFEST" && (reader.athena_manifest || reader.loads_listed)) {
+    diagnostics.schema(config.at("InputType"),
+                       "Value must be one of: " + field_list({"CSV", "JSONL", "PARQUET"}));
   }
 }
 
