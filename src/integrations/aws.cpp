@@ -31,10 +31,11 @@ bool is_job(const asl::TaskResource& resource) {
   return resource.pattern == asl::TaskPattern::kSync || resource.pattern == asl::TaskPattern::kSync2;
 }
 
-bool is_unsupported(const asl::TaskResource& resource) {
-  const std::string action = action_of(resource);
-  if (resource.resource_type == "eks") return action == "call" || action == "runJob";
-  return resource.resource_type == "elasticmapreduce" && action.ends_with("ByName");
+// Whether somebody else's server answers, as slowly as it likes.
+bool is_http(const SdkCall& call) {
+  if (!call.is_optimized) return false;
+  return call.service == "http" || call.service == "apigateway" ||
+         (call.service == "eks" && (call.action == "call" || call.action == "runJob"));
 }
 
 std::string message_text(const json::Value& parameters) {
@@ -80,7 +81,7 @@ AwsIntegration::AwsIntegration(Loop& loop, SdkPool& pool, AwsOptions options, Ap
     : loop_(loop), pool_(pool), options_(std::move(options)), desk_(desk) {}
 
 AwsIntegration::~AwsIntegration() {
-  for (const auto& [key, call] : calls_) pool_.cancel(call);
+  for (const auto& [key, call] : calls_) call.pool->cancel(call.number);
 }
 
 void AwsIntegration::set_own_endpoint(std::string url,
@@ -147,7 +148,7 @@ void AwsIntegration::complete(SdkCall& call) const {
 
 void AwsIntegration::start(const runtime::TaskOrder& order, Report report) {
   const bool is_job = aws_task::is_job(order.resource);
-  if (aws_task::is_unsupported(order.resource) || (is_job && jobs_ == nullptr)) {
+  if (is_job && jobs_ == nullptr) {
     return report.failed("Sortie.NotSupportedYet", order.resource.text + " is not supported yet");
   }
   SdkCall call = make_call(order);
@@ -158,15 +159,17 @@ void AwsIntegration::start(const runtime::TaskOrder& order, Report report) {
 }
 
 void AwsIntegration::send(const runtime::TaskOrder& order, SdkCall call, const Report& report) {
-  calls_[order.key] = pool_.call(
-      std::move(call),
-      [this, key = order.key, report, alive = std::weak_ptr<int>(alive_)](const SdkAnswer& answer) {
-        if (alive.expired()) return;
-        calls_.erase(key);
-        report.traced(answer.trace);
-        if (answer.ok()) return report.answered(answer.result);
-        report.failed(answer.error, answer.cause);
-      });
+  SdkPool& pool = http_pool_ != nullptr && aws_task::is_http(call) ? *http_pool_ : pool_;
+  const SdkPool::CallNo number =
+      pool.call(std::move(call),
+                [this, key = order.key, report, alive = std::weak_ptr<int>(alive_)](const SdkAnswer& answer) {
+                  if (alive.expired()) return;
+                  calls_.erase(key);
+                  report.traced(answer.trace);
+                  if (answer.ok()) return report.answered(answer.result);
+                  report.failed(answer.error, answer.cause);
+                });
+  calls_[order.key] = {&pool, number};
 }
 
 bool AwsIntegration::start_approval(const runtime::TaskOrder& order, const SdkCall& call,
@@ -219,7 +222,7 @@ void AwsIntegration::cancel(const runtime::AttemptKey& key) {
   if (jobs_ != nullptr) jobs_->cancel(key);
   const auto found = calls_.find(key);
   if (found == calls_.end()) return;
-  pool_.cancel(found->second);
+  found->second.pool->cancel(found->second.number);
   calls_.erase(found);
 }
 

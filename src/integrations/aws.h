@@ -9,8 +9,9 @@
 // ("Sortie.ApprovalNeedsTaskToken"): nobody could ever hear the answer.
 //
 // Step Functions, EventBridge and Lambda as aws-sdk calls go to Sortie itself (own_endpoint), everything else
-// to the configured account. What has the pattern .sync is a job (jobs.h). Calls to Kubernetes (eks:call,
-// eks:runJob) and changes of EMR's fleets and groups by name are not supported and say so.
+// to the configured account. What has the pattern .sync is a job (jobs.h). eks:call and eks:runJob speak to
+// the cluster's own API (sdk_worker/eks.py). HTTP tasks and they have workers of their own: a server that
+// takes a minute for each answer holds up nobody's calls of AWS.
 #include <functional>
 #include <map>
 #include <string>
@@ -43,6 +44,8 @@ class AwsIntegration final : public Integration {
 
   // Who carries out .sync; without it such tasks are refused. Outlives us.
   void set_jobs(Jobs& jobs) { jobs_ = &jobs; }
+  // Who makes HTTP requests; without it, whoever calls AWS. Outlives us.
+  void set_http_pool(SdkPool& pool) { http_pool_ = &pool; }
   // Adds where the configured account is, and its keys.
   void complete(SdkCall& call) const;
 
@@ -61,9 +64,14 @@ class AwsIntegration final : public Integration {
   AwsOptions options_;
   ApprovalDesk* desk_;
   Jobs* jobs_ = nullptr;
+  SdkPool* http_pool_ = nullptr;
   std::string own_endpoint_;
   std::function<json::Value(std::string_view)> own_credentials_;
-  std::map<runtime::AttemptKey, SdkPool::CallNo> calls_;
+  struct Call {
+    SdkPool* pool;
+    SdkPool::CallNo number;
+  };
+  std::map<runtime::AttemptKey, Call> calls_;
   std::shared_ptr<int> alive_ = std::make_shared<int>(0);
 };
 

@@ -388,14 +388,26 @@ TEST_F(AwsTest, AnApprovalThatCannotBeMadeFailsAndACancelledOneIsNotAskedAgain) 
   EXPECT_EQ(desk.opened, opened);
 }
 
-TEST_F(AwsTest, WhatIsNotSupportedYetSaysSo) {
+TEST_F(AwsTest, ASlowServerHoldsUpHttpTasksAndNoCallsOfAws) {
+  FakeProcesses http_processes;
+  SdkPool http_pool(loop, http_processes.factory(), {.workers = 1});
+  aws.set_http_pool(http_pool);
   std::uint32_t attempt = 1;
   for (const auto& [type, action] : std::vector<std::pair<std::string, std::string>>{
-           {"eks", "call"}, {"eks", "runJob.sync"}, {"elasticmapreduce", "modifyInstanceGroupByName"}}) {
+           {"http", "invoke"}, {"apigateway", "invoke"}, {"eks", "call"}, {"eks", "runJob"}}) {
     order.key.attempt = ++attempt;
     dispatch(type, action, "{}");
-    EXPECT_EQ(answer().error, "Sortie.NotSupportedYet");
-    EXPECT_EQ(answer().cause, "arn:aws:states:::" + type + ":" + action + " is not supported yet");
+  }
+  EXPECT_TRUE(processes.all.empty());
+  ASSERT_EQ(http_processes.all.at(0)->requests.size(), 4u);
+  dispatcher.cancel(order.key);
+  EXPECT_EQ(http_pool.figures().in_flight, 3u) << "a cancel reaches the workers that have the call";
+  order.key.attempt = ++attempt;
+  dispatch("aws-sdk:s3", "getObject", "{}");
+  EXPECT_EQ(sent().get("service"), json::Value("s3"));
+  for (const auto& key : {2u, 3u, 4u}) {
+    order.key.attempt = key;
+    dispatcher.cancel(order.key);
   }
 }
 

@@ -6,6 +6,8 @@ import re
 
 import botocore.exceptions
 import calls
+import eks
+import emr
 import jobs
 import pytest
 from conftest import ROOT
@@ -68,11 +70,10 @@ def test_every_resource_that_a_definition_may_wait_for_has_a_row():
     rows = re.findall(r'\{"([\w-]+)", "(\w+)", ([\w |]+)\}', source)
     waited = {(service, action) for service, action, patterns in rows if re.search(r"\bkRunJob\b", patterns)}
     assert len(rows) > 60
-    assert waited == set(jobs.JOBS) | {("states", "startExecution"), ("eks", "runJob")}, "those two are carried out otherwise, or refused"
+    assert waited == set(jobs.JOBS) | {("states", "startExecution"), ("eks", "runJob")}, "those two are carried out otherwise"
     caller = calls.Caller()
     for service, action, _ in rows:
-        is_refused = (service, action) in (("eks", "call"), ("eks", "runJob")) or action.endswith("ByName")
-        if service not in ("http", "apigateway", "states") and not is_refused:
+        if service not in ("http", "apigateway", "states") and not eks.is_kubernetes(request(service, action)):
             caller._operation(request(service, action))
 
 
@@ -163,6 +164,39 @@ def test_emr_takes_one_cluster_and_one_step(run):
     for parameters in ({"JobFlowId": "j", "ClusterId": "j", "Step": step}, {"Step": step}):
         with pytest.raises(calls.CallFailed):
             run("elasticmapreduce", "addStep", parameters, answers)
+
+
+def test_fleets_and_groups_of_a_cluster_are_changed_by_name(account):
+    client = account.client("emr")
+    group = {"Name": "core", "InstanceRole": "CORE", "InstanceCount": 1, "InstanceType": "m4.large"}
+    instances = {"InstanceGroups": [group | {"Name": "main", "InstanceRole": "MASTER"}, group], "KeepJobFlowAliveWhenNoSteps": True}
+    cluster = client.run_job_flow(Name="c", Instances=instances, JobFlowRole="r", ServiceRole="r")["JobFlowId"]
+    caller, action = calls.Caller(), "modifyInstanceGroupByName"
+    change = {"ClusterId": cluster, "InstanceGroupName": "core", "InstanceGroup": {"InstanceCount": 8}}
+    caller.call(request("elasticmapreduce", action, change, endpoint_url=account.url))
+    counts = {g["Name"]: g["RequestedInstanceCount"] for g in client.list_instance_groups(ClusterId=cluster)["InstanceGroups"]}
+    assert counts == {"main": 1, "core": 8}
+    for wrong in ({"InstanceGroupName": "nobody"}, {"InstanceGroup": None}, {"InstanceGroup": {"InstanceGroupId": "ig-1"}}, {"Other": 1}):
+        with pytest.raises(calls.CallFailed):
+            caller.call(request("elasticmapreduce", action, change | wrong, endpoint_url=account.url))
+
+
+def test_a_fleet_is_asked_for_by_name_and_changed_by_id():
+    class Pages:
+        def paginate(self, **asked):
+            assert asked == {"ClusterId": "j"}
+            return [{"InstanceFleets": [{"Name": "a", "Id": "if-a"}]}, {"InstanceFleets": [{"Name": "b", "Id": "if-b"}]}]
+
+    class Client:
+        def get_paginator(self, name):
+            assert name == "list_instance_fleets"
+            return Pages()
+
+    change = {"ClusterId": "j", "InstanceFleetName": "b", "InstanceFleet": {"TargetSpotCapacity": 2}}
+    asked = request("elasticmapreduce", "modifyInstanceFleetByName", change)
+    arguments = emr.parameters(asked)
+    assert emr.find_by_name(Client(), asked, arguments) is None
+    assert arguments == {"ClusterId": "j", "InstanceFleet": {"TargetSpotCapacity": 2, "InstanceFleetId": "if-b"}}
 
 
 def test_jobs_of_the_stand_in_account_come_to_their_end(account):

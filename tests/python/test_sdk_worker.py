@@ -9,6 +9,7 @@ import subprocess
 import sys
 import uuid
 
+import calls
 import pytest
 import shapes
 import stand_in
@@ -90,10 +91,26 @@ def test_members_of_aws_sdk_calls_are_spelled_as_version_2_of_the_java_sdk_does(
         ("S3", "S3"),
         ("Secrets Manager", "SecretsManager"),
         ("GuardDuty", "GuardDuty"),
+        ("Config Service", "Config"),
+        ("Database Migration Service", "DatabaseMigration"),
     ],
 )
 def test_service_names_follow_the_service_id(service_id, name):
-    assert shapes.pascal(service_id) == name
+    assert shapes.pascal(shapes.service_name(service_id)) == name
+
+
+def test_services_are_called_as_the_sdk_calls_them():
+    catalogue = calls.Catalogue()
+    names = ("config", "databasemigration", "directory", "cloudwatchlogs", "costexplorer", "sfn", "servicequotas")
+    assert [catalogue.service(name, "aws-sdk") for name in names] == [
+        "config",
+        "dms",
+        "ds",
+        "logs",
+        "ce",
+        "stepfunctions",
+        "service-quotas",
+    ]
 
 
 def test_dynamodb_round_trip_in_both_styles(aws, account):

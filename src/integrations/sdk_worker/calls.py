@@ -25,6 +25,7 @@ import botocore.config
 import botocore.credentials
 import botocore.exceptions
 import botocore.session
+import eks
 import emr
 import http_tasks
 import jobs
@@ -78,7 +79,7 @@ class CallFailed(Exception):
 
 
 class Catalogue:
-    """Services by the name that Step Functions uses for them (the service id without spaces, lower case), and their operations."""
+    """Services by the name that Step Functions uses for them (the SDK's, without spaces, lower case), and their operations."""
 
     def __init__(self):
         self._lock = threading.Lock()
@@ -118,8 +119,8 @@ class Catalogue:
         for service in loader.list_available_services("service-2"):
             head = self._head(loader, service)
             match = re.search(rb'"serviceId"\s*:\s*"([^"]+)"', head)
-            key = re.sub(rb"[^A-Za-z0-9]", b"", match.group(1)).decode().lower() if match else service.replace("-", "")
-            found.setdefault(key, service)
+            name = shapes.service_name(match.group(1).decode()) if match else service
+            found.setdefault(re.sub(r"[^A-Za-z0-9]", "", name).lower(), service)
         return found
 
     @staticmethod
@@ -265,11 +266,14 @@ class Caller:
         """The task's result, or CallFailed with the error name and cause of Step Functions."""
         if request.style == "objects":
             return self._call_objects(request)
-        if request.style == "optimized" and request.service in ("http", "apigateway"):
+        if request.style == "optimized" and (request.service in ("http", "apigateway") or eks.is_kubernetes(request)):
             try:
-                return http_tasks.call(self, request, request.trace)
+                if request.service != "eks":
+                    return http_tasks.call(self, request, request.trace)
+                with http_tasks.socket_failures("EKS.SdkClientException"):
+                    return eks.call(self, request)
             except http_tasks.TaskFailed as error:
-                raise CallFailed(error.name, error.cause) from None
+                raise CallFailed(error.name, error.cause, error.retryable) from None
         service, operation = self._operation(request)
         words = Words(request, operation.service_model)
         if request.job and request.job["phase"] != "start":
@@ -364,7 +368,10 @@ class Caller:
             if violations:
                 raise words.invalid(violations)
         with words.spoken(operation):
-            answer = self.clients.get(service, request)._make_api_call(operation.name, arguments)
+            client = self.clients.get(service, request)
+            if missing := emr.find_by_name(client, request, arguments):
+                raise words.refused(missing)
+            answer = client._make_api_call(operation.name, arguments)
             result = emr.result(request, shapes.to_result(answer, operation.output_shape, request.style))
         if request.style == "optimized":
             result |= _metadata(answer.get("ResponseMetadata", {}), service)
@@ -403,7 +410,7 @@ class Words:
     def __init__(self, request: Request, model: Any):
         self.style, self.model = request.style, model
         if self.style == "aws-sdk":
-            self.prefix = self.service = shapes.pascal(model.metadata.get("serviceId") or model.service_name)
+            self.prefix = self.service = shapes.pascal(shapes.service_name(model.metadata.get("serviceId") or model.service_name))
             self.base = self.prefix + "Exception"
         else:
             _, self.prefix, self.service, self.base = OPTIMISED[request.service]
@@ -434,7 +441,9 @@ class Words:
 
     def invalid(self, sentences: list[str]) -> CallFailed:
         """What breaks a constraint of the model, as AWS's services say it."""
-        text = f"{len(sentences)} validation error{'s' * (len(sentences) > 1)} detected: " + "; ".join(sentences)
+        return self.refused(f"{len(sentences)} validation error{'s' * (len(sentences) > 1)} detected: " + "; ".join(sentences))
+
+    def refused(self, text: str) -> CallFailed:
         return CallFailed(f"{self.prefix}.{self.base}", self._cause(text, 400, "ValidationException", str(uuid.uuid4()), None))
 
     def service_error(self, error: botocore.exceptions.ClientError, operation: Any) -> CallFailed:

@@ -23,6 +23,7 @@ import socket
 import ssl
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl, quote, quote_plus, urlencode, urlsplit
@@ -48,10 +49,13 @@ HOST = re.compile(r"[A-Za-z0-9.-]{1,253}(:\d{1,5})?")
 CONNECTION_ARN = re.compile(r"arn:[\w-]+:events:([\w-]+):\d{12}:connection/([.\w-]+)(/[\w-]+)?")
 
 
+PATH_SAFE = "/%:@!$&'()*+,;=-._~"
+
+
 class TaskFailed(Exception):
-    def __init__(self, name: str, cause: str):
+    def __init__(self, name: str, cause: str, retryable: bool = False):
         super().__init__(cause)
-        self.name, self.cause = name, cause
+        self.name, self.cause, self.retryable = name, cause, retryable
 
 
 class Trace:
@@ -101,6 +105,7 @@ class Exchange:
     headers: dict[str, str] = field(default_factory=dict)
     body: bytes | None = None
     endpoint: str | None = None  # Where to connect to instead: a stand-in's URL.
+    tls: ssl.SSLContext | None = None  # Whom to trust instead of the machine's authorities.
 
     def target(self) -> str:
         return self.path + ("?" + urlencode(self.query) if self.query else "")
@@ -148,11 +153,17 @@ class Answer:
 
 def call(caller: Any, request: Any, trace: Trace) -> dict:
     """The task's result; raises TaskFailed."""
-    try:
+    with socket_failures("States.Http.Socket" if request.service == "http" else "ApiGateway.SdkClientException"):
         return _http_invoke(caller, request, trace) if request.service == "http" else _api_invoke(caller, request)
+
+
+@contextlib.contextmanager
+def socket_failures(name: str) -> Iterator[None]:
+    """Where no answer comes, the task fails with this name."""
+    try:
+        yield
     except (http.client.HTTPException, OSError, ssl.SSLError) as error:
-        name = "States.Http.Socket" if request.service == "http" else "ApiGateway.SdkClientException"
-        raise TaskFailed(name, _socket_cause(error)) from None
+        raise TaskFailed(name, _socket_cause(error), True) from None
 
 
 def _socket_cause(error: Exception) -> str:
@@ -258,7 +269,7 @@ def _exchange_to(url: str, method: str, given: Parameters | None = None) -> Exch
     if (parts.scheme != "https" and not plain_is_fine) or parts.username is not None or not HOST.fullmatch(parts.netloc):
         why = f"The endpoint {url} must be an https URL"
         raise given.refuse(why) if given else TaskFailed("States.Runtime", why)
-    path = quote(parts.path or "/", safe="/%:@!$&'()*+,;=-._~")
+    path = quote(parts.path or "/", safe=PATH_SAFE)
     return Exchange(method, parts.scheme, parts.netloc, path, parse_qsl(parts.query, keep_blank_values=True))
 
 
@@ -447,7 +458,7 @@ def _api_invoke(caller: Any, request: Any) -> dict:
     is_private = is_private_host(host)
     path = "/".join(part.strip("/") for part in (given.text("Stage"), given.text("Path")) if part.strip("/"))
     exchange = Exchange(given.choice("Method", METHODS), "http" if is_private else "https", host)
-    exchange.path = "/" + quote(path, safe="/%:@!$&'()*+,;=-._~")
+    exchange.path = "/" + quote(path, safe=PATH_SAFE)
     exchange.query = given.pairs("QueryParameters")
     exchange.headers = given.headers()
     for name in exchange.headers:
@@ -510,14 +521,15 @@ def public_address(host: str, port: int) -> tuple:
 class Wire(http.client.HTTPConnection):
     """A connection to one address that was decided on beforehand, in the name of the host."""
 
-    def __init__(self, address: tuple, tls_name: str | None, timeout_s: float):
+    def __init__(self, address: tuple, tls_name: str | None, timeout_s: float, tls: ssl.SSLContext | None = None):
         super().__init__(address[0], address[1], timeout=timeout_s)
-        self._address, self._tls_name = address, tls_name
+        self._address, self._tls_name, self._tls = address, tls_name, tls
 
     def connect(self) -> None:
         self.sock = socket.create_connection(self._address[:2], self.timeout)
         if self._tls_name:
-            self.sock = ssl.create_default_context().wrap_socket(self.sock, server_hostname=self._tls_name)
+            context = self._tls or ssl.create_default_context()
+            self.sock = context.wrap_socket(self.sock, server_hostname=self._tls_name)
 
 
 def send(exchange: Exchange, timeout_s: float) -> Answer:
@@ -528,7 +540,7 @@ def send(exchange: Exchange, timeout_s: float) -> Answer:
     port = parts.port or (443 if parts.scheme == "https" else 80)
     is_trusted = exchange.endpoint is not None or is_private_host(exchange.host)
     address = (name, port) if is_trusted else public_address(name, port)
-    wire = Wire(address, name if parts.scheme == "https" else None, limit_s)
+    wire = Wire(address, name if parts.scheme == "https" else None, limit_s, exchange.tls)
     late = threading.Event()
 
     def cut() -> None:

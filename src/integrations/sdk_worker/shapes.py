@@ -59,6 +59,11 @@ def pascal(text: str) -> str:
     return "".join(word[:1].upper() + word[1:].lower() for word in split_words(text))
 
 
+def service_name(service_id: str) -> str:
+    """What version 2 of the SDK calls a service: "Config Service" is Config there, so `aws-sdk:config:...`."""
+    return re.sub(r"^(Amazon|AWS) | Service$", "", service_id)
+
+
 def uncapitalize(name: str) -> str:
     """First letters lowered as version 2 of the SDK does for members: DBName is dbName, SSEKMSKeyId is ssekmsKeyId."""
     if not name:

@@ -5,7 +5,8 @@ programs against, but what a history shows: the headers of its own server (AWS's
 server nor CORS headers; DynamoDB's name themselves "Server"), request ids that are no UUID (a name-based UUID of the foreign id
 takes its place: the same answer has the same id), bodies with other white space, and with it another length (AWS's JSON services write
 no blanks; the query protocol indents by two), and consumed capacity that nobody asked DynamoDB for. Stand-ins also check less: what
-breaks a constraint of the service's model (length, pattern) is refused here in the words of AWS's JSON services, before it is sent.
+breaks a constraint of the service's model (length, pattern) is refused here in the words of AWS's JSON services, before it is sent. A topic
+that SNS does not have is called so: a stand-in may look for an endpoint of its name, too, and miss that one.
 
 S3 has request ids of another kind and is left alone.
 """
@@ -35,6 +36,7 @@ def adapt(client: Any, service: str) -> None:
 
     def note(params: dict, context: dict, **_: Any) -> None:
         context["capacity_is_asked"] = params.get("ReturnConsumedCapacity", "NONE") != "NONE"
+        context["names_topic"] = service == "sns" and bool(params.get("TopicArn"))
 
     def polish(model: Any, http_response: Any, parsed: dict, context: dict, **_: Any) -> None:
         protocol = model.service_model.resolved_protocol
@@ -43,6 +45,9 @@ def adapt(client: Any, service: str) -> None:
         unasked = ("ConsumedCapacity",) if service == "dynamodb" and not context.get("capacity_is_asked") else ()
         for name in unasked:
             parsed.pop(name, None)
+        error = parsed.get("Error", {})
+        if context.get("names_topic") and error.get("Code") in ("NotFound", "NotFoundException"):
+            error["Message"] = "Topic does not exist"
         metadata = parsed.setdefault("ResponseMetadata", {})
         headers = metadata.get("HTTPHeaders", {})
         found = metadata.get("RequestId") or headers.get("x-amzn-requestid", "")

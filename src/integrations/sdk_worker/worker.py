@@ -31,7 +31,7 @@ import calls
 
 FRAME_BYTES_MAX = 32 * 1024 * 1024
 RESULT_BYTES_MAX = 8 * 1024 * 1024
-THREADS = 32
+THREADS = int(os.environ.get("SORTIE_WORKER_THREADS", "32"))  # As many calls as the server hands over at once.
 IN_FLIGHT_MAX = 256
 
 log = logging.getLogger("sdk_worker")
