@@ -6,7 +6,9 @@
 #include "asl/default_retry.h"
 #include "asl/source.h"
 #include "base/hash.h"
+#include "base/text.h"
 #include "events/route.h"
+#include "functions/function_folder.h"
 #include "io/file.h"
 #include "json/text.h"
 #include "json/yaml.h"
@@ -183,9 +185,61 @@ Project load_project(const Config& config) {
   return project;
 }
 
+namespace {
+
+// The file that the handler is in, as far as one can tell.
+std::string code_of(const std::string& folder, const std::string& handler) {
+  const std::string module = handler.substr(0, handler.rfind('.'));
+  for (const char* ending : {".py", ".mjs", ".js", ".cjs"}) {
+    if (Result<std::string> text = io::read_file(folder + "/" + module + ending, kProjectFileBytesMax)) {
+      return std::move(text).value();
+    }
+  }
+  return "";
+}
+
+}  // namespace
+
+bool returns_errors_as_data(std::string_view code) {
+  std::size_t handler_indent = std::string_view::npos;  // Of the `except` or `catch` that the line is below.
+  bool returns = false;
+  for (const std::string_view raw : split(code, '\n')) {
+    const std::string_view line = trim(raw);
+    if (line.empty() || line.starts_with("#") || line.starts_with("//")) continue;
+    const auto indent = static_cast<std::size_t>(line.data() - raw.data());
+    if (handler_indent != std::string_view::npos && indent <= handler_indent && !line.starts_with("}")) {
+      handler_indent = std::string_view::npos;
+    }
+    const bool is_handler = line.starts_with("except") || line.starts_with("catch") ||
+                            line.find("} catch") != std::string_view::npos;
+    if (is_handler) {
+      handler_indent = indent;
+      returns = false;
+    }
+    if (handler_indent == std::string_view::npos) continue;
+    returns = returns || line.find("return") != std::string_view::npos;
+    const std::size_t word = line.find("statusCode");
+    const std::size_t digit = word == std::string_view::npos ? word : line.find_first_of("0123456789", word);
+    if (returns && digit != std::string_view::npos && (line[digit] == '4' || line[digit] == '5')) return true;
+  }
+  return false;
+}
+
 asl::LintKnowledge lint_knowledge(const Config& config) {
   asl::LintKnowledge knowledge;
   if (config.folder.empty()) return knowledge;
+  for (const io::DirectoryEntry& entry : files_of(config.folder + "/functions")) {
+    const Result<functions::FunctionConfig> function =
+        functions::read_function_folder(config.folder + "/functions/" + entry.name, entry.name);
+    if (!entry.is_directory || !function) continue;  // Whoever runs it is told what is wrong with it.
+    const functions::Behaviour& said = function->behaviour;
+    asl::FunctionFacts& facts = knowledge.functions[entry.name];
+    facts = {said.is_disruptive,          said.is_irreversible, said.is_read_only,
+             said.returns_errors_as_data, said.is_idempotent,   said.records_undo};
+    if (!facts.swallows_errors && returns_errors_as_data(code_of(function->code_folder, function->handler))) {
+      facts.swallows_errors = true;
+    }
+  }
   knowledge.has_default_retry = !config.default_retry.is_null();
   for (const response::ApprovalQueue& queue : load_project(config).approvals.queues) {
     knowledge.approval_queues.push_back(queue.queue.substr(queue.queue.find_last_of("/:") + 1));

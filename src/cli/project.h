@@ -38,8 +38,12 @@ std::string project_fingerprint(const std::string& folder);
 // The project folder that a file of playbooks/ or tests/ lies in; empty: none.
 std::string project_folder_of(const std::string& file);
 
-// What lint may know from the project: approvals, defaults.
+// What lint may know from the project: approvals, defaults, and of functions what function.yaml says under
+// `behaviour` or the code shows.
 asl::LintKnowledge lint_knowledge(const Config& config);
+// Whether Python or JavaScript answers a status code from 400 on out of an except or catch: an error that no
+// Retry and no Catch ever sees. Looks at lines and indentation, not more.
+bool returns_errors_as_data(std::string_view code);
 
 // "incident-response" from "incident-response.asl.json"; empty for files that are no playbook.
 std::string playbook_name(const std::string& file_name);

@@ -52,6 +52,12 @@ int serve(const ServeOptions& options, bool with_login_link) {
   using namespace serve_process;
   signal(SIGPIPE, SIG_IGN);
   raise_descriptor_limit();
+  if (!options.listen.empty()) {
+    if (const Result<HostPort> where = parse_listen(options.listen); !where) {
+      report(where.error());
+      return kUsage;
+    }
+  }
   io::EventLoop loop;
   Result<std::unique_ptr<ServerApp>> app = ServerApp::make(loop, options);
   if (!app) return report(app.error());

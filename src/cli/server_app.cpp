@@ -23,6 +23,7 @@ namespace {
 
 constexpr std::int64_t kProjectWatchMs = 700;
 constexpr std::int64_t kAuditStepMs = 100;
+constexpr std::size_t kHttpInFlightMax = 128;  // Of each worker for HTTP tasks: they mostly wait.
 
 // What the SDK worker may see of our environment: the ordinary SDK variables and nothing else.
 std::vector<std::string> sdk_environment() {
@@ -128,8 +129,11 @@ Status ServerApp::make_functions() {
     log(LogLevel::kError,
         "the Python environment or the AWS worker is missing beside the program; run `make build`");
   }
-  pool_ = std::make_unique<integrations::SdkPool>(
-      loop_, integrations::make_worker_factory(loop_, std::move(worker)));
+  pool_ = std::make_unique<integrations::SdkPool>(loop_, integrations::make_worker_factory(loop_, worker));
+  worker.environment.push_back("SORTIE_WORKER_THREADS=" + std::to_string(kHttpInFlightMax));
+  http_pool_ = std::make_unique<integrations::SdkPool>(
+      loop_, integrations::make_worker_factory(loop_, std::move(worker)),
+      integrations::SdkPoolOptions{.in_flight_max = kHttpInFlightMax});
   SORTIE_TRY(const HostPort where, parse_listen(options_.listen.empty() ? config_.listen : options_.listen));
   functions::FunctionServiceOptions options = function_options(config_, installation_, where.is_loopback());
   options.data_folder = data_folder_;
@@ -173,6 +177,7 @@ void ServerApp::make_integrations() {
   jobs_ = std::make_unique<integrations::Jobs>(loop_, *pool_, *store_,
                                                [this](integrations::SdkCall& call) { aws_->complete(call); });
   aws_->set_jobs(*jobs_);
+  aws_->set_http_pool(*http_pool_);
   states_integration_ = std::make_unique<integrations::StatesIntegration>(loop_, *store_);
   bus_sink_ = std::make_unique<BusSink>(loop_);
   events_integration_ = std::make_unique<integrations::EventsIntegration>(loop_, *bus_sink_);

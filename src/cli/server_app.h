@@ -144,6 +144,7 @@ class ServerApp {
   std::unique_ptr<response::Approvals> approvals_;
   std::unique_ptr<SlackConnector> slack_;
   std::unique_ptr<integrations::SdkPool> pool_;
+  std::unique_ptr<integrations::SdkPool> http_pool_;  // Of HTTP tasks; its workers start with the first.
   std::unique_ptr<functions::FunctionService> functions_;
   std::unique_ptr<integrations::Dispatcher> dispatcher_;
   std::unique_ptr<integrations::MockDispatcher> mocks_;  // Null without SFN_MOCK_CONFIG.

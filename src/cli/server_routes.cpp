@@ -38,8 +38,10 @@ json::Value event_json(const events::EventRecord& record) {
   return out.build();
 }
 
-// An event as EventBridge delivers it ({source, detail-type, detail}), or as PutEvents takes it.
-Result<events::PutEntry> entry_of(const json::Value& body) {
+// An event as EventBridge delivers it ({source, detail-type, detail}), or as PutEvents takes it. EventBridge
+// takes events for a bus that is not there and loses them; whoever types its name here is told.
+Result<events::PutEntry> entry_of(const json::Value& body, const events::EventBus& buses,
+                                  const Actor& actor) {
   events::PutEntry entry;
   entry.source = json::text_member(body, body.has("source") ? "source" : "Source");
   entry.detail_type = json::text_member(body, body.has("detail-type") ? "detail-type" : "DetailType");
@@ -54,6 +56,10 @@ Result<events::PutEntry> entry_of(const json::Value& body) {
     SORTIE_TRY(entry.time, parse_rfc3339(time));
   }
   SORTIE_TRY_STATUS(events::check_entry(entry));
+  const std::string account = buses.account_of(actor);
+  if (const auto bus = buses.bus_of(entry, account); bus && !buses.find_bus(account, *bus)) {
+    return Error{"NotFound", "there is no event bus " + *bus, "", ""};
+  }
   return entry;
 }
 
@@ -222,7 +228,7 @@ void ServerApp::take_hook(api::RouteCall call) {
 
 void ServerApp::add_event_routes() {
   rest_->add("POST", "/v1/events", [this](api::RestCall call) {
-    Result<events::PutEntry> entry = entry_of(call.body);
+    Result<events::PutEntry> entry = entry_of(call.body, *bus_, call.actor);
     if (!entry) return call.responder->send(api::rest_error(entry.error()));
     bus_->put_events(
         {std::move(entry).value()}, call.actor,

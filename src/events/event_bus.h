@@ -145,6 +145,8 @@ class EventBus {
   std::optional<Bus> find_bus(std::string_view account,
                               std::string_view name) const;  // The default always is.
   std::vector<Bus> list_buses(std::string_view account) const;
+  // The name of the bus that an entry is for. PutEvents does not ask whether it is there, as on AWS.
+  Result<std::string> bus_of(const PutEntry& entry, std::string_view account) const;
 
   Result<std::vector<EventRecord>> list_events(const EventQuery& query);
   Result<std::optional<EventRecord>> find_event(std::string_view id);
@@ -174,7 +176,6 @@ class EventBus {
   Status load_rules();
   Status load_ticks();
   Status check_source(const PutEntry& entry, const Actor& actor) const;
-  Result<std::string> bus_of(const PutEntry& entry, std::string_view account) const;
   PutResult accept_entry(const PutEntry& entry, const Actor& actor, const std::optional<SourceDedup>& dedup,
                          Acceptance& acceptance);
   void add_event(const Event& event, std::vector<RuleMatch> matches, std::string duplicate_of,

@@ -38,8 +38,17 @@ constexpr std::array kReservedVariables = {"_HANDLER",
                                            "AWS_LAMBDA_RUNTIME_API",
                                            "LAMBDA_TASK_ROOT",
                                            "LAMBDA_RUNTIME_DIR"};
-constexpr std::array kYamlKeys = {"description", "runtime",     "handler", "timeout", "memory",
-                                  "concurrency", "environment", "role",    "layers",  "actions"};
+constexpr std::array kYamlKeys = {"description", "runtime", "handler", "timeout", "memory",   "concurrency",
+                                  "environment", "role",    "layers",  "actions", "behaviour"};
+
+struct BehaviourKey {
+  const char* name;
+  std::optional<bool> Behaviour::*member;
+};
+constexpr BehaviourKey kBehaviourKeys[] = {
+    {"disruptive", &Behaviour::is_disruptive}, {"irreversible", &Behaviour::is_irreversible},
+    {"read_only", &Behaviour::is_read_only},   {"errors_as_data", &Behaviour::returns_errors_as_data},
+    {"idempotent", &Behaviour::is_idempotent}, {"records_undo", &Behaviour::records_undo}};
 
 template <typename List>
 bool is_one_of(const List& list, std::string_view value) {
@@ -289,6 +298,26 @@ class YamlReader {
     }
     return {};
   }
+  Status read_behaviour(Behaviour& into) const {
+    const json::Value& value = document_.value.get("behaviour");
+    if (value.is_null()) return {};
+    std::string known;
+    for (const BehaviourKey& key : kBehaviourKeys) known += std::string(known.empty() ? "" : ", ") + key.name;
+    if (!value.is_object()) return wrong("behaviour", "behaviour is no mapping", "its keys are: " + known);
+    for (const json::Member& member : value.members()) {
+      const std::string name = member.key.to_std_string();
+      const auto* const found = std::find_if(std::begin(kBehaviourKeys), std::end(kBehaviourKeys),
+                                             [&name](const BehaviourKey& key) { return name == key.name; });
+      const std::string place = "behaviour/" + name;
+      if (found == std::end(kBehaviourKeys)) {
+        return wrong(place, "unknown key \"" + name + "\"", "known keys are: " + known);
+      }
+      if (!member.value.is_bool())
+        return wrong(place, name + " is neither true nor false", "write true or false");
+      into.*found->member = member.value.as_bool();
+    }
+    return {};
+  }
   Status check_keys() const {
     for (const json::Member& member : document_.value.members()) {
       const std::string key = member.key.to_std_string();
@@ -352,6 +381,7 @@ Result<FunctionConfig> parse_function_yaml(std::string_view text, const std::str
   SORTIE_TRY_STATUS(reader.read_environment(config.environment));
   SORTIE_TRY_STATUS(reader.read_list("layers", "\"shared\"", config.layers));
   SORTIE_TRY_STATUS(reader.read_list("actions", "\"states:StartExecution\"", config.actions));
+  SORTIE_TRY_STATUS(reader.read_behaviour(config.behaviour));
   if (Status status = check_config(config); !status) {
     return reader.wrong(yaml_key_of(status.error()), status.error().message,
                         "correct the value, or leave the key out");

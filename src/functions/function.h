@@ -26,6 +26,12 @@ inline constexpr std::size_t kLogTailBytesMax = 4 * 1024;
 
 enum class RuntimeKind { kPython, kNode, kProvided };
 
+// What its author says of a function that no code shows; for lint. Unset: nothing is said.
+struct Behaviour {
+  std::optional<bool> is_disruptive, is_irreversible, is_read_only, returns_errors_as_data, is_idempotent,
+      records_undo;
+};
+
 struct FunctionConfig {
   std::string account;
   std::string name;
@@ -42,6 +48,7 @@ struct FunctionConfig {
   std::map<std::string, std::string> resolved_environment;  // As the handler gets it. Never shown or stored.
   std::vector<std::string> layers;
   std::vector<std::string> actions;  // What it may do on Sortie's own APIs, e.g. "states:StartExecution".
+  Behaviour behaviour;               // Of a project's function.yaml.
   std::map<std::string, std::string> tags;
   std::string architecture = "x86_64";
   std::string package_type = "Zip";

@@ -22,6 +22,7 @@ environment:
 role: arn:aws:iam::123456789012:role/x
 layers: [shared]
 actions: ["states:StartExecution", "events:*"]
+behaviour: {idempotent: false, disruptive: true}
 )",
                                           "functions/a/function.yaml");
   ASSERT_TRUE(config.ok()) << to_text(config.error());
@@ -32,6 +33,9 @@ actions: ["states:StartExecution", "events:*"]
   EXPECT_EQ(config->reserved_concurrency, 2);
   EXPECT_EQ(config->environment.at("COUNT"), "3");
   EXPECT_EQ(config->actions.size(), 2u);
+  EXPECT_EQ(config->behaviour.is_idempotent, false);
+  EXPECT_EQ(config->behaviour.is_disruptive, true);
+  EXPECT_EQ(config->behaviour.records_undo, std::nullopt);
 }
 
 TEST(FunctionYaml, DefaultsFollowTheRuntime) {
@@ -57,6 +61,8 @@ TEST(FunctionYaml, NamesFileLineAndCure) {
   EXPECT_EQ(fails("a: [1").place.substr(0, 27), "functions/a/function.yaml:2");
   EXPECT_THAT(fails("- a").hint, HasSubstr("key: value"));
   EXPECT_THAT(fails("environment:\n  AA: 1\n  AWS_REGION: x").message, HasSubstr("reserved keys"));
+  EXPECT_EQ(fails("behaviour:\n  idempotent: 1\n").place, "functions/a/function.yaml:2:15");
+  EXPECT_THAT(fails("behaviour: {careful: true}").hint, HasSubstr("idempotent, records_undo"));
   EXPECT_EQ(fails("description: x\nenvironment:\n  NO: {a: 1}").place, "functions/a/function.yaml:3:7");
 }
 

@@ -183,6 +183,8 @@ def test_events_are_sent_listed_and_shown(project: Project) -> None:
     expect(project.cli("event", "show", "no-such-event"), 8)
     expect(project.cli("event", "send", "-", stdin="no json"), 1, "JSON")
     expect(project.cli("event", "send", "-", stdin='{"source": "x"}'), 1)
+    expect(project.cli("event", "send", "-", "--bus", "no-such-bus", stdin=json.dumps(event)), 8, "no-such-bus")
+    expect(project.cli("event", "send", "-", "--bus", "default", stdin=json.dumps(event)), 0)
 
 
 def test_functions_are_invoked_listed_and_their_logs_read(project: Project) -> None:
@@ -209,6 +211,17 @@ def test_playbooks_are_linted_drawn_published_and_listed(project: Project) -> No
     assert sarif["version"] == "2.1.0" and sarif["runs"][0]["results"]
     json.loads(expect(p.cli("playbook", "lint", broken, "-o", "json"), 10).stdout)
     expect(p.cli("playbook", "lint", "/no/such.asl.json"), 8, "/no/such.asl.json")
+    swallows = "def main(event, context):\n    try:\n        return 1 / 0\n    except Exception:\n        return {'statusCode': 500}\n"
+    task = {"Type": "Task", "Resource": "arn:aws:lambda:us-east-1:123456789012:function:Swallows", "Retry": [], "End": True}
+    p.write_files(
+        project.place,
+        {
+            "functions/Swallows/app.py": swallows,
+            "functions/Swallows/function.yaml": "handler: app.main\nbehaviour: {idempotent: false}\n",
+            "calls.asl.json": json.dumps({"StartAt": "A", "States": {"A": task}}),
+        },
+    )
+    expect(p.cli("playbook", "lint", project.place / "calls.asl.json"), 10, "A10", "A11")
     expect(p.cli("playbook", "graph", hello), 0, "Greet")
     expect(p.cli("playbook", "graph", hello, "-o", "mermaid"), 0, "flowchart", "Greet")
     expect(p.cli("playbook", "graph", hello, "-o", "dot"), 0, "digraph")

@@ -73,6 +73,8 @@ EACH = {
         }
     },
 }
+
+
 def asked_again() -> dict:
     """The question of ask(), with three seconds for an answer, and asked once more after that."""
     made = ask()
