@@ -176,7 +176,7 @@ void Server::handle_aws_json(const io::HttpRequest& request, std::shared_ptr<Met
   const Error unknown{"UnknownOperationException", "", "", ""};
   if (request.method != "POST") return fail(unknown);
 
-  Result<Verified> verified = verify_signature(request, keys_, loop_.now());
+  Result<Verified> verified = verify_signature(request, keys_, loop_.now(), &derived_keys_);
   if (!verified) return fail(verified.error());
   const std::string_view target = trim(request.headers.get("x-amz-target"));
   const std::size_t dot = target.find('.');
@@ -210,7 +210,7 @@ void Server::handle_lambda(const io::HttpRequest& request, std::shared_ptr<Meter
   responder->set_aws();
   responder->set_route("lambda");
   const auto fail = [&](const Error& error) { responder->send(rest_auth_error(error)); };
-  const Result<Verified> verified = verify_signature(request, keys_, loop_.now());
+  const Result<Verified> verified = verify_signature(request, keys_, loop_.now(), &derived_keys_);
   if (!verified) return fail(verified.error());
   if (verified->service != "lambda") {
     return fail(
@@ -236,7 +236,7 @@ void Server::handle_sts(const io::HttpRequest& request, std::shared_ptr<MeteredR
   responder->set_aws();
   responder->set_route("sts:GetCallerIdentity");
   const auto fail = [&](const Error& error) { responder->send(sts_error(error, responder->request_id())); };
-  const Result<Verified> verified = verify_signature(request, keys_, loop_.now());
+  const Result<Verified> verified = verify_signature(request, keys_, loop_.now(), &derived_keys_);
   if (!verified) return fail(verified.error());
   if (io::query_parameter(request.body, "Action").value_or("") != "GetCallerIdentity") {
     return fail({"InvalidAction", "Sortie answers GetCallerIdentity only", "", ""});

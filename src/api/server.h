@@ -22,6 +22,7 @@
 #include "api/aws_call.h"
 #include "api/metrics.h"
 #include "api/router.h"
+#include "api/sigv4.h"
 #include "base/clock.h"
 #include "io/http_message.h"
 #include "io/http_server.h"
@@ -89,6 +90,7 @@ class Server {
   std::vector<Service> services_;
   LambdaDoor* lambda_ = nullptr;
   Router router_;
+  DerivedKeys derived_keys_;
   // Shared with answers under way, which may outlive the server at shutdown.
   std::shared_ptr<Metrics> metrics_ = std::make_shared<Metrics>();
 };

@@ -177,19 +177,18 @@ std::string string_to_sign(std::string_view date, std::string_view scope, std::s
          sha256_hex(canonical);
 }
 
-std::string signature_of(std::string_view secret, std::string_view date, std::string_view region,
-                         std::string_view service, std::string_view text) {
+std::string derive_key(std::string_view secret, std::string_view date, std::string_view region,
+                       std::string_view service) {
   std::string key = hmac_sha256("AWS4" + std::string(secret), date);
   key = hmac_sha256(key, region);
   key = hmac_sha256(key, service);
-  key = hmac_sha256(key, "aws4_request");
-  return to_hex(hmac_sha256(key, text));
+  return hmac_sha256(key, "aws4_request");
 }
 
 // SDKs differ in two details: whether dot segments and double slashes of the path are removed, and whether
 // the query is signed as it is sent or decoded and encoded again. Each variant stands for the same request.
 bool any_variant_matches(const io::HttpRequest& request, const Authorization& auth, std::string_view date,
-                         std::string_view secret, std::string_view payload_hash) {
+                         std::string_view key, std::string_view payload_hash) {
   const std::string scope = auth.date + "/" + auth.region + "/" + auth.service + "/aws4_request";
   std::vector<std::string> paths = {canonical_path(request.path, true)};
   if (std::string plain = canonical_path(request.path, false); plain != paths[0]) paths.push_back(plain);
@@ -201,8 +200,7 @@ bool any_variant_matches(const io::HttpRequest& request, const Authorization& au
     for (const std::string& query : queries) {
       const std::string canonical =
           canonical_request(request, auth.signed_headers, path, query, payload_hash);
-      const std::string expected =
-          signature_of(secret, auth.date, auth.region, auth.service, string_to_sign(date, scope, canonical));
+      const std::string expected = to_hex(hmac_sha256(key, string_to_sign(date, scope, canonical)));
       matches = constant_time_equal(expected, given) || matches;
     }
   }
@@ -223,9 +221,17 @@ Status check_session(const SigningKey& key, const io::HttpRequest& request, Time
 
 std::string amz_date(Timestamp time) {
   const CivilTime c = to_civil(time);
-  char text[64];
-  std::snprintf(text, sizeof text, "%04d%02d%02dT%02d%02d%02dZ", c.year, c.month, c.day, c.hour, c.minute,
-                c.second);
+  std::string text(16, 'T');
+  text[15] = 'Z';
+  const auto put = [&text](std::size_t at, int number, std::size_t digits) {
+    for (; digits > 0; number /= 10) text[at + --digits] = static_cast<char>('0' + number % 10);
+  };
+  put(0, c.year, 4);
+  put(4, c.month, 2);
+  put(6, c.day, 2);
+  put(9, c.hour, 2);
+  put(11, c.minute, 2);
+  put(13, c.second, 2);
   return text;
 }
 
@@ -299,7 +305,21 @@ bool has_signature(const io::HttpRequest& request) {
   return request.headers.get("authorization").starts_with("AWS4-");
 }
 
-Result<Verified> verify_signature(const io::HttpRequest& request, const KeyRing& keys, Timestamp now) {
+std::string DerivedKeys::get(std::string_view secret, std::string_view date, std::string_view region,
+                             std::string_view service) {
+  for (const Entry& entry : entries_) {
+    if (entry.date == date && entry.region == region && entry.service == service && entry.secret == secret)
+      return entry.key;
+  }
+  if (entries_.size() < kKept) entries_.emplace_back();
+  Entry& entry = entries_[next_++ % kKept];
+  entry = {std::string(secret), std::string(date), std::string(region), std::string(service),
+           derive_key(secret, date, region, service)};
+  return entry.key;
+}
+
+Result<Verified> verify_signature(const io::HttpRequest& request, const KeyRing& keys, Timestamp now,
+                                  DerivedKeys* derived) {
   const std::string* header = request.headers.find("authorization");
   if (header == nullptr || trim(*header).empty()) {
     return Error{"MissingAuthenticationTokenException", "Missing Authentication Token", "", ""};
@@ -312,7 +332,11 @@ Result<Verified> verify_signature(const io::HttpRequest& request, const KeyRing&
   SORTIE_TRY_STATUS(check_session(*key, request, now));
   SORTIE_TRY_STATUS(check_date(signed_at, now, auth.date));
   SORTIE_TRY(const std::string payload_hash, payload_hash_of(request));
-  if (!any_variant_matches(request, auth, amz_date(signed_at), key->secret_access_key, payload_hash)) {
+  const std::string& secret = key->secret_access_key;
+  const std::string signing_key = derived != nullptr
+                                      ? derived->get(secret, auth.date, auth.region, auth.service)
+                                      : derive_key(secret, auth.date, auth.region, auth.service);
+  if (!any_variant_matches(request, auth, amz_date(signed_at), signing_key, payload_hash)) {
     return mismatch();
   }
   return Verified{*key, auth.service, auth.region};
@@ -336,8 +360,8 @@ void sign_request(io::HttpRequest& request, const SigningInput& input, Timestamp
   const std::string scope = day + "/" + input.region + "/" + input.service + "/aws4_request";
   const std::string canonical = canonical_request(request, names, canonical_path(request.path, true),
                                                   canonical_query(request.query, false), payload_hash);
-  const std::string signature = signature_of(input.secret_access_key, day, input.region, input.service,
-                                             string_to_sign(date, scope, canonical));
+  const std::string key = derive_key(input.secret_access_key, day, input.region, input.service);
+  const std::string signature = to_hex(hmac_sha256(key, string_to_sign(date, scope, canonical)));
   request.headers.set("Authorization", std::string(kAlgorithm) + " Credential=" + input.access_key_id + "/" +
                                            scope + ", SignedHeaders=" + join(names, ";") +
                                            ", Signature=" + signature);

@@ -33,7 +33,24 @@ struct Verified {
 // Whether the request carries a SigV4 Authorization header at all.
 bool has_signature(const io::HttpRequest& request);
 
-Result<Verified> verify_signature(const io::HttpRequest& request, const KeyRing& keys, Timestamp now);
+// The keys that secrets have become for a day, a region and a service, the latest few: a request of a caller
+// that is known then costs one HMAC instead of five.
+class DerivedKeys {
+ public:
+  std::string get(std::string_view secret, std::string_view date, std::string_view region,
+                  std::string_view service);
+
+ private:
+  struct Entry {
+    std::string secret, date, region, service, key;
+  };
+  static constexpr std::size_t kKept = 16;
+  std::vector<Entry> entries_;
+  std::size_t next_ = 0;  // The place that is given away next.
+};
+
+Result<Verified> verify_signature(const io::HttpRequest& request, const KeyRing& keys, Timestamp now,
+                                  DerivedKeys* derived = nullptr);
 
 struct SigningInput {
   std::string access_key_id;

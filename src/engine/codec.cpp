@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstring>
 
 #include "json/text.h"
 
@@ -28,11 +29,11 @@ class Writer {
     staged_[staged_count_++] = static_cast<char>(value);
   }
   void number(std::uint64_t value) {
-    while (value >= 0x80) {
-      byte(static_cast<std::uint8_t>(value | 0x80));
-      value >>= 7;
-    }
-    byte(static_cast<std::uint8_t>(value));
+    if (staged_count_ > sizeof(staged_) - kNumberBytesMax) flush();
+    char* at = staged_ + staged_count_;
+    for (; value >= 0x80; value >>= 7) *at++ = static_cast<char>(value | 0x80);
+    *at++ = static_cast<char>(value);
+    staged_count_ = static_cast<std::size_t>(at - staged_);
   }
   // Zigzag, so that small negative numbers stay short.
   void signed_number(std::int64_t value) {
@@ -41,8 +42,13 @@ class Writer {
   void time(Timestamp time) { signed_number(time == kNever ? -1 : time.ms); }
   void text(std::string_view text) {
     number(text.size());
-    flush();
-    out_ += text;
+    if (text.size() > sizeof(staged_) - staged_count_) flush();
+    if (text.size() > sizeof(staged_)) {
+      out_ += text;
+      return;
+    }
+    std::memcpy(staged_ + staged_count_, text.data(), text.size());
+    staged_count_ += text.size();
   }
   void optional_text(const std::optional<std::string>& text_or_none) {
     byte(text_or_none.has_value() ? 1 : 0);
@@ -122,7 +128,8 @@ class Writer {
   };
 
   std::string out_;
-  char staged_[64];  // What comes in single bytes, gathered.
+  static constexpr std::size_t kNumberBytesMax = 10;
+  char staged_[256];  // What comes in small pieces, gathered.
   std::size_t staged_count_ = 0;
   std::array<Inline, kInlineRemembered> inline_;
   std::uint64_t inline_count_ = 0;

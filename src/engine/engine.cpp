@@ -5,6 +5,8 @@
 namespace sortie::engine {
 namespace {
 
+constexpr std::size_t kUsualEvents = 8;  // Of one stimulus: a task that ends and the next one that begins.
+
 template <typename... Ts>
 struct Overloaded : Ts... {
   using Ts::operator()...;
@@ -38,6 +40,7 @@ Advance advance(Execution& execution, const Stimulus& stimulus, const Context& c
     return out;
   }
   const FrameNo first_new_frame = execution.next_frame;
+  out.events.reserve(kUsualEvents);
   Step step(execution, context, out);
   std::visit(
       Overloaded{[&](const Start&) { step.start(); }, [&](const Continue& next) { step.resume(next.frames); },

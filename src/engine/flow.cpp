@@ -245,7 +245,8 @@ void Step::enter(Frame& frame) {
   frame.waiting_since = context_.now;
   const std::int64_t previous = frame.previous_event;
   frame.entered_event =
-      emit(frame, entered_type(state.type), {{Field::kInput, frame.state_input}, {Field::kName, state.name}});
+      emit(frame, entered_type(state.type),
+           details_of(Detail{Field::kInput, frame.state_input}, Detail{Field::kName, state.name}));
   entry_ = {frame.no, frame.entered_event, previous};
   ++out_.transitions;
   execute(frame);
@@ -278,7 +279,7 @@ void Step::leave(FrameNo no, json::Value output, asl::StateIndex next, bool is_e
                  const json::Value& assigned) {
   Frame& left = frame(no);
   const asl::State& state = x_.state_of(left);
-  std::vector<Detail> details{{Field::kName, state.name}, {Field::kOutput, output}};
+  std::vector<Detail> details = details_of(Detail{Field::kName, state.name}, Detail{Field::kOutput, output});
   if (assigned.is_object()) {
     store_variables(left, assigned);
     details.push_back({Field::kAssignedVariables, assigned});

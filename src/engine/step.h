@@ -32,6 +32,15 @@ struct StatesData {
 template <typename T>
 using Outcome_ = std::variant<T, Failure>;
 
+// A list of details that are moved in, with room for the resource of a service.
+template <typename... Details>
+std::vector<Detail> details_of(Details&&... each) {
+  std::vector<Detail> details;
+  details.reserve(sizeof...(each) + 2);
+  (details.push_back(std::forward<Details>(each)), ...);
+  return details;
+}
+
 // Remembers the text of a Parallel's result for text_as_given(), where it has one of its own.
 void keep_given_text(Execution& execution, const json::Value& result);
 

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <boost/asio/post.hpp>
 #include <chrono>
+#include <utility>
 
 #include "base/result.h"
 #include "io/event_loop_impl.h"
@@ -162,9 +163,12 @@ void EventLoop::Impl::work_thread() {
 }
 
 std::uint64_t SystemRandom::next() {
-  std::uint64_t bits = 0;
-  SORTIE_CHECK(RAND_bytes(reinterpret_cast<unsigned char*>(&bits), sizeof(bits)) == 1);
-  return bits;
+  std::lock_guard lock(mutex_);
+  if (left_ == 0) {
+    SORTIE_CHECK(RAND_bytes(reinterpret_cast<unsigned char*>(kept_.data()), sizeof(kept_)) == 1);
+    left_ = kept_.size();
+  }
+  return std::exchange(kept_[--left_], 0);  // What was handed out is nowhere here any more.
 }
 
 }  // namespace sortie::io

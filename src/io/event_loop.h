@@ -5,8 +5,10 @@
 // and used on that thread only; post() and stop() are the two calls that any thread may make. Timers are
 // given as wall-clock times, because that is what the rest of the program counts in; a jump of the wall clock
 // is noticed within kClockCheckMs. Callbacks must not throw.
+#include <array>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <vector>
 
 #include "base/clock.h"
@@ -50,10 +52,16 @@ class EventLoop final : public Loop {
   std::unique_ptr<Impl> impl_;
 };
 
-// OpenSSL's generator, seeded by the kernel; safe for secrets and from any thread.
+// OpenSSL's generator, seeded by the kernel; safe for secrets and from any thread. It is asked for some
+// numbers at a time, because asking costs more than a number.
 class SystemRandom final : public Random {
  public:
   std::uint64_t next() override;
+
+ private:
+  std::mutex mutex_;
+  std::array<std::uint64_t, 32> kept_{};
+  std::size_t left_ = 0;
 };
 
 }  // namespace sortie::io

@@ -2,7 +2,9 @@
 
 #include <charconv>
 #include <cmath>
+#include <cstddef>
 #include <cstring>
+#include <memory_resource>
 
 #include "base/text.h"
 
@@ -63,13 +65,16 @@ std::size_t find_special(std::string_view text, std::size_t at, bool* ascii = nu
             ((word - kOnes * 0x20) & ~word & kHighs)) != 0;
   };
   std::uint64_t seen = 0;
+  const bool is_short = text.size() - at < 8;
   for (; text.size() - at >= 8; at += 8) {
     const auto word = load<std::uint64_t>(text.data() + at);
     if (has_special(word)) break;
     seen |= word;
   }
-  if (const std::size_t rest = text.size() - at; rest >= 2 && rest < 8) {
-    const std::uint64_t word = load_short(text.data() + at, rest);
+  if (const std::size_t rest = text.size() - at; rest < 8 && rest >= (is_short ? 2 : 1)) {
+    // Of a longer text the last eight, some of which have been looked at before.
+    const std::uint64_t word =
+        is_short ? load_short(text.data() + at, rest) : load<std::uint64_t>(text.data() + text.size() - 8);
     if (!has_special(word)) {
       seen |= word;
       at = text.size();
@@ -411,7 +416,11 @@ void write(std::string& whole, const Value& root, bool pretty) {
     const Value* container;
     std::size_t next;
   };
-  std::vector<Level> levels;
+  // Deeper ones go to the heap.
+  alignas(Level) std::byte near[32 * sizeof(Level)];
+  std::pmr::monotonic_buffer_resource memory(near, sizeof near);
+  std::pmr::vector<Level> levels(&memory);
+  levels.reserve(16);
   const auto line = [&] {
     if (!pretty) return;
     out.put('\n');

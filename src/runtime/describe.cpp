@@ -18,8 +18,8 @@ bool is_redrivable_by_map_run(const store::ExecutionRow& row, const engine::Exec
 
 }  // namespace
 
-Result<ExecutionDescription> describe_row(store::Store& store, const store::ExecutionRow& row,
-                                          Timestamp now) {
+Result<ExecutionDescription> describe_row(store::Store& store, const store::ExecutionRow& row, Timestamp now,
+                                          bool with_definition) {
   SORTIE_TRY(engine::ExecutionImage image, engine::decode_execution(row.image));
   ExecutionDescription out;
   out.arn = row.arn;
@@ -47,6 +47,7 @@ Result<ExecutionDescription> describe_row(store::Store& store, const store::Exec
     out.state_machine_arn = engine::map_child_machine_arn(out.map_run_arn);
     out.redrivable_by_map_run = is_redrivable_by_map_run(row, image, now);
   }
+  if (!with_definition) return out;
   SORTIE_TRY(const std::optional<std::string> text, store.find_document("definition", image.definition_key));
   if (text) out.definition = text->substr(text->find('\n') + 1);
   return out;

@@ -4,7 +4,9 @@
 
 namespace sortie::runtime {
 
-Result<ExecutionDescription> describe_row(store::Store& store, const store::ExecutionRow& row, Timestamp now);
+// The definition is a document of its own, read only where it is wanted.
+Result<ExecutionDescription> describe_row(store::Store& store, const store::ExecutionRow& row, Timestamp now,
+                                          bool with_definition = true);
 Result<ExecutionSummary> summarize_row(store::ExecutionRow row);
 
 }  // namespace sortie::runtime

@@ -26,6 +26,7 @@ struct Mail {
 class PayloadTable final : public engine::PayloadSink {
  public:
   std::optional<std::uint32_t> find(const json::Value& value) override {
+    if (by_identity_.empty()) return std::nullopt;
     const auto found = by_identity_.find(value.identity());
     if (found == by_identity_.end()) return std::nullopt;
     return found->second.number;

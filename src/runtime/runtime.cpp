@@ -249,11 +249,7 @@ class RuntimeImpl final : public Runtime {
   }
 
   Result<ExecutionDescription> describe_execution(std::string_view arn) override {
-    SORTIE_TRY(const std::optional<store::ExecutionRow> row, store_.find_execution(arn));
-    if (!row) return no_such_execution(arn);
-    SORTIE_TRY(ExecutionDescription out, describe_row(store_, *row, loop_.now()));
-    out.is_pending_redrive = shard_->map_runs().awaits_redrive(*row);
-    return out;
+    return describe(arn, true);
   }
 
   Result<std::vector<ExecutionSummary>> list_executions(const store::ExecutionQuery& query) override {
@@ -446,9 +442,17 @@ class RuntimeImpl final : public Runtime {
     });
   }
 
+  Result<ExecutionDescription> describe(std::string_view arn, bool with_definition) {
+    SORTIE_TRY(const std::optional<store::ExecutionRow> row, store_.find_execution(arn));
+    if (!row) return no_such_execution(arn);
+    SORTIE_TRY(ExecutionDescription out, describe_row(store_, *row, loop_.now(), with_definition));
+    out.is_pending_redrive = shard_->map_runs().awaits_redrive(*row);
+    return out;
+  }
+
   void tell_waiters(const std::string& arn) {
     watchers_.tell_end(arn, [this](const std::string& ended) -> std::optional<ExecutionDescription> {
-      Result<ExecutionDescription> now = describe_execution(ended);
+      Result<ExecutionDescription> now = describe(ended, false);
       if (!now || now->status == store::ExecutionStatus::kRunning) return std::nullopt;
       return *std::move(now);
     });

@@ -311,7 +311,7 @@ class Runtime {
   virtual Result<HistoryPage> history(std::string_view arn, std::int64_t from, std::size_t limit,
                                       bool reverse) = 0;
   virtual Result<std::vector<WaitingReason>> explain(std::string_view arn) = 0;
-  // Called once when the execution has ended (at once if it has); the handle cancels.
+  // Called once when the execution has ended (at once if it has), without its definition; the handle cancels.
   virtual std::shared_ptr<void> when_ended(std::string_view arn,
                                            std::function<void(ExecutionDescription)> done) = 0;
 

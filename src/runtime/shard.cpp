@@ -1,6 +1,7 @@
 #include "runtime/shard.h"
 
 #include <algorithm>
+#include <charconv>
 #include <iterator>
 
 #include "base/canary.h"
@@ -13,6 +14,7 @@ constexpr std::size_t kMailsPerCommit = 256;
 
 template <typename T>
 void append_all(std::vector<T>& to, std::vector<T>& from) {
+  if (to.empty()) return std::swap(to, from);  // One stimulus a decision is the rule.
   to.insert(to.end(), std::make_move_iterator(from.begin()), std::make_move_iterator(from.end()));
 }
 
@@ -26,6 +28,19 @@ void merge(store::Batch& to, store::Batch&& from) {
 
 // Results that only we know must not be lost with a failed commit; whoever asked from outside asks again.
 bool is_ours_alone(const Mail& mail) { return mail.reply == nullptr; }
+
+std::string idempotency_key(std::string_view store_id, const AttemptKey& key) {
+  std::string text;
+  text.reserve(store_id.size() + 40);
+  text += store_id;
+  for (const std::uint64_t part :
+       {key.execution, std::uint64_t{key.frame}, std::uint64_t{key.entry}, std::uint64_t{key.attempt}}) {
+    char digits[20];
+    text += '-';
+    text.append(digits, std::to_chars(digits, digits + sizeof digits, part).ptr);
+  }
+  return text;
+}
 
 }  // namespace
 
@@ -171,7 +186,7 @@ Decision Shard::decide(LiveExecution& live, store::Batch& batch) {
     if (const auto* fired = std::get_if<engine::TimerFired>(&mail.stimulus);
         fired != nullptr && !step.applied)
       rearm(live, fired->frame, decision);
-    touched.insert(step.touched.begin(), step.touched.end());
+    touched.merge(step.touched);
     for (const engine::FrameNo no : step.gone) {
       touched.erase(no);
       gone.insert(no);
@@ -229,12 +244,14 @@ void Shard::note_timers(const LiveExecution& live, const std::set<engine::FrameN
 void Shard::write_frames(LiveExecution& live, const std::set<engine::FrameNo>& touched,
                          const std::set<engine::FrameNo>& gone, store::Batch& batch) {
   std::vector<std::pair<const engine::Frame*, std::string>> images;
+  images.reserve(touched.size());
   for (const engine::FrameNo no : touched) {
     const auto found = live.state.frames.find(no);
     if (found == live.state.frames.end()) continue;
     images.emplace_back(&found->second,
                         engine::encode_frame(live.state, found->second, live.payloads, kFrameHeadroom));
   }
+  batch.frames.reserve(images.size());
   for (auto& [frame, image] : images) {
     put_next_payload(image, live.payloads.next());
     const Timestamp due = SORTIE_CANARY_IS("timer-dropped") ? kNever : engine::wake_at(live.state, *frame);
@@ -428,9 +445,7 @@ void Shard::dispatch(LiveExecution& live, const engine::AttemptId& attempt) {
   const auto& task = std::get<engine::InTask>(frame.phase);
   TaskOrder order;
   order.key = key_of(live.no, attempt);
-  order.idempotency_key = wiring_.store_id + "-" + std::to_string(live.no) + "-" +
-                          std::to_string(attempt.frame) + "-" + std::to_string(attempt.entry) + "-" +
-                          std::to_string(attempt.attempt);
+  order.idempotency_key = idempotency_key(wiring_.store_id, order.key);
   if (body.resource.pattern == asl::TaskPattern::kWaitForTaskToken || body.resource.is_activity) {
     order.task_token = wiring_.tokens.make(order.key);
   }

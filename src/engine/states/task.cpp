@@ -51,10 +51,11 @@ std::vector<Detail> scheduled_details(const asl::TaskResource& resource, const I
                                       const std::string& region) {
   std::vector<Detail> details;
   if (is_service(resource)) {
-    details = with_service(resource, {{Field::kParameters, task.parameters},
-                                      {Field::kRegion, resource.region.empty() ? region : resource.region}});
+    details = with_service(
+        resource, details_of(Detail{Field::kParameters, task.parameters},
+                             Detail{Field::kRegion, resource.region.empty() ? region : resource.region}));
   } else {
-    details = {{Field::kInput, task.parameters}, {Field::kResource, resource.text}};
+    details = details_of(Detail{Field::kInput, task.parameters}, Detail{Field::kResource, resource.text});
   }
   if (task.timeout_seconds > 0) details.push_back({Field::kTimeoutInSeconds, task.timeout_seconds});
   if (task.heartbeat_seconds > 0) details.push_back({Field::kHeartbeatInSeconds, task.heartbeat_seconds});
@@ -156,12 +157,12 @@ void Step::task_succeeded(const TaskSucceeded& report) {
   Frame* waiting = find_attempt(report.attempt);
   if (waiting == nullptr) return;
   const asl::TaskResource& resource = std::get<asl::Task>(x_.state_of(*waiting).body).resource;
-  const std::string who = is_service(resource) ? resource.resource_type : resource.text;
+  const std::string& who = is_service(resource) ? resource.resource_type : resource.text;
   if (auto failure = check_size(*waiting, report.output, who)) {
     return task_failed({report.attempt, *failure->error, *failure->cause});
   }
   emit(*waiting, task_event(resource, Moment::kSucceeded),
-       with_service(resource, {{Field::kOutput, report.output}}));
+       with_service(resource, details_of(Detail{Field::kOutput, report.output})));
   if (context_.inspection != nullptr) context_.inspection->result = report.output;
   succeed_with_result(waiting->no, report.output);
 }

@@ -158,7 +158,8 @@ ExecutionView view_of(const ExecutionRow& row) {
   return view;
 }
 
-GroupEncoder::GroupEncoder() : out_(body_) {
+GroupEncoder::GroupEncoder(std::size_t expected_bytes) : out_(body_) {
+  body_.reserve(expected_bytes);
   body_.append(codec::kFingerprintBytes, '\0');
   out_.byte(codec::kFormat);
 }
@@ -217,6 +218,8 @@ void GroupEncoder::add(const Batch& batch) {
 
 std::string GroupEncoder::finish() {
   codec::put_fingerprint(body_);
+  // The overlay keeps it for long.
+  if (body_.capacity() > body_.size() + body_.size() / 2) body_.shrink_to_fit();
   return std::move(body_);
 }
 

@@ -83,7 +83,7 @@ class GroupVisitor {
 
 class GroupEncoder {
  public:
-  GroupEncoder();
+  explicit GroupEncoder(std::size_t expected_bytes = 0);
   void add(const Batch& batch);  // The batch must outlive the encoder.
   bool empty() const { return records_ == 0; }
   std::size_t size() const { return body_.size(); }

@@ -33,10 +33,13 @@ const ExecutionView* Generation::find_arn(std::string_view arn) const {
 }
 
 OverlayEntry& Generation::touch(ExecutionNo no) {
+  bytes_ += overlay::kRecordBytes;
+  if (touched_ != nullptr && touched_no_ == no) return *touched_;
   auto [entry, fresh] = entries_.try_emplace(no);
   if (fresh) bytes_ += overlay::kEntryBytes;
-  bytes_ += overlay::kRecordBytes;
   highest_ = std::max(highest_, no);
+  touched_no_ = no;
+  touched_ = &entry->second;
   return entry->second;
 }
 

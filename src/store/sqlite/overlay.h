@@ -79,6 +79,10 @@ class Generation final : private GroupVisitor {
   void on_ended(ExecutionNo execution) override;
   OverlayEntry& touch(ExecutionNo no);
 
+  // Whose record came last: the next one is mostly of the same execution.
+  ExecutionNo touched_no_ = 0;
+  OverlayEntry* touched_ = nullptr;
+
   std::vector<std::shared_ptr<const std::string>> bodies_;
   std::map<ExecutionNo, OverlayEntry> entries_;
   std::unordered_multimap<std::uint64_t, ExecutionNo> by_arn_;

@@ -2,6 +2,7 @@
 // A Loop for tests and simulations that need no sockets: virtual time that moves only when told to, and
 // callbacks that run only inside run_*(). `post` may come from any thread; the rest is for the one thread
 // that drives it.
+#include <atomic>
 #include <condition_variable>
 #include <deque>
 #include <functional>
@@ -15,12 +16,9 @@ namespace sortie {
 
 class ManualLoop final : public Loop {
  public:
-  explicit ManualLoop(Timestamp start = {1'700'000'000'000}) : now_(start) {}
+  explicit ManualLoop(Timestamp start = {1'700'000'000'000}) : now_(start.ms) {}
 
-  Timestamp now() override {
-    std::lock_guard lock(mutex_);
-    return now_;
-  }
+  Timestamp now() override { return {now_.load(std::memory_order_relaxed)}; }
 
   void post(Callback callback) override {
     {
@@ -62,18 +60,15 @@ class ManualLoop final : public Loop {
       run_until_idle();
       std::lock_guard lock(mutex_);
       if (timers_.empty() || timers_.begin()->first.first > time) {
-        if (time > now_) now_ = time;
+        if (time > now()) now_ = time.ms;
         return;
       }
-      if (timers_.begin()->first.first > now_) now_ = timers_.begin()->first.first;
+      if (timers_.begin()->first.first > now()) now_ = timers_.begin()->first.first.ms;
     }
   }
 
   // The clock jumps, as wall clocks do; timers that became due run at the next run_*().
-  void jump_to(Timestamp time) {
-    std::lock_guard lock(mutex_);
-    now_ = time;
-  }
+  void jump_to(Timestamp time) { now_ = time.ms; }
 
   Timestamp next_timer() {  // kNever: there is none.
     std::lock_guard lock(mutex_);
@@ -82,27 +77,28 @@ class ManualLoop final : public Loop {
 
  private:
   Callback take(bool wait) {
-    std::unique_lock lock(mutex_);
-    for (;;) {
-      if (!posted_.empty()) {
-        Callback callback = std::move(posted_.front());
-        posted_.pop_front();
-        return callback;
-      }
-      if (!timers_.empty() && timers_.begin()->first.first <= now_) {
+    if (taken_.empty()) {
+      std::unique_lock lock(mutex_);
+      while (wait && posted_.empty() && !is_timer_due()) wake_.wait(lock);
+      taken_.swap(posted_);
+      if (taken_.empty() && is_timer_due()) {
         Callback callback = std::move(timers_.begin()->second);
         timers_.erase(timers_.begin());
         return callback;
       }
-      if (!wait) return {};
-      wake_.wait(lock);
+      if (taken_.empty()) return {};
     }
+    Callback callback = std::move(taken_.front());
+    taken_.pop_front();
+    return callback;
   }
+  bool is_timer_due() { return !timers_.empty() && timers_.begin()->first.first <= now(); }
 
   std::mutex mutex_;
   std::condition_variable wake_;
-  Timestamp now_;
+  std::atomic<std::int64_t> now_;
   std::deque<Callback> posted_;
+  std::deque<Callback> taken_;  // By the driving thread: these come before what is posted meanwhile.
   std::map<std::pair<Timestamp, TimerId>, Callback> timers_;
   TimerId last_timer_ = 0;
 };
