@@ -137,6 +137,10 @@ Result<runtime::StateMachineRecord> StatesApi::find_machine(const AwsCall& call,
   if (parsed.account != call.caller.account) {
     return access_denied(call.caller, "states:" + call.operation, arn);
   }
+  if (parsed.name.find('/') != std::string::npos) {
+    return Error{"ValidationException",
+                 "The ARN must not refer to a Distributed Map state: '" + std::string(arn) + "'", "", ""};
+  }
   std::optional<runtime::StateMachineRecord> record = services_.runtime.find_state_machine(arn);
   if (!record) {
     return Error{"StateMachineDoesNotExist", "State Machine Does Not Exist: '" + std::string(arn) + "'", "",

@@ -54,6 +54,9 @@ struct StatesServices {
   std::function<void(const asl::TaskResource& resource, const json::Value& result, bool strict,
                      std::function<void(std::string)> done)>
       check_mock = {};
+  // What an ItemReader makes of an object's text: its items (TestState's mapItemReaderData). Empty: only JSON
+  // is read.
+  std::function<Result<json::Value>(const asl::ItemReader& reader, std::string_view text)> read_items = {};
 };
 
 struct StatesOptions {
@@ -139,6 +142,7 @@ class StatesApi final : public AwsService {
 
   // states_test_state.cpp
   void test_state(const AwsCall& call, AwsReply reply);
+  Result<json::Value> read_trial_items(const json::Value& configuration, test_state::Trial& trial) const;
   Status find_tested_state(const AwsCall& call, test_state::Trial& trial, json::Value* state_text) const;
   Status prepare_trial(const AwsCall& call, test_state::Trial& trial) const;
   void run_trial(std::shared_ptr<test_state::Trial> trial, const AwsCall& call, AwsReply reply);

@@ -289,6 +289,22 @@ Result<json::Value> read_json_member(const json::Value& in, std::string_view nam
 
 using test_state::Trial;
 
+// The items in what the reader would have found, in the format that it reads.
+Result<json::Value> StatesApi::read_trial_items(const json::Value& configuration, Trial& trial) const {
+  const auto* map = std::get_if<asl::Map>(&trial.state->body);
+  const asl::ItemReader* reader =
+      map != nullptr && map->distributed && map->distributed->reader ? &*map->distributed->reader : nullptr;
+  const bool is_array = reader == nullptr || (reader->lists_objects && !reader->loads_listed) ||
+                        (reader->format == asl::ItemFormat::kJson && reader->items_pointer.empty());
+  if (is_array || !services_.read_items) {
+    return test_state::read_json_member(configuration, "mapItemReaderData", "Map item reader data",
+                                        trial.texts);
+  }
+  Result<json::Value> items = services_.read_items(*reader, text_member(configuration, "mapItemReaderData"));
+  if (!items) return test_state::invalid("Map item reader data cannot be read: " + items.error().message);
+  return items;
+}
+
 // The definition compiled, and the state in it. `state_text` becomes the state as it is written, where it
 // stands alone.
 Status StatesApi::find_tested_state(const AwsCall& call, Trial& trial, json::Value* state_text) const {
@@ -337,8 +353,7 @@ Status StatesApi::prepare_trial(const AwsCall& call, Trial& trial) const {
     trial.setup.failed_iterations = count.as_integer();
   }
   if (configuration.get("mapItemReaderData").is_string()) {
-    SORTIE_TRY(trial.setup.reader_items, test_state::read_json_member(configuration, "mapItemReaderData",
-                                                                      "Map item reader data", trial.texts));
+    SORTIE_TRY(trial.setup.reader_items, read_trial_items(configuration, trial));
   }
   if (const std::string cause = text_member(configuration, "errorCausedByState");
       !cause.empty() && !engine::find_state(*trial.setup.machine, cause)) {

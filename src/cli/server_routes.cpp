@@ -11,6 +11,7 @@
 #include "io/file.h"
 #include "json/members.h"
 #include "json/text.h"
+#include "runtime/item_source.h"
 
 namespace sortie::cli {
 namespace {
@@ -77,6 +78,7 @@ api::StatesServices ServerApp::states_services() {
     if (!key || !approvals_->guards(*key)) return std::nullopt;
     return approvals_->refuse_token(*key, actor, operation);
   };
+  services.read_items = runtime::read_items;
   services.try_task = [this](runtime::TaskOrder order, integrations::Dispatcher::Trial done) {
     dispatcher_->try_once(std::move(order), std::move(done));
   };

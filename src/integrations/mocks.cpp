@@ -96,6 +96,22 @@ const std::vector<MockConfig::Response>* MockConfig::find(std::string_view machi
   return name == test->second.end() ? nullptr : &responses_.find(name->second)->second;
 }
 
+void MockDispatcher::attach(runtime::Runtime& runtime) {
+  runtime_ = &runtime;
+  subscription_ = runtime.observe([this](const runtime::ExecutionChange& change) {
+    if (change.status != store::ExecutionStatus::kRunning) invocations_.erase(change.execution_arn);
+  });
+}
+
+std::uint32_t MockDispatcher::number_of(const runtime::TaskOrder& order) {
+  if (invocations_.size() >= kExecutionsMax) invocations_.erase(invocations_.begin());
+  Invocations& seen = invocations_[order.execution_arn][{order.key.frame, order.state_name}];
+  if (seen.keys.empty()) seen.first = order.key.attempt - 1;
+  auto found = std::find(seen.keys.begin(), seen.keys.end(), order.key);
+  if (found == seen.keys.end()) found = seen.keys.insert(found, order.key);
+  return seen.first + static_cast<std::uint32_t>(found - seen.keys.begin());
+}
+
 void MockDispatcher::dispatch(runtime::TaskOrder order) {
   const std::vector<MockConfig::Response>* responses = nullptr;
   if (!order.test_case.empty()) {
@@ -108,19 +124,19 @@ void MockDispatcher::dispatch(runtime::TaskOrder order) {
 
 void MockDispatcher::answer(const runtime::TaskOrder& order,
                             const std::vector<MockConfig::Response>& responses) {
-  const std::uint32_t attempt = order.key.attempt - 1;
+  const std::uint32_t number = number_of(order);
   const auto found = std::find_if(responses.begin(), responses.end(), [&](const auto& response) {
-    return response.first <= attempt && attempt <= response.last;
+    return response.first <= number && number <= response.last;
   });
   const bool is_submitted = order.resource.pattern != asl::TaskPattern::kRequestResponse;
   // From the loop, like every other report.
-  loop_.post([this, key = order.key, state = order.state_name, attempt, is_submitted,
+  loop_.post([this, key = order.key, state = order.state_name, number, is_submitted,
               response = found == responses.end() ? std::optional<MockConfig::Response>() : *found] {
     if (runtime_ == nullptr) return;
     if (!response) {
       return runtime_->task_failed(key, "States.Runtime",
-                                   "The mock configuration has no response for attempt " +
-                                       std::to_string(attempt) + " of the state '" + state + "'");
+                                   "The mock configuration has no response for invocation " +
+                                       std::to_string(number) + " of the state '" + state + "'");
     }
     if (is_submitted) runtime_->task_submitted(key, json::Value::object({}));
     if (!response->throws) return runtime_->task_succeeded(key, response->value);

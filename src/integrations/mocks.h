@@ -7,9 +7,10 @@
 //   {"StateMachines": {MACHINE: {"TestCases": {CASE: {STATE: RESPONSE}}}},
 //    "MockedResponses": {RESPONSE: {"0": {"Return": VALUE}, "1-2": {"Throw": {"Error": .., "Cause": ..}}}}}
 //
-// The numbers are attempts of the state, from 0: what is retried takes the next one. A number that the
-// response does not have fails the task with States.Runtime, which no Retry and no Catch hides.
-// Source: AWS, "Using mocked service integrations".
+// The numbers are invocations of the state in its flow, from 0: what is retried takes the next one, and so
+// does a loop that comes by again; each iteration of a Map counts for itself. A number that the response does
+// not have fails the task with States.Runtime, which no Retry and no Catch hides. Numbers live in memory:
+// after a restart they go on from the attempt. Source: AWS, "Using mocked service integrations".
 #include <map>
 #include <memory>
 #include <string>
@@ -27,7 +28,7 @@ class MockConfig {
   static Result<MockConfig> parse(std::string_view text);
 
   struct Response {
-    std::uint32_t first = 0, last = 0;  // Attempts, from 0.
+    std::uint32_t first = 0, last = 0;  // Invocations, from 0.
     bool throws = false;
     json::Value value;  // What is returned, or {Error, Cause}.
   };
@@ -47,7 +48,7 @@ class MockDispatcher final : public runtime::TaskDispatcher {
  public:
   MockDispatcher(Loop& loop, MockConfig config, runtime::TaskDispatcher& next)
       : loop_(loop), config_(std::move(config)), next_(next) {}
-  void attach(runtime::Runtime& runtime) { runtime_ = &runtime; }
+  void attach(runtime::Runtime& runtime);
   const MockConfig& config() const { return config_; }
 
   void dispatch(runtime::TaskOrder order) override;
@@ -58,11 +59,22 @@ class MockDispatcher final : public runtime::TaskDispatcher {
 
  private:
   void answer(const runtime::TaskOrder& order, const std::vector<MockConfig::Response>& responses);
+  std::uint32_t number_of(const runtime::TaskOrder& order);
+
+  // The attempts of a state in one flow, in the order in which they came; the same one may come again.
+  struct Invocations {
+    std::uint32_t first = 0;
+    std::vector<runtime::AttemptKey> keys;
+  };
+  static constexpr std::size_t kExecutionsMax = 10'000;
+  using OfExecution = std::map<std::pair<store::FrameNo, std::string>, Invocations>;
 
   Loop& loop_;
   MockConfig config_;
   runtime::TaskDispatcher& next_;
   runtime::Runtime* runtime_ = nullptr;
+  std::map<std::string, OfExecution> invocations_;  // By the execution's ARN, until it ends.
+  std::shared_ptr<void> subscription_;
 };
 
 }  // namespace sortie::integrations

@@ -29,9 +29,11 @@ struct MocksTest : ::testing::Test {
 
   MocksTest() { mocks.attach(runtime); }
   void send(const std::string& test_case, const std::string& state, std::uint32_t attempt,
-            asl::TaskPattern pattern = asl::TaskPattern::kRequestResponse) {
+            asl::TaskPattern pattern = asl::TaskPattern::kRequestResponse, std::uint32_t entry = 1,
+            store::FrameNo frame = 0) {
     runtime::TaskOrder order;
-    order.key = {1, 0, 1, attempt};
+    order.key = {1, frame, entry, attempt};
+    order.execution_arn = "arn:aws:states:us-east-1:123456789012:execution:m:e";
     order.state_machine_arn = "arn:aws:states:us-east-1:123456789012:stateMachine:m";
     order.state_name = state;
     order.test_case = test_case;
@@ -49,6 +51,18 @@ TEST_F(MocksTest, EachAttemptGetsTheResponseOfItsNumber) {
   EXPECT_EQ(runtime.answers[2].error, "Boom");
   EXPECT_EQ(runtime.answers[3].output, json::Value(1));
   EXPECT_EQ(runtime.answers[4].error, "States.Runtime") << "a response that is missing is no success";
+}
+
+TEST_F(MocksTest, ALoopTakesTheNextResponseAndAnIterationBeginsAnew) {
+  const auto plain = asl::TaskPattern::kRequestResponse;
+  for (std::uint32_t entry : {1u, 3u, 5u, 7u}) send("Retried", "Call", 1, plain, entry);
+  send("Retried", "Call", 1, plain, 3);
+  send("Retried", "Call", 1, plain, 1, 2);
+  ASSERT_EQ(runtime.answers.size(), 6u);
+  EXPECT_EQ(runtime.answers[2].error, "Boom");
+  EXPECT_EQ(runtime.answers[3].output, json::Value(1));
+  EXPECT_EQ(runtime.answers[4].cause, "") << "what is dispatched again gets its own number again";
+  EXPECT_EQ(runtime.answers[5].cause, "first");
 }
 
 TEST_F(MocksTest, WhatTheCaseDoesNotListRunsAsEver) {

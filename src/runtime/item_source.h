@@ -53,6 +53,10 @@ struct CsvReader {
   Status check_headers() const;
 };
 
+// All items of a whole object of the reader's format; of an inventory, the rows of its files under their
+// first one.
+Result<json::Value> read_items(const asl::ItemReader& reader, std::string_view text);
+
 Error item_reader_failed(std::string cause);
 
 }  // namespace sortie::runtime

@@ -149,6 +149,17 @@ Drain drain(PostedLoop& loop, ItemSource& source, json::Value position = {}) {
 
 const json::Value kWhere = json::Value::object({{"Bucket", "b"}, {"Key", "k"}});
 
+TEST(ItemFormats, AWholeObjectIsReadAsItsReaderSays) {
+  asl::ItemReader reader;
+  reader.items_pointer = "/rows";
+  EXPECT_EQ(json::to_text(*read_items(reader, R"({"rows":[1,2]})")), "[1,2]");
+  EXPECT_FALSE(read_items(reader, "[1]").ok());
+  reader.format = asl::ItemFormat::kJsonLines;
+  EXPECT_EQ(json::to_text(*read_items(reader, "{\"a\":1}\n2")), R"([{"a":1},2])");
+  reader.format = asl::ItemFormat::kCsv;
+  EXPECT_EQ(json::to_text(*read_items(reader, "a,b\n1,2\n")), R"([{"a":"1","b":"2"}])");
+}
+
 TEST(ItemSource, RecordsGoOnFromAnySavedPosition) {
   PostedLoop loop;
   PieceStore objects(loop);

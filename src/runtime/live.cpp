@@ -1,6 +1,7 @@
 #include "runtime/live.h"
 
 #include "engine/map_run.h"
+#include "json/members.h"
 #include "json/text.h"
 
 namespace sortie::runtime {
@@ -100,6 +101,8 @@ constexpr std::size_t kLengthBytes = 4;
 constexpr std::int64_t kRedrivableMs = 14LL * 24 * 3600 * 1000;  // AWS: 14 days after the end.
 constexpr std::int64_t kRedrivableEventsMax = 24'999;
 constexpr std::int64_t kRedrivesMax = 1'000;
+constexpr std::size_t kRedriveTokensMax = 10;
+constexpr std::int64_t kRedriveTokenMs = 15 * 60 * 1000;
 
 }  // namespace
 
@@ -200,7 +203,13 @@ std::string encode_extra(const Extra& extra) {
   if (!extra.version_arn.empty()) out.append("version", extra.version_arn);
   if (!extra.alias_arn.empty()) out.append("alias", extra.alias_arn);
   if (!extra.test_case.empty()) out.append("test_case", extra.test_case);
-  if (!extra.redrive_token.empty()) out.append("redrive_token", extra.redrive_token);
+  if (!extra.redrive_tokens.empty()) {
+    std::vector<json::Value> tokens;
+    for (const Extra::RedriveToken& redrive : extra.redrive_tokens) {
+      tokens.push_back(json::Value::object({{"token", redrive.token}, {"at", redrive.at.ms}}));
+    }
+    out.append("redrives", json::Value::array(std::move(tokens)));
+  }
   if (extra.map_life > 0) out.append("map_life", extra.map_life);
   if (extra.map_child) {
     const auto number = [](std::uint64_t value) { return json::Value(static_cast<std::int64_t>(value)); };
@@ -227,7 +236,11 @@ Extra decode_extra(const std::string& text) {
   extra.version_arn = member("version");
   extra.alias_arn = member("alias");
   extra.test_case = member("test_case");
-  extra.redrive_token = member("redrive_token");
+  for (const json::Value& redrive : value->get("redrives").items()) {
+    const json::Value& at = redrive.get("at");
+    extra.redrive_tokens.push_back(
+        {json::text_member(redrive, "token"), {at.is_integer() ? at.as_integer() : 0}});
+  }
   if (value->get("map_life").is_integer()) extra.map_life = value->get("map_life").as_integer();
   const json::Value& map = value->get("map");
   std::uint64_t numbers[4] = {};
@@ -238,6 +251,19 @@ Extra decode_extra(const std::string& text) {
   extra.map_child = MapChild{numbers[0], numbers[1], static_cast<std::uint32_t>(numbers[2]),
                              static_cast<asl::FlowIndex>(numbers[3])};
   return extra;
+}
+
+void Extra::remember_redrive(std::string token, Timestamp now) {
+  if (token.empty()) return;
+  redrive_tokens.push_back({std::move(token), now});
+  if (redrive_tokens.size() > kRedriveTokensMax) redrive_tokens.erase(redrive_tokens.begin());
+}
+
+std::optional<Timestamp> Extra::find_redrive(std::string_view token, Timestamp now) const {
+  for (const RedriveToken& redrive : redrive_tokens) {
+    if (redrive.token == token && now.ms - redrive.at.ms < kRedriveTokenMs) return redrive.at;
+  }
+  return std::nullopt;
 }
 
 ExecutionDescription describe_over(const LiveExecution& live) {

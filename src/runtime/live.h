@@ -132,8 +132,15 @@ struct Extra {
   Actor actor;
   std::string trace_header;
   std::string version_arn, alias_arn;
-  std::string test_case;      // Of the mock configuration.
-  std::string redrive_token;  // The client token of the last redrive.
+  std::string test_case;  // Of the mock configuration.
+  struct RedriveToken {
+    std::string token;  // The client's.
+    Timestamp at;       // When the redrive took place.
+  };
+  // Of the last redrives, kRedriveTokensMax of them: for some minutes the same token asks for the same one.
+  std::vector<RedriveToken> redrive_tokens;
+  void remember_redrive(std::string token, Timestamp now);
+  std::optional<Timestamp> find_redrive(std::string_view token, Timestamp now) const;
   std::int64_t map_life = 0;  // A map run's child: the redrives of the run when it last began; 0: none.
   std::optional<MapChild> map_child;
 };

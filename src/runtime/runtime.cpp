@@ -201,10 +201,11 @@ class RuntimeImpl final : public Runtime {
     const Result<std::optional<store::ExecutionRow>> row = store_.find_execution(arn);
     if (!row) return fail(unavailable(row.error()));
     if (!*row) return fail(no_such_execution(arn));
-    if ((*row)->status == store::ExecutionStatus::kRunning && !client_token.empty()) {
+    if (!client_token.empty()) {
       const Result<engine::ExecutionImage> image = engine::decode_execution((*row)->image);
-      if (image && decode_extra(image->extra).redrive_token == client_token) {
-        return loop_.post([done, at = image->redriven_at] { done(at); });
+      if (!image) return fail(unavailable(image.error()));
+      if (const auto at = decode_extra(image->extra).find_redrive(client_token, loop_.now())) {
+        return loop_.post([done, at = *at] { done(at); });
       }
     }
     auto live = load_left_behind(store_, **row, loop_.now(),
@@ -215,7 +216,7 @@ class RuntimeImpl final : public Runtime {
     }
     (*live)->state.region = options_.region;
     Extra extra = decode_extra((*live)->image.extra);
-    extra.redrive_token = client_token;
+    extra.remember_redrive(client_token, loop_.now());
     (*live)->image.extra = encode_extra(extra);
     Mail mail{engine::Redrive{}, {}, nullptr};
     mail.with = std::make_shared<store::Batch>();

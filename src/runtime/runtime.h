@@ -299,8 +299,8 @@ class Runtime {
   virtual void start_execution(StartRequest request, Callback<StartReply> done) = 0;
   // EXPRESS machines only: runs in memory, writes nothing, and answers when it is over.
   virtual void start_sync_execution(StartRequest request, Callback<ExecutionDescription> done) = 0;
-  // An execution that ended without success goes on with what did not succeed. The same client token, while
-  // that redrive runs, answers the same. Error "ExecutionNotRedrivable".
+  // An execution that ended without success goes on with what did not succeed. For 15 minutes the client
+  // tokens of its last ten redrives answer the same. Error "ExecutionNotRedrivable".
   virtual void redrive_execution(std::string_view arn, std::string client_token, const Actor& actor,
                                  Callback<Timestamp> done) = 0;
   virtual void stop_execution(std::string_view arn, std::string error, std::string cause, const Actor& actor,

@@ -176,6 +176,23 @@ TEST_F(RuntimeTest, ARedriveGoesOnAfterARestartUnderTheDefinitionOfTheStart) {
   EXPECT_TRUE(runtime->check()->empty());
 }
 
+TEST_F(RuntimeTest, ARepeatedRedriveRunsOnceAlsoWhenItHasFailedAgain) {
+  put(record(kTaskMachine));
+  const std::string arn = start(kMachine, "e");
+  for (const char* token : {"one", "two"}) {
+    fail_last();
+    EXPECT_EQ(redrive(arn, token), "redriven");
+  }
+  fail_last();
+  restart();
+  for (const char* token : {"one", "two", "one"}) EXPECT_EQ(redrive(arn, token), "redriven");
+  EXPECT_EQ(runtime->describe_execution(arn)->redrive_count, 2)
+      << "a client that never heard the answer asks again";
+  loop.advance_to(loop.now().plus_ms(15LL * 60 * 1000));
+  EXPECT_EQ(redrive(arn, "one"), "redriven");
+  EXPECT_EQ(runtime->describe_execution(arn)->redrive_count, 3);
+}
+
 TEST_F(RuntimeTest, ARedriveIsPossibleForFourteenDays) {
   put(record(kTaskMachine));
   const std::string arn = start(kMachine, "e");

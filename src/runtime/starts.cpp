@@ -78,7 +78,7 @@ Result<std::unique_ptr<LiveExecution>> make_live(StartRequest& request, Definiti
   live->image.role_arn = state.role_arn;
   live->image.input_text = request.input_text;
   live->image.extra = encode_extra(
-      {request.actor, request.trace_header, target.version_arn, target.alias_arn, request.test_case, ""});
+      {request.actor, request.trace_header, target.version_arn, target.alias_arn, request.test_case});
   live->actor = request.actor;
   live->test_case = request.test_case;
   return live;
