@@ -77,6 +77,14 @@ void keep_given_text(Execution& x, const json::Value& result) {
   x.given_results.emplace_back(result, text + "]");
 }
 
+// $$.Map.Item
+json::Value context_item(const MapItem& item) {
+  json::ObjectBuilder out;
+  out.append("Index", static_cast<std::int64_t>(item.index)).append("Value", item.value);
+  if (item.source != nullptr) out.append("Source", *item.source);
+  return out.build();
+}
+
 json::Value context_object(const Execution& x, const Frame& frame, const std::string& task_token) {
   const asl::State& state = x.state_of(frame);
   json::ObjectBuilder execution;
@@ -102,11 +110,7 @@ json::Value context_object(const Execution& x, const Frame& frame, const std::st
   context.append("StateMachine", machine.build());
   context.append("State", now.build());
   if (!task_token.empty()) context.append("Task", json::Value::object({{"Token", task_token}}));
-  if (frame.map_item) {
-    const json::Value item = json::Value::object(
-        {{"Index", static_cast<std::int64_t>(frame.map_item->index)}, {"Value", frame.map_item->value}});
-    context.append("Map", json::Value::object({{"Item", item}}));
-  }
+  if (frame.map_item) context.append("Map", json::Value::object({{"Item", context_item(*frame.map_item)}}));
   return context.build();
 }
 
@@ -114,10 +118,8 @@ json::Value context_object(const Execution& x, const Frame& frame, const std::st
 json::Value Step::context_of(const Frame& frame) const {
   if (context_.context_object == nullptr) return context_object(x_, frame, token_of(frame));
   if (!frame.map_item) return *context_.context_object;
-  const json::Value item = json::Value::object(
-      {{"Index", static_cast<std::int64_t>(frame.map_item->index)}, {"Value", frame.map_item->value}});
   return json::ObjectBuilder(*context_.context_object)
-      .set("Map", json::Value::object({{"Item", item}}))
+      .set("Map", json::Value::object({{"Item", context_item(*frame.map_item)}}))
       .build();
 }
 

@@ -86,6 +86,8 @@ using Phase = std::variant<Ready, Sleeping, BackingOff, InTask, Joining, Finishe
 struct MapItem {
   std::uint32_t index = 0;
   json::Value value;
+  // Where it was read from, while an ItemSelector looks at it; null otherwise. Not stored.
+  std::shared_ptr<const std::string> source{};
 };
 
 struct Frame {

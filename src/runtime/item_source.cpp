@@ -21,6 +21,12 @@ std::uint64_t whole(const json::Value& value) {
 
 json::Value integer(std::uint64_t value) { return static_cast<std::int64_t>(value); }
 
+// As the context object names it in $$.Map.Item.Source.
+std::string source_of(const json::Value& parameters) {
+  const std::string key = json::text_member(parameters, "Key");
+  return "S3://" + json::text_member(parameters, "Bucket") + (key.empty() ? "" : "/" + key);
+}
+
 ItemSlice slice_of(const json::Value& items, const json::Value& position) {
   const std::uint64_t from = std::min<std::uint64_t>(whole(position), items.size());
   const std::uint64_t to = std::min<std::uint64_t>(from + kArraySlice, items.size());
@@ -99,9 +105,7 @@ class DocumentSource final : public ObjectSource {
   void read(json::Value position, Done done) override {
     if (!is_connected(done)) return;
     if (items_) {
-      return loop_.post([items = *items_, position = std::move(position), done = std::move(done)] {
-        done(slice_of(items, position));
-      });
+      return loop_.post([slice = slice_of_document(position), done = std::move(done)] { done(slice); });
     }
     fetch_all(parameters_, std::make_shared<std::string>(), "",
               [this, position = std::move(position), done](Result<std::string> text) {
@@ -109,11 +113,17 @@ class DocumentSource final : public ObjectSource {
                 Result<json::Value> items = read_items({.items_pointer = pointer_}, *text);
                 if (!items) return done(items.error());
                 items_ = std::move(items).value();
-                done(slice_of(*items_, position));
+                done(slice_of_document(position));
               });
   }
 
  private:
+  ItemSlice slice_of_document(const json::Value& position) const {
+    ItemSlice slice = slice_of(*items_, position);
+    slice.source = source_of(parameters_);
+    return slice;
+  }
+
   std::string pointer_;
   std::optional<json::Value> items_;
 };
@@ -173,6 +183,7 @@ class RecordSource final : public ObjectSource {
                           std::move(done));
       }
       slice.at_end = piece->at_end;
+      slice.source = source_of(parameters_);
       json::ObjectBuilder next;
       next.append("at", integer(offset + skipped + *used)).append("etag", piece->etag);
       if (csv && csv_->wants_headers) {
@@ -194,16 +205,14 @@ class ListingSource final : public ObjectSource {
   using ObjectSource::ObjectSource;
   void read(json::Value position, Done done) override {
     if (!is_connected(done)) return;
-    objects_->list({caller_, parameters_, json::text_member(position, "after")}, [done = std::move(done),
-                                                                                  alive = std::weak_ptr<int>(
-                                                                                      alive_)](
-                                                                                     Result<ObjectPage>
-                                                                                         page) {
-      if (alive.expired()) return;
-      if (!page) return done(item_reader_failed(page.error().message));
-      ItemSlice slice{std::move(page->items), json::Value::object({{"after", page->last_key}}), page->at_end};
-      done(std::move(slice));
-    });
+    objects_->list(
+        {caller_, parameters_, json::text_member(position, "after")},
+        [this, done = std::move(done), alive = std::weak_ptr<int>(alive_)](Result<ObjectPage> page) {
+          if (alive.expired()) return;
+          if (!page) return done(item_reader_failed(page.error().message));
+          done(ItemSlice{std::move(page->items), json::Value::object({{"after", page->last_key}}),
+                         page->at_end, source_of(parameters_)});
+        });
   }
 };
 
@@ -238,8 +247,8 @@ class FilesSource : public ObjectSource {
   // that of what follows the file.
   void read_file(std::string bucket, std::string key, const json::Value& in, bool is_last,
                  std::function<json::Value(const json::Value* in)> position_of, Done done) {
-    if (file_ == nullptr || key != key_) {
-      key_ = key;
+    if (std::string place = bucket + "/" + key; file_ == nullptr || place != place_) {
+      place_ = std::move(place);
       file_ = make_file_source(loop_, objects_, caller_, format_,
                                json::Value::object({{"Bucket", std::move(bucket)}, {"Key", key}}),
                                key.ends_with(".gz"));
@@ -257,7 +266,7 @@ class FilesSource : public ObjectSource {
   FileFormat format_;
 
  private:
-  std::string key_;
+  std::string place_;  // Of the file that is open.
   std::unique_ptr<ItemSource> file_;
 };
 

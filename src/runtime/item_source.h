@@ -27,6 +27,8 @@ struct ItemSlice {
   std::vector<json::Value> items;
   json::Value next;  // The position after it.
   bool at_end = false;
+  std::string
+      source{};  // Where it was read: "S3://BUCKET/KEY", of a listing "S3://BUCKET"; "" of given items.
 };
 
 class ItemSource {

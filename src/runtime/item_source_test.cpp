@@ -121,6 +121,7 @@ class PieceStore final : public ObjectStore {
 };
 
 struct Drain {
+  std::vector<std::string> sources;
   std::vector<json::Value> items;
   std::vector<json::Value> positions;
   std::string error;
@@ -138,6 +139,7 @@ Drain drain(PostedLoop& loop, ItemSource& source, json::Value position = {}) {
       }
       out.items.insert(out.items.end(), slice->items.begin(), slice->items.end());
       position = slice->next;
+      if (!slice->items.empty()) out.sources.push_back(slice->source);
       out.positions.push_back(position);
       at_end = slice->at_end;
     });
@@ -277,6 +279,8 @@ TEST(ItemSource, AnAthenaManifestIsTheFilesItNames) {
   reader.csv_first_row = false;
   reader.csv_headers = {"x", "y"};
   expect_items(objects, loop, reader, R"([{"x":"a","y":"1"},{"x":"b","y":"2"},{"x":"c","y":"3"}])");
+  const Drain all = drain(loop, *make_object_source(loop, &objects, {}, reader, kWhere));
+  EXPECT_EQ(all.sources, (std::vector<std::string>{"S3://data/out/1", "S3://data/out/2"}));
   objects.objects["k"] = "no address\n";
   const Drain wrong = drain(loop, *make_object_source(loop, &objects, {}, reader, kWhere));
   EXPECT_EQ(wrong.error, "A line of the manifest is no address of an S3 object: no address");

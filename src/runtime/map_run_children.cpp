@@ -61,7 +61,7 @@ bool MapRuns::next_batch(Run& run) {
     bytes_max -= std::min(bytes_max, around);
   }
   while (!run.buffer.empty()) {
-    json::Value input = run.buffer.front();
+    json::Value input = run.buffer.front().value;
     if (run.parent_waits && run.map->item_selector) {
       const std::uint64_t index = run.next_item + run.batch.size();
       Error error;
@@ -70,9 +70,10 @@ bool MapRuns::next_batch(Run& run) {
       if (parent == nullptr || engine::find_map_run(parent->state, run.attempt) == nullptr) {
         return abort(run), false;
       }
-      auto made = engine::map_item_input(parent->state, run.attempt,
-                                         {static_cast<std::uint32_t>(index), std::move(input)},
-                                         shard_.context(*parent));
+      auto made = engine::map_item_input(
+          parent->state, run.attempt,
+          {static_cast<std::uint32_t>(index), std::move(input), run.buffer.front().source},
+          shard_.context(*parent));
       if (const auto* fault = std::get_if<engine::MapRunFault>(&made)) {
         fail(run, fault->error, fault->cause, fault->catchable);
         return false;
@@ -86,7 +87,7 @@ bool MapRuns::next_batch(Run& run) {
     if (batched || run.map == nullptr || !run.map->item_selector) {
       run.buffer.pop_front();
     } else {
-      run.selected_item = std::move(run.buffer.front());
+      run.selected_item = std::move(run.buffer.front().value);
       run.buffer.pop_front();
     }
     if (count_max != 0 && run.batch.size() >= count_max) return true;
@@ -130,7 +131,9 @@ void MapRuns::take_slice(Run& run, ItemSlice slice) {
   run.next_position = std::move(slice.next);
   const std::uint64_t skipped = std::min<std::uint64_t>(run.skip, items.size());
   run.skip -= skipped;
-  for (std::uint64_t i = skipped; i < items.size(); ++i) run.buffer.push_back(std::move(items[i]));
+  std::shared_ptr<const std::string> source;
+  if (!slice.source.empty()) source = std::make_shared<const std::string>(std::move(slice.source));
+  for (std::uint64_t i = skipped; i < items.size(); ++i) run.buffer.push_back({std::move(items[i]), source});
   if (!slice.at_end) return;
   run.exhausted = true;
   run.items_total = static_cast<std::int64_t>(run.next_read);

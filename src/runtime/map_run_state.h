@@ -49,9 +49,13 @@ struct MapRuns::Run {
   bool catchable = true;
 
   // Reading ahead.
-  std::deque<json::Value> buffer;  // From item next_item + batch.size() on.
-  std::uint64_t next_read = 0;     // The item that the next slice begins with.
-  std::uint64_t skip = 0;          // Items of the next slice that are done with.
+  struct BufferedItem {
+    json::Value value;
+    std::shared_ptr<const std::string> source;  // Null: it was given.
+  };
+  std::deque<BufferedItem> buffer;  // From item next_item + batch.size() on.
+  std::uint64_t next_read = 0;      // The item that the next slice begins with.
+  std::uint64_t skip = 0;           // Items of the next slice that are done with.
   json::Value next_position;
   bool reading = false, exhausted = false;
 

@@ -249,8 +249,9 @@ def reads_what_listings_and_manifests_name(w: World) -> None:
         w.s3.put_object(Bucket="inbox", Key=key, Body=text.encode())
     listing = {"Resource": "arn:aws:states:::s3:listObjectsV2", "Parameters": {"Bucket": "inbox", "Prefix": "in/"}}
     listing["ReaderConfig"] = {"InputType": "JSONL", "Transformation": "LOAD_AND_FLATTEN"}
-    done, _ = w.run("flatten", PASS, ItemReader=listing)
-    assert json.loads(done["output"]) == [{"n": 1}, {"n": 2}, {"n": 3}], done
+    done, _ = w.run("flatten", PASS, ItemReader=listing, ItemSelector={"n.$": "$$.Map.Item.Value.n", "from.$": "$$.Map.Item.Source"})
+    seen = [(item["n"], item["from"]) for item in json.loads(done["output"])]
+    assert seen == [(1, "S3://inbox/in/1.jsonl"), (2, "S3://inbox/in/1.jsonl"), (3, "S3://inbox/in/2.jsonl")], done
     manifest = {"Resource": "arn:aws:states:::s3:getObject", "Parameters": {"Bucket": "inbox", "Key": "athena.csv"}}
     manifest["ReaderConfig"] = {"InputType": "JSONL", "ManifestType": "ATHENA_DATA"}
     done, run = w.run("athena", PASS, ItemReader=manifest)

@@ -81,6 +81,9 @@ Outcome_<json::Value> Step::item_input(const Frame& parent, const asl::Map& map,
   if (!map.item_selector) return std::move(item.value);
   Frame seen = parent;  // As the parent sees the world, with this item in $$.Map.Item.
   seen.map_item = std::move(item);
+  if (seen.map_item->source == nullptr) {
+    seen.map_item->source = std::make_shared<const std::string>("STATE_DATA");
+  }
   return evaluate(seen, *map.item_selector, input, "ItemSelector");
 }
 
