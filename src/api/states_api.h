@@ -12,6 +12,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <unordered_set>
 
 #include "api/aws_call.h"
 #include "api/keyed_queue.h"
@@ -168,6 +169,9 @@ class StatesApi final : public AwsService {
   StatesServices services_;
   StatesOptions options_;
   KeyedQueue changes_;
+  // ARNs of activities that are in the store: only this object makes and deletes them, and pollers ask
+  // thousands of times a second.
+  std::unordered_set<std::string> known_activities_;
 };
 
 // Shared by the parts of the API. Members that are absent or null read as "", 0 or false.

@@ -10,6 +10,7 @@ namespace sortie::api {
 namespace {
 
 constexpr std::string_view kActivityKind = "activity";
+constexpr std::size_t kKnownActivitiesMax = 1'000;
 
 // The Runtime says which it is; the words are AWS's.
 Error token_error(const Error& error) {
@@ -107,7 +108,8 @@ void StatesApi::delete_activity(const AwsCall& call, AwsReply reply) {
   in_turn(arn, std::move(reply), [this, arn](AwsReply answer) {
     store::Batch batch;
     batch.documents_gone.emplace_back(kActivityKind, arn);
-    services_.commit(std::move(batch), [answer](Status done) {
+    services_.commit(std::move(batch), [this, arn, answer](Status done) {
+      known_activities_.erase(arn);
       if (!done) return answer(done.error());
       answer(json::Value::object({}));
     });
@@ -170,7 +172,11 @@ void StatesApi::get_activity_task(const AwsCall& call, AwsReply reply) {
   if (!parsed) return reply(parsed.error());
   if (parsed->account != call.caller.account)
     return reply(access_denied(call.caller, "states:GetActivityTask", arn));
-  if (Result<json::Value> activity = load_activity(arn); !activity) return reply(activity.error());
+  if (!known_activities_.contains(arn)) {
+    if (Result<json::Value> activity = load_activity(arn); !activity) return reply(activity.error());
+    if (known_activities_.size() >= kKnownActivitiesMax) known_activities_.clear();
+    known_activities_.insert(arn);
+  }
   const auto poll = std::make_shared<ActivityPoll>();
   Loop& loop = services_.loop;
   poll->handle = services_.runtime.poll_activity(

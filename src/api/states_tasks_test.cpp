@@ -116,6 +116,24 @@ TEST_F(TasksApi, APollIsTakenBackWhenItsCallerGoesAway) {
   EXPECT_EQ(runtime.polls_taken_back, 1);
 }
 
+TEST_F(TasksApi, AnActivityThatWasPolledIsGoneOnceItIsDeleted) {
+  const std::string activity = activity_arn("us-east-1", kAccount, "a1"),
+                    ask = R"({"activityArn":")" + activity + "\"}";
+  for (int life = 0; life < 2; ++life) {
+    EXPECT_TRUE(call("CreateActivity", R"({"name":"a1"})").ok());
+    for (int i = 0; i < 2; ++i) {
+      api.handle(
+          {"states", "GetActivityTask", json::Value::object({{"activityArn", activity}}), caller, peer},
+          [](const Result<json::Value>& answer) { EXPECT_TRUE(answer.ok()); });
+      runtime.poll({"", ""});
+      loop.run();
+    }
+    EXPECT_EQ(text("DeleteActivity", ask), "{}");
+    EXPECT_EQ(text("GetActivityTask", ask),
+              "ActivityDoesNotExist: Activity Does Not Exist: '" + activity + "'");
+  }
+}
+
 TEST_F(TasksApi, TagsOfMachinesAndActivitiesAreMergedAndRemoved) {
   EXPECT_TRUE(call("CreateActivity", R"({"name":"a1","tags":[{"key":"k0","value":"v0"}]})").ok());
   for (const std::string& resource : {make_machine("m"), activity_arn("us-east-1", kAccount, "a1")}) {

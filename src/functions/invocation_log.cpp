@@ -1,7 +1,10 @@
 #include "functions/invocation_log.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
+
+#include <utility>
 
 #include "base/text.h"
 #include "io/file.h"
@@ -108,21 +111,29 @@ LogStore::Kept& LogStore::kept(const std::string& key) const {
   return kept;
 }
 
+void LogStore::OpenFile::append(const std::string& path, std::string_view text) {
+  struct stat facts {};
+  if (descriptor_ >= 0 && (::fstat(descriptor_, &facts) != 0 || facts.st_nlink == 0)) close();
+  if (descriptor_ < 0) descriptor_ = ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+  if (descriptor_ < 0) return;
+  [[maybe_unused]] const ssize_t written = ::write(descriptor_, text.data(), text.size());
+}
+
+void LogStore::OpenFile::close() {
+  if (descriptor_ >= 0) ::close(std::exchange(descriptor_, -1));
+}
+
 void LogStore::add(const std::string& key, InvocationLog log) {
   Kept& kept = this->kept(key);
   if (!folder_.empty()) {
     const std::string line = json::to_text(to_json(log)) + "\n";
     if (kept.file_bytes + line.size() > kLogFileBytesMax) {
+      kept.file.close();
       (void)::rename(file(key, ".jsonl").c_str(), file(key, ".old.jsonl").c_str());
       kept.file_bytes = 0;
     }
-    const int descriptor =
-        ::open(file(key, ".jsonl").c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-    if (descriptor >= 0) {
-      [[maybe_unused]] const ssize_t written = ::write(descriptor, line.data(), line.size());
-      ::close(descriptor);
-      kept.file_bytes += line.size();
-    }
+    kept.file.append(file(key, ".jsonl"), line);
+    kept.file_bytes += line.size();
   }
   kept.bytes += log.text.size();
   kept.logs.push_back(std::move(log));

@@ -1,5 +1,6 @@
 #include "store/commit_queue.h"
 
+#include <algorithm>
 #include <chrono>
 
 #include "base/canary.h"
@@ -196,8 +197,7 @@ void CommitQueue::commit(std::vector<Pending> group) {
   std::vector<const Batch*> batches;
   batches.reserve(group.size());
   for (const Pending& pending : group) batches.push_back(&pending.batch);
-  std::vector<Status> results;
-  Status committed = committer_.commit_group(batches, &results);
+  Status committed = committer_.commit_group(batches, &results_);
   if (!committed) {
     {
       std::lock_guard lock(shared_->mutex);
@@ -208,10 +208,13 @@ void CommitQueue::commit(std::vector<Pending> group) {
   }
   // The batches go back with the answers: whoever made their memory gets it back warm, where a block that
   // another thread gives back costs the maker a wait for that thread's cache.
-  loop_.post([group = std::move(group), results = std::move(results)]() mutable {
+  std::vector<Status> refused;  // Of each, where there is one; mostly there is none.
+  if (!std::all_of(results_.begin(), results_.end(), [](const Status& each) { return each.ok(); }))
+    refused.swap(results_);
+  loop_.post([group = std::move(group), refused = std::move(refused)]() mutable {
     for (std::size_t i = 0; i < group.size(); ++i) {
       Pending told = std::move(group[i]);
-      if (told.done) told.done(results[i]);
+      if (told.done) told.done(refused.empty() ? Status() : refused[i]);
     }
   });
 }

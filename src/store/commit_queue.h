@@ -125,6 +125,7 @@ class CommitQueue {
   const CommitQueueLimits limits_;
   const RunWork run_work_;
   Loop::TimerId idle_timer_ = 0;
+  std::vector<Status> results_;  // Of the group being committed.
   std::shared_ptr<Shared> shared_ = std::make_shared<Shared>();
   std::thread thread_;
 };

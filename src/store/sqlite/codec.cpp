@@ -315,7 +315,11 @@ class Decoder {
 }  // namespace codec
 
 bool decode_group(std::string_view body, GroupVisitor& visitor) {
-  return codec::has_fingerprint(body) && codec::Decoder(body, visitor).run();
+  return codec::has_fingerprint(body) && decode_own_group(body, visitor);
+}
+
+bool decode_own_group(std::string_view body, GroupVisitor& visitor) {
+  return codec::Decoder(body, visitor).run();
 }
 
 std::string encode_history_refs(const std::vector<HistoryRef>& refs) {

@@ -9,11 +9,11 @@ constexpr std::size_t kEntryBytes = 256;   // ... and for an execution.
 
 }  // namespace overlay
 
-bool Generation::apply(GroupNo group, std::shared_ptr<const std::string> body) {
+bool Generation::apply(GroupNo group, std::shared_ptr<const std::string> body, From from) {
   last_group_ = group;
   bytes_ += body->size() + overlay::kRecordBytes;
   bodies_.push_back(body);
-  return decode_group(*body, *this);
+  return from == From::kDisk ? decode_group(*body, *this) : decode_own_group(*body, *this);
 }
 
 const OverlayEntry* Generation::find(ExecutionNo no) const {

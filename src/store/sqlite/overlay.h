@@ -54,7 +54,8 @@ struct OverlayEntry {
 class Generation final : private GroupVisitor {
  public:
   // False when the body is damaged; then the generation must be thrown away.
-  bool apply(GroupNo group, std::shared_ptr<const std::string> body);
+  enum class From : std::uint8_t { kDisk, kThisProcess };
+  bool apply(GroupNo group, std::shared_ptr<const std::string> body, From from = From::kDisk);
 
   bool empty() const { return bodies_.empty(); }
   // Memory it takes, about: bodies and index.

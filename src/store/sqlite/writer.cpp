@@ -325,7 +325,7 @@ void Writer::publish(GroupNo group, std::string body, ExecutionNo highest,
     segment_bytes_ += body.size();
     auto shared = std::make_shared<const std::string>(std::move(body));
     std::unique_lock lock(view_.mutex);
-    SORTIE_CHECK(view_.overlay.active->apply(group, std::move(shared)));
+    SORTIE_CHECK(view_.overlay.active->apply(group, std::move(shared), Generation::From::kThisProcess));
     if (highest > view_.last_execution_no) view_.last_execution_no = highest;
     for (const CountChange& change : changes) view_.counts.add(change.machine, change.status, change.n);
   }
