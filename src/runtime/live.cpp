@@ -3,6 +3,7 @@
 #include "engine/map_run.h"
 #include "json/members.h"
 #include "json/text.h"
+#include "store/search_terms.h"
 
 namespace sortie::runtime {
 
@@ -123,6 +124,21 @@ Result<std::unique_ptr<LiveExecution>> load_live(store::Store& store, store::Exe
     return Error{"StoreCorrupt", row->arn + " is running but has no frame", "", ""};
   }
   return live;
+}
+
+store::TermRow terms_of(const LiveExecution& live) {
+  const engine::Execution& state = live.state;
+  store::TermRow row{live.no, "", {}};
+  if (!live.started) {
+    row.name = state.name;
+    row.terms = store::terms_at_start(state.input, live.actor);
+  }
+  if (state.error || state.cause) {
+    const std::vector<std::uint32_t> more =
+        store::terms_at_end(state.error.value_or(""), state.cause.value_or(""));
+    row.terms.insert(row.terms.end(), more.begin(), more.end());
+  }
+  return row;
 }
 
 std::string encode_left_behind(LiveExecution& live) {

@@ -147,6 +147,9 @@ struct Extra {
 std::string encode_extra(const Extra& extra);
 Extra decode_extra(const std::string& text);
 
+// What the execution is found by (store/search_terms.h): with its name where it begins.
+store::TermRow terms_of(const LiveExecution& live);
+
 // What is kept of an execution that did not succeed, for a redrive: its frames' images. "" where they are
 // more than kLeftBehindBytesMax.
 inline constexpr std::size_t kLeftBehindBytesMax = 4 * 1024 * 1024;

@@ -210,7 +210,11 @@ Decision Shard::decide(LiveExecution& live, store::Batch& batch) {
                              engine::encode_events(events, live.payloads)});
   }
   if (!decision.ended) write_frames(live, touched, gone, batch);  // Else all frames go with the execution.
-  if (!live.started || decision.ended) write_row(live, batch);
+  if (!live.started || decision.ended) {
+    write_row(live, batch);
+    store::TermRow terms = terms_of(live);
+    if (terms_kept_ && (!terms.name.empty() || !terms.terms.empty())) batch.terms.push_back(std::move(terms));
+  }
   if (decision.ended) batch.ended.push_back(live.no);
   live.payloads.texts = nullptr;
   decision.logged = logged_events(live, std::move(events));

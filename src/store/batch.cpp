@@ -4,7 +4,7 @@ namespace sortie::store {
 
 bool Batch::empty() const {
   return executions.empty() && frames.empty() && frames_gone.empty() && payloads.empty() && history.empty() &&
-         ended.empty() && documents.empty() && documents_gone.empty() && log.empty();
+         ended.empty() && terms.empty() && documents.empty() && documents_gone.empty() && log.empty();
 }
 
 std::size_t Batch::bytes() const {
@@ -15,6 +15,7 @@ std::size_t Batch::bytes() const {
   for (const FrameRow& row : frames) sum += 24 + row.image.size();
   for (const HistoryChunk& chunk : history) sum += 24 + chunk.body.size();
   for (const PayloadRow& row : payloads) sum += 16 + row.body.size();
+  for (const TermRow& row : terms) sum += 8 + row.name.size() + 4 * row.terms.size();
   for (const Document& row : documents) sum += row.kind.size() + row.key.size() + row.value.size();
   for (const LogLine& line : log) {
     sum += 32 + line.source.size() + line.type.size() + line.subject.size() + line.body.size();

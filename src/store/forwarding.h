@@ -23,6 +23,10 @@ class ForwardingReads : public Store {
     return below_.count_executions(state_machine_arn);
   }
   Result<ExecutionNo> last_execution_no() override { return below_.last_execution_no(); }
+  Result<std::vector<ExecutionNo>> find_by_terms(const TermQuery& query) override {
+    return below_.find_by_terms(query);
+  }
+  bool keeps_terms() const override { return below_.keeps_terms(); }
   Result<std::optional<FrameRow>> find_frame(FrameKey key) override { return below_.find_frame(key); }
   Result<std::vector<FrameRow>> list_frames(ExecutionNo execution) override {
     return below_.list_frames(execution);

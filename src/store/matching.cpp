@@ -32,6 +32,18 @@ bool matches(const ExecutionQuery& query, const ExecutionRow& row) {
          row.started_at >= query.started_from && row.started_at < query.started_before;
 }
 
+std::string folded_name(std::string_view name) {
+  std::string folded(name);
+  for (char& c : folded) c = matching::fold_case(c);
+  return folded;
+}
+
+bool matches_name(const TermQuery& query, std::string_view folded) {
+  if (query.name.empty()) return true;
+  const std::string wanted = folded_name(query.name);
+  return query.name_is_prefix ? folded.starts_with(wanted) : folded == wanted;
+}
+
 bool matches(const LogQuery& query, const LogLine& line) {
   return line.stream == query.stream && line.sequence > query.after_sequence &&
          line.sequence < query.before_sequence && line.time >= query.from && line.time < query.before &&
@@ -69,6 +81,11 @@ Status check_batch(const Batch& batch) {
         chunk.count < 1) {
       return bad("an event id of a history chunk");
     }
+  }
+  for (const TermRow& row : batch.terms) {
+    if (!matching::is_number(row.execution)) return bad("the execution number of a term");
+    if (row.name.size() > kTermNameBytesMax || row.terms.size() > kTermsMax)
+      return bad("the number of terms");
   }
   for (ExecutionNo no : batch.ended) {
     if (!matching::is_number(no)) return bad("an ended execution number");

@@ -11,6 +11,12 @@ bool matches(const LogQuery& query, const LogLine& line);
 // The last event id of a range, without overflow; below `first` for an empty one.
 std::int64_t history_range_end(std::int64_t first_event_id, std::int64_t count);
 
+inline constexpr std::size_t kTermNameBytesMax = 1'024;
+inline constexpr std::size_t kTermsMax = 4'096;  // Of one row.
+// A name as it is compared, with ASCII letters made small.
+std::string folded_name(std::string_view name);
+bool matches_name(const TermQuery& query, std::string_view folded);
+
 // Refuses what no store can hold (numbers out of range); code "LimitExceeded".
 Status check_batch(const Batch& batch);
 

@@ -83,6 +83,14 @@ struct PayloadRow {
   std::string body;
 };
 
+// What an execution is found by besides its row: its name, and numbers that whoever writes makes up, such as
+// hashes of texts (runtime/search_terms.h). They add to those it has, and go with it.
+struct TermRow {
+  ExecutionNo execution = 0;
+  std::string name;  // Empty: nothing is said of its name.
+  std::vector<std::uint32_t> terms;
+};
+
 struct Document {
   std::string kind;  // e.g. "state_machine", "rule", "approval", "person"
   std::string key;
@@ -110,6 +118,7 @@ struct Batch {
   std::vector<FrameKey> frames_gone;
   std::vector<PayloadRow> payloads;
   std::vector<HistoryChunk> history;
+  std::vector<TermRow> terms;
   std::vector<ExecutionNo> ended;  // Its frames go; history and payloads stay, gathered for reading.
   std::vector<Document> documents;
   std::vector<std::pair<std::string, std::string>> documents_gone;  // kind, key
@@ -126,6 +135,15 @@ struct ExecutionQuery {
   Timestamp started_from{INT64_MIN};
   Timestamp started_before = kNever;
   ExecutionNo before = UINT64_MAX;  // Page cursor: only numbers below it (newest first).
+  std::size_t limit = 100;
+};
+
+// Which executions have what their TermRows say: all of `terms`, of each any one, and the name.
+struct TermQuery {
+  std::vector<std::vector<std::uint32_t>> terms;
+  std::string name;  // ASCII case does not matter. Empty: any.
+  bool name_is_prefix = false;
+  ExecutionNo from = 0, before = UINT64_MAX;  // Only numbers from ... and below ...
   std::size_t limit = 100;
 };
 
@@ -167,6 +185,13 @@ class Reads {
       const ExecutionQuery& query) = 0;                                                   // Without images.
   virtual Result<StatusCounts> count_executions(std::string_view state_machine_arn) = 0;  // Empty: all.
   virtual Result<ExecutionNo> last_execution_no() = 0;  // 0 when there is none.
+  // The numbers of those that a TermQuery describes, newest first. It costs what it finds, not what there is.
+  // One that has been deleted may be among them for a while. A store that keeps no TermRows answers
+  // "NotSupported".
+  virtual Result<std::vector<ExecutionNo>> find_by_terms(const TermQuery&) {
+    return Error{"NotSupported", "this store keeps no terms", "", ""};
+  }
+  virtual bool keeps_terms() const { return false; }
 
   virtual Result<std::optional<FrameRow>> find_frame(FrameKey key) = 0;
   virtual Result<std::vector<FrameRow>> list_frames(ExecutionNo execution) = 0;  // Ascending.

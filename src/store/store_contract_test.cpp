@@ -392,6 +392,50 @@ TEST_P(StoreContract, FiltersExecutions) {
   expect_sound();
 }
 
+// What `found` numbers say, without those that have been deleted.
+std::vector<ExecutionNo> found_by(Store& store, const TermQuery& query) {
+  auto found = store.find_by_terms(query);
+  EXPECT_TRUE(found.ok());
+  std::vector<ExecutionNo> there;
+  for (const ExecutionNo no : found.ok() ? *found : std::vector<ExecutionNo>()) {
+    if (store.find_execution(no)->has_value()) there.push_back(no);
+  }
+  return there;
+}
+
+TEST_P(StoreContract, FindsExecutionsByTermsAndNames) {
+  if (!store().keeps_terms()) GTEST_SKIP() << "this store keeps no terms";
+  using Numbers = std::vector<ExecutionNo>;
+  for (ExecutionNo no = 1; no <= 12; ++no) {
+    Batch batch;
+    batch.executions.push_back(execution(no));
+    batch.terms.push_back({no, batch.executions[0].name, {7, static_cast<std::uint32_t>(100 + no % 3)}});
+    ASSERT_TRUE(commit(batch).ok());
+  }
+  pass_by();
+  Batch later;  // Terms add up, whoever tells them and whenever.
+  later.terms.push_back({5, "", {900}});
+  later.terms.push_back({6, "Another-Name", {900, 0xFFFF'FFFF}});
+  ASSERT_TRUE(commit(later).ok());
+  for (int round = 0; round < 2; ++round) {
+    EXPECT_EQ(found_by(store(), {.terms = {{101}}}), (Numbers{10, 7, 4, 1}));
+    EXPECT_EQ(found_by(store(), {.terms = {{101, 900}}}), (Numbers{10, 7, 6, 5, 4, 1})) << "any of them";
+    EXPECT_EQ(found_by(store(), {.terms = {{7}, {900}, {102}}}), (Numbers{5})) << "all of them";
+    EXPECT_EQ(found_by(store(), {.terms = {{7}}, .from = 4, .before = 9, .limit = 3}), (Numbers{8, 7, 6}));
+    EXPECT_EQ(found_by(store(), {.terms = {{0xFFFF'FFFF}}}), (Numbers{6}));
+    EXPECT_THAT(found_by(store(), {.terms = {{8}}}), IsEmpty());
+    EXPECT_EQ(found_by(store(), {.name = "RUN-1"}), (Numbers{1}));
+    EXPECT_EQ(found_by(store(), {.name = "Run-1", .name_is_prefix = true}), (Numbers{12, 11, 10, 1}));
+    EXPECT_EQ(found_by(store(), {.terms = {{101}}, .name = "run-1", .name_is_prefix = true}),
+              (Numbers{10, 1}));
+    EXPECT_EQ(found_by(store(), {.name = "another-", .name_is_prefix = true}), (Numbers{6}));
+    EXPECT_THAT(found_by(store(), {.name = "run-", .before = 1}), IsEmpty());
+    pass_by();
+    harness_.reopen();
+  }
+  expect_sound();
+}
+
 INSTANTIATE_TEST_SUITE_P(All, StoreContract,
                          ::testing::Values(Kind::kMemory, Kind::kSqlite, Kind::kSqliteFolded,
                                            Kind::kSqliteMixed, Kind::kPostgres),

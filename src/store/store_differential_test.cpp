@@ -57,6 +57,12 @@ class Generator {
     return row;
   }
 
+  std::vector<std::uint32_t> terms() {
+    std::vector<std::uint32_t> some(below(6));
+    for (std::uint32_t& term : some) term = static_cast<std::uint32_t>(below(9));
+    return some;
+  }
+
   void history(Batch& batch, ExecutionNo no, std::int64_t& next_event) {
     auto count = static_cast<std::int32_t>(1 + below(4));
     batch.history.push_back(
@@ -78,6 +84,7 @@ class Generator {
       batch.executions.push_back(row(no, ExecutionStatus::kRunning));
       batch.frames.push_back(frame(no, 0, "start", {static_cast<std::int64_t>(below(9))}));
       history(batch, no, next_event);
+      batch.terms.push_back({no, below(5) == 0 ? "" : batch.executions.back().name, terms()});
       return;
     }
     ExecutionNo no = pick(model_.next_event);
@@ -95,6 +102,7 @@ class Generator {
       history(batch, no, next_event);
     } else if (choice < 18 || model_.ended.empty()) {
       history(batch, no, next_event);
+      if (below(2) == 0) batch.terms.push_back({no, "", terms()});
       batch.executions.push_back(row(no, static_cast<ExecutionStatus>(1 + below(4))));
       batch.ended.push_back(no);
       model_.ended[no] = next_event;
@@ -164,6 +172,24 @@ std::string ask_execution(Store& store, ExecutionNo no, ExecutionNo last, std::i
   return all;
 }
 
+// Numbers that are found by terms; of those that have been deleted a store may still tell.
+std::string ask_terms(Store& store, std::uint64_t which) {
+  if (!store.keeps_terms()) return "";
+  const auto term = static_cast<std::uint32_t>(which % 9);
+  TermQuery both{.terms = {{term}, {(term + 1) % 9, (term + 2) % 9}}, .limit = 1'000};
+  TermQuery named{.terms = {{term}}, .name = "Run-" + std::to_string(which % 10), .name_is_prefix = true};
+  TermQuery exact{.name = "run-" + std::to_string(which)};
+  std::string all;
+  for (const TermQuery& query : {both, named, exact}) {
+    const std::vector<ExecutionNo> found = *store.find_by_terms(query);
+    for (const ExecutionNo no : found) {
+      if (store.find_execution(no)->has_value()) all += std::to_string(no) + " ";
+    }
+    all += "\n";
+  }
+  return all;
+}
+
 std::string ask_lists(Store& store, std::uint64_t which) {
   std::string machine = kMachines[which % 3];
   auto status = static_cast<ExecutionStatus>(which % 5);
@@ -219,6 +245,10 @@ TEST_P(StoreDifferential, EveryStoreAnswersAsTheMemoryStoreDoes) {
     ExecutionNo last = generator.last();
     expect_same([&](Store& store) { return ask_execution(store, no, last, from); }, "an execution");
     expect_same([&](Store& store) { return ask_lists(store, no); }, "listings");
+    for (std::size_t i = 1; i < all.size(); ++i) {
+      if (!all[i]->store().keeps_terms()) continue;
+      ASSERT_EQ(ask_terms(all[i]->store(), no), ask_terms(all[0]->store(), no)) << name_of(all[i]->kind());
+    }
     if (HasFatalFailure()) return;
   }
   for (auto& each : all) {

@@ -48,6 +48,10 @@ class StoreHandle final : public store::Store {
     return store_.count_executions(machine);
   }
   Result<store::ExecutionNo> last_execution_no() override { return store_.last_execution_no(); }
+  Result<std::vector<store::ExecutionNo>> find_by_terms(const store::TermQuery& query) override {
+    return store_.find_by_terms(query);
+  }
+  bool keeps_terms() const override { return store_.keeps_terms(); }
   Result<std::optional<store::FrameRow>> find_frame(store::FrameKey key) override {
     return store_.find_frame(key);
   }

@@ -149,6 +149,10 @@ void MemoryStore::apply(Batch batch) {
   for (HistoryChunk& chunk : batch.history) {
     image_.history[{chunk.execution, chunk.first_event_id}] = std::move(chunk);
   }
+  for (const TermRow& row : batch.terms) {
+    image_.terms[row.execution].insert(row.terms.begin(), row.terms.end());
+    if (!row.name.empty()) image_.term_names[row.execution] = folded_name(row.name);
+  }
   for (ExecutionNo no : batch.ended) {
     image_.frames.erase(image_.frames.lower_bound({no, 0}), image_.frames.lower_bound({no + 1, 0}));
   }
@@ -206,6 +210,26 @@ Result<ExecutionNo> MemoryStore::last_execution_no() {
   std::lock_guard lock(mutex_);
   SORTIE_TRY_STATUS(check_alive());
   return image_.last_execution_no;
+}
+
+Result<std::vector<ExecutionNo>> MemoryStore::find_by_terms(const TermQuery& query) {
+  std::lock_guard lock(mutex_);
+  SORTIE_TRY_STATUS(check_alive());
+  std::vector<ExecutionNo> found;
+  for (auto each = image_.terms.lower_bound(query.before);
+       each != image_.terms.begin() && found.size() < query.limit;) {
+    --each;
+    if (each->first < query.from) break;
+    const auto name = image_.term_names.find(each->first);
+    const auto has = [&](std::uint32_t term) { return each->second.contains(term); };
+    const bool has_all = std::all_of(query.terms.begin(), query.terms.end(), [&](const auto& any) {
+      return std::any_of(any.begin(), any.end(), has);
+    });
+    if (!has_all) continue;
+    if (!matches_name(query, name == image_.term_names.end() ? "" : std::string_view(name->second))) continue;
+    found.push_back(each->first);
+  }
+  return found;
 }
 
 Result<std::optional<FrameRow>> MemoryStore::find_frame(FrameKey key) {
@@ -306,6 +330,8 @@ Result<std::size_t> MemoryStore::delete_ended_before(Timestamp time, std::size_t
     auto arn = image_.by_arn.find(image_.executions[no].arn);
     if (arn != image_.by_arn.end() && arn->second == no) image_.by_arn.erase(arn);
     image_.executions.erase(no);
+    image_.terms.erase(no);
+    image_.term_names.erase(no);
     image_.frames.erase(image_.frames.lower_bound({no, 0}), image_.frames.lower_bound({no + 1, 0}));
     image_.history.erase(image_.history.lower_bound({no, 0}), image_.history.lower_bound({no + 1, 0}));
     image_.payloads.erase(image_.payloads.lower_bound({no, 0}), image_.payloads.lower_bound({no + 1, 0}));

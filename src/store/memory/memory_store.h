@@ -14,6 +14,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <string>
 #include <utility>
 
@@ -29,6 +30,8 @@ struct MemoryImage {
   std::map<FrameKey, FrameRow> frames;
   std::map<std::pair<ExecutionNo, std::int64_t>, HistoryChunk> history;  // By first event id.
   std::map<std::pair<ExecutionNo, PayloadNo>, std::string> payloads;
+  std::map<ExecutionNo, std::set<std::uint32_t>> terms;
+  std::map<ExecutionNo, std::string> term_names;  // As they are compared.
   std::map<std::pair<std::string, std::string>, std::string> documents;
   std::map<std::uint64_t, LogLine> log;
   std::map<ShardNo, Epoch> epochs;
@@ -72,6 +75,8 @@ class MemoryStore final : public Store {
   Result<std::vector<ExecutionRow>> list_executions(const ExecutionQuery& query) override;
   Result<StatusCounts> count_executions(std::string_view state_machine_arn) override;
   Result<ExecutionNo> last_execution_no() override;
+  Result<std::vector<ExecutionNo>> find_by_terms(const TermQuery& query) override;
+  bool keeps_terms() const override { return true; }
   Result<std::optional<FrameRow>> find_frame(FrameKey key) override;
   Result<std::vector<FrameRow>> list_frames(ExecutionNo execution) override;
   Result<std::vector<FrameRow>> scan_frames(FrameKey after, std::size_t limit) override;

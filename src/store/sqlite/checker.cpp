@@ -33,6 +33,7 @@ Result<std::vector<std::string>> Checker::run() {
   SORTIE_TRY_STATUS(check_segments());
   SORTIE_TRY_STATUS(check_counts());
   SORTIE_TRY_STATUS(check_arns());
+  SORTIE_TRY_STATUS(check_terms());
   return problems_;
 }
 
@@ -285,6 +286,19 @@ Status Checker::check_arns() {
   SORTIE_TRY(std::int64_t lost,
              db_.integer("SELECT count(*) FROM execution_hash WHERE no NOT IN (SELECT no FROM execution)"));
   if (lost > 0) report(std::to_string(lost) + " ARN hashes lead to no execution");
+  return {};
+}
+
+Status Checker::check_terms() {
+  SORTIE_TRY(const TermRuns runs, load_term_runs(db_));
+  std::int64_t parts = 0;
+  for (const auto& run : runs) {
+    parts += static_cast<std::int64_t>(run->part_starts.size());
+    SORTIE_TRY(const bool holds, is_sound(db_, *run));
+    if (!holds) report("term run " + std::to_string(run->id) + " does not hold what it says");
+  }
+  SORTIE_TRY(const std::int64_t found, db_.integer("SELECT count(*) FROM term_part"));
+  if (found != parts) report(std::to_string(found - parts) + " parts of term runs belong to none");
   return {};
 }
 

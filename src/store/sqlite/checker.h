@@ -8,6 +8,7 @@
 //   - the history of every execution is contiguous from event 1, wherever its parts lie
 //   - what refers into the journal finds its bytes there, and segments count exactly those bytes
 //   - counts by status, ARN hashes and rows agree; no ARN is there twice
+//   - runs of terms are sorted, whole, and say rightly what they hold
 //   - nothing belongs to an execution that does not exist
 #include <map>
 #include <string>
@@ -34,6 +35,7 @@ class Checker {
   Status check_segments();
   Status check_counts();
   Status check_arns();
+  Status check_terms();
   Status check_frame(FrameKey key, const ExecutionView* row, std::int64_t table_status);
   Status check_history(ExecutionNo no);
   Status check_payload_refs();

@@ -13,7 +13,11 @@ enum Tag : std::uint8_t {
   kPayload = 4,
   kHistory = 5,
   kEnded = 6,
+  kTerms = 7,
 };
+
+// Where the name of a kTerms record stands.
+enum NamePlace : std::uint8_t { kNoName = 0, kNameOfLastExecution = 1, kOwnName = 2 };
 
 constexpr std::uint8_t kFormat = 1;
 constexpr std::size_t kFingerprintBytes = 8;
@@ -213,7 +217,25 @@ void GroupEncoder::add(const Batch& batch) {
     out_.zigzag(chunk.count);
     out_.bytes(chunk.body);
   }
+  for (const TermRow& row : batch.terms) {
+    record(codec::kTerms, row.execution);
+    // An execution and its terms come in one batch, as a rule: its name is not told again.
+    const bool is_known = !batch.executions.empty() && batch.executions.back().no == row.execution &&
+                          batch.executions.back().name == row.name;
+    out_.byte(row.name.empty() ? codec::kNoName : is_known ? codec::kNameOfLastExecution : codec::kOwnName);
+    if (!row.name.empty() && !is_known) out_.bytes(row.name);
+    out_.varint(row.terms.size() * kTermBytes);
+    for (std::uint32_t term : row.terms) {
+      for (std::size_t i = 0; i < kTermBytes; ++i) out_.byte(static_cast<std::uint8_t>(term >> (8 * i)));
+    }
+  }
   for (ExecutionNo no : batch.ended) record(codec::kEnded, no);
+}
+
+std::uint32_t term_at(std::string_view terms, std::size_t index) {
+  std::uint32_t term = 0;
+  std::memcpy(&term, terms.data() + index * kTermBytes, sizeof(term));
+  return term;
 }
 
 std::string GroupEncoder::finish() {
@@ -270,6 +292,8 @@ class Decoder {
         if (!in_.failed()) visitor_.on_history(no, first, count, start_of(bytes), bytes);
         return !in_.failed();
       }
+      case kTerms:
+        return terms(no);
       case kEnded:
         if (!in_.failed()) visitor_.on_ended(no);
         return !in_.failed();
@@ -290,8 +314,21 @@ class Decoder {
     if (in_.byte() != 0) view.arn_rest = in_.bytes();
     view.name = in_.bytes();
     view.image = in_.bytes();
+    last_name_ = view.name;
     if (!in_.failed()) visitor_.on_execution(view);
     return !in_.failed();
+  }
+
+  bool terms(ExecutionNo no) {
+    const std::uint8_t place = in_.byte();
+    if (place > kOwnName) return false;
+    std::string_view name;
+    if (place == kNameOfLastExecution) name = last_name_;
+    if (place == kOwnName) name = in_.bytes();
+    const std::string_view terms = in_.bytes();
+    if (in_.failed() || terms.size() % kTermBytes != 0) return false;
+    visitor_.on_terms(no, name, terms);
+    return true;
   }
 
   bool text(std::string_view* value) {
@@ -310,6 +347,7 @@ class Decoder {
   std::string_view body_;
   GroupVisitor& visitor_;
   std::vector<std::string_view> texts_;
+  std::string_view last_name_;  // Of the last execution.
 };
 
 }  // namespace codec

@@ -79,7 +79,11 @@ class GroupVisitor {
   virtual void on_history(ExecutionNo execution, std::int64_t first_event_id, std::int32_t count,
                           std::size_t start, std::string_view body) = 0;
   virtual void on_ended(ExecutionNo execution) = 0;
+  // `terms`: four bytes each, the low one first.
+  virtual void on_terms(ExecutionNo execution, std::string_view name, std::string_view terms) = 0;
 };
+inline constexpr std::size_t kTermBytes = 4;
+std::uint32_t term_at(std::string_view terms, std::size_t index);
 
 class GroupEncoder {
  public:

@@ -2,12 +2,15 @@
 
 #include <algorithm>
 
+#include "store/matching.h"
+
 namespace sortie::store::sqlite {
 
 namespace fold {
 
-constexpr std::size_t kRefsPerPart = 512;            // Keeps rows of history_part short.
-constexpr std::size_t kGatheredBytes = 1024 * 1024;  // A longer history becomes several rows.
+constexpr std::size_t kRefsPerPart = 512;                // Keeps rows of history_part short.
+constexpr std::size_t kRunEntries = kRunEntriesMax / 2;  // Sorted and written by one slice.
+constexpr std::size_t kGatheredBytes = 1024 * 1024;      // A longer history becomes several rows.
 
 std::int64_t db_int(std::uint64_t value) { return static_cast<std::int64_t>(value); }
 
@@ -166,7 +169,7 @@ void Fold::begin(const Generation& frozen, TableState& state) {
   }
   // Which of those behind the cursor were new is forgotten; writing the hash of a known one changes nothing.
   for (const auto& [no, entry] : frozen.entries()) {
-    bool folded = journal.stage == FoldStage::kHashes || no <= journal.cursor_execution;
+    bool folded = journal.stage != FoldStage::kExecutions || no <= journal.cursor_execution;
     if (folded && entry.row) fresh_.emplace_back(fingerprint64(entry.row->arn()), no);
     if (folded) units_done_ += 1 + entry.frames.size();
   }
@@ -179,6 +182,9 @@ Status Fold::step(Connection& db, TableState& state, const Generation& frozen, s
   }
   if (state.journal.stage == FoldStage::kHashes && units > 0) {
     SORTIE_TRY_STATUS(fold_hashes(db, state, &units));
+  }
+  if (state.journal.stage == FoldStage::kTerms && units > 0) {
+    SORTIE_TRY_STATUS(fold_terms(db, state, frozen));
   }
   db.close_blob();
   return {};
@@ -346,6 +352,34 @@ Status Fold::fold_hashes(Connection& db, TableState& state, std::size_t* units) 
     journal.cursor_execution = each->first;
     return {};
   }
+  journal.stage = FoldStage::kTerms;
+  journal.cursor_execution = 0;
+  return {};
+}
+
+// One run a slice: terms and then names, in the order in which they came.
+Status Fold::fold_terms(Connection& db, TableState& state, const Generation& frozen) {
+  JournalState& journal = state.journal;
+  const auto& terms = frozen.terms();
+  const auto& names = frozen.names();
+  const std::size_t all = terms.size() + names.size();
+  const auto from = static_cast<std::size_t>(journal.cursor_execution);
+  const std::size_t to = std::min(all, from + fold::kRunEntries);
+  std::vector<TermEntry> entries;
+  entries.reserve(to - std::min(from, to));
+  for (std::size_t i = from; i < to; ++i) {
+    if (i < terms.size()) {
+      entries.push_back({term_key(terms[i].term), terms[i].no});
+    } else {
+      const NameSlot& slot = names[i - terms.size()];
+      entries.push_back({name_key(folded_name(slot.name)), slot.no});
+    }
+  }
+  SORTIE_TRY_STATUS(write_term_run(db, std::move(entries), &state.runs));
+  units_done_ += (to - std::min(from, to)) / kTermsPerUnit;
+  journal.cursor_execution = to;
+  if (to < all) return {};
+  SORTIE_TRY_STATUS(merge_term_runs(db, &state.runs));
   journal.applied_group = journal.frozen_group;
   journal.frozen_group = 0;
   journal.stage = FoldStage::kExecutions;

@@ -1,11 +1,11 @@
 #pragma once
 // Folding: what brings a frozen generation into the tables, in slices of a size that the caller chooses.
 //
-// Two passes, each in the order of its tables' keys, so that a page is touched once: executions by number
-// (row, frames, where their history lies, or, when they have ended, their gathered history), then the ARN
-// hashes of those that are new. How far it is stands in journal_state and is written by the slice's own
-// transaction, so a slice is done once, whatever happens. Replaying the journal after a crash builds the same
-// generation again.
+// Three passes, each in the order of its tables' keys, so that a page is touched once: executions by number
+// (row, frames, where their history lies, or, when they have ended, their gathered history), the ARN hashes
+// of those that are new, and their terms as runs (term_run.h). How far it is stands in journal_state and is
+// written by the slice's own transaction, so a slice is done once, whatever happens. Replaying the journal
+// after a crash builds the same generation again.
 #include <map>
 #include <utility>
 #include <vector>
@@ -14,6 +14,8 @@
 #include "store/sqlite/table_state.h"
 
 namespace sortie::store::sqlite {
+
+inline constexpr std::size_t kTermsPerUnit = 64;  // What a row costs.
 
 class Fold {
  public:
@@ -32,6 +34,7 @@ class Fold {
 
   Status fold_executions(Connection& db, TableState& state, const Generation& frozen, std::size_t* units);
   Status fold_hashes(Connection& db, TableState& state, std::size_t* units);
+  Status fold_terms(Connection& db, TableState& state, const Generation& frozen);
   Status fold_row(Connection& db, TableState& state, const ExecutionView& row, bool* existed);
   Status fold_frames(Connection& db, TableState& state, ExecutionNo no, const OverlayEntry& entry,
                      std::size_t* units);

@@ -1,11 +1,22 @@
 #include "store/sqlite/overlay.h"
 
+#include "store/matching.h"
+
 namespace sortie::store::sqlite {
 
 namespace overlay {
 
 constexpr std::size_t kRecordBytes = 128;  // About what the index takes for one record.
 constexpr std::size_t kEntryBytes = 256;   // ... and for an execution.
+
+std::uint64_t head_of(std::string_view name) {
+  const std::string folded = folded_name(name.substr(0, 8));
+  std::uint64_t head = 0;
+  for (std::size_t i = 0; i < 8; ++i) {
+    head = head << 8 | (i < folded.size() ? static_cast<unsigned char>(folded[i]) : 0U);
+  }
+  return head;
+}
 
 }  // namespace overlay
 
@@ -76,6 +87,31 @@ void Generation::on_ended(ExecutionNo execution) {
   entry.frames.clear();
   entry.frames_cleared = true;
   entry.ended = true;
+}
+
+void Generation::on_terms(ExecutionNo execution, std::string_view name, std::string_view terms) {
+  const std::size_t count = terms.size() / kTermBytes;
+  for (std::size_t i = 0; i < count; ++i) terms_.push_back({execution, term_at(terms, i)});
+  if (!name.empty()) names_.push_back({execution, overlay::head_of(name), name});
+  bytes_ += count * sizeof(TermSlot) + sizeof(NameSlot);
+}
+
+void Generation::find_term(std::uint32_t term, std::vector<ExecutionNo>* found) const {
+  for (const TermSlot& slot : terms_) {
+    if (slot.term == term) found->push_back(slot.no);
+  }
+}
+
+void Generation::find_name(std::string_view name, bool is_prefix, std::vector<ExecutionNo>* found) const {
+  const std::string wanted = folded_name(name);
+  const std::uint64_t head = overlay::head_of(wanted);
+  // Of a shorter prefix only so many bits have to agree.
+  const std::size_t bits = is_prefix && wanted.size() < 8 ? 8 * (8 - wanted.size()) : 0;
+  for (const NameSlot& slot : names_) {
+    if (bits == 64 || slot.head >> bits != head >> bits) continue;
+    const std::string folded = folded_name(slot.name);
+    if (is_prefix ? folded.starts_with(wanted) : folded == wanted) found->push_back(slot.no);
+  }
 }
 
 void Overlay::freeze() {

@@ -51,6 +51,17 @@ struct OverlayEntry {
   std::vector<PayloadSlot> payloads;
 };
 
+// A term, or the name, of an execution.
+struct TermSlot {
+  ExecutionNo no = 0;
+  std::uint32_t term = 0;
+};
+struct NameSlot {
+  ExecutionNo no = 0;
+  std::uint64_t head = 0;  // The first eight bytes, folded, the first one highest: most differ in them.
+  std::string_view name;
+};
+
 class Generation final : private GroupVisitor {
  public:
   // False when the body is damaged; then the generation must be thrown away.
@@ -66,6 +77,11 @@ class Generation final : private GroupVisitor {
   Timestamp earliest_stop() const { return earliest_stop_; }
 
   const std::map<ExecutionNo, OverlayEntry>& entries() const { return entries_; }
+  // As they came: a look-up reads all of them, which is fast because they lie close together.
+  const std::vector<TermSlot>& terms() const { return terms_; }
+  const std::vector<NameSlot>& names() const { return names_; }
+  void find_term(std::uint32_t term, std::vector<ExecutionNo>* found) const;
+  void find_name(std::string_view name, bool is_prefix, std::vector<ExecutionNo>* found) const;
   const OverlayEntry* find(ExecutionNo no) const;
   const ExecutionView* find_arn(std::string_view arn) const;  // The newest with it.
 
@@ -78,6 +94,7 @@ class Generation final : private GroupVisitor {
   void on_history(ExecutionNo execution, std::int64_t first_event_id, std::int32_t count, std::size_t start,
                   std::string_view body) override;
   void on_ended(ExecutionNo execution) override;
+  void on_terms(ExecutionNo execution, std::string_view name, std::string_view terms) override;
   OverlayEntry& touch(ExecutionNo no);
 
   // Whose record came last: the next one is mostly of the same execution.
@@ -87,6 +104,8 @@ class Generation final : private GroupVisitor {
   std::vector<std::shared_ptr<const std::string>> bodies_;
   std::map<ExecutionNo, OverlayEntry> entries_;
   std::unordered_multimap<std::uint64_t, ExecutionNo> by_arn_;
+  std::vector<TermSlot> terms_;
+  std::vector<NameSlot> names_;
   std::size_t bytes_ = 0;
   GroupNo last_group_ = 0;
   ExecutionNo highest_ = 0;

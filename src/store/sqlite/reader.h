@@ -21,6 +21,8 @@ class Reader final : public Reads {
   Result<std::optional<ExecutionRow>> find_execution(ExecutionNo no) override;
   Result<std::vector<ExecutionRow>> list_executions(const ExecutionQuery& query) override;
   Result<StatusCounts> count_executions(std::string_view state_machine_arn) override;
+  Result<std::vector<ExecutionNo>> find_by_terms(const TermQuery& query) override;
+  bool keeps_terms() const override { return true; }
   Result<ExecutionNo> last_execution_no() override { return view_.last_execution_no.load(); }
   Result<std::optional<FrameRow>> find_frame(FrameKey key) override;
   Result<std::vector<FrameRow>> list_frames(ExecutionNo execution) override;

@@ -49,6 +49,7 @@ Result<std::size_t> Writer::delete_ended_before(Timestamp time, std::size_t limi
     Transaction transaction(*db_);
     SORTIE_TRY_STATUS(transaction.begin_write());
     for (ExecutionNo no : chosen) SORTIE_TRY_STATUS(delete_execution(no, &changes));
+    SORTIE_TRY_STATUS(drop_dead_runs(chosen.size() < limit));
     state_.journal.last_execution_no = view_.last_execution_no;
     SORTIE_TRY_STATUS(state_.save(*db_));
     return transaction.commit();
@@ -58,8 +59,17 @@ Result<std::size_t> Writer::delete_ended_before(Timestamp time, std::size_t limi
     std::unique_lock lock(view_.mutex);
     for (const CountChange& change : changes) view_.counts.add(change.machine, change.status, change.n);
   }
+  publish_fold();
   drop_pending_ = true;
   return chosen.size();
+}
+
+// One run a step; all of them when there is nothing more to delete.
+Status Writer::drop_dead_runs(bool all) {
+  TermRuns& runs = state_.runs;
+  if (!all) return runs.empty() ? Status{} : drop_dead_run(*db_, next_run_++ % runs.size(), &runs);
+  for (std::size_t at = runs.size(); at-- > 0;) SORTIE_TRY_STATUS(drop_dead_run(*db_, at, &runs));
+  return {};
 }
 
 Status Writer::delete_execution(ExecutionNo no, std::vector<CountChange>* changes) {

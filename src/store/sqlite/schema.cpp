@@ -71,8 +71,15 @@ CREATE INDEX log_by_type ON log(stream, type);
 CREATE INDEX log_by_subject ON log(stream, subject) WHERE subject <> '';
 )sql";
 
+const char kTermTables[] = R"sql(
+CREATE TABLE term_run(
+  id INTEGER PRIMARY KEY, first_no INTEGER NOT NULL, last_no INTEGER NOT NULL, entries INTEGER NOT NULL,
+  starts BLOB NOT NULL) STRICT;
+CREATE TABLE term_part(no INTEGER PRIMARY KEY, body BLOB NOT NULL) STRICT;
+)sql";
+
 // kMigrations[v] brings a file of version v to v + 1. Version 0 is an empty file.
-const char* const kMigrations[kSchemaVersion] = {kTables};
+const char* const kMigrations[kSchemaVersion] = {kTables, kTermTables};
 
 struct Found {
   std::int64_t version = 0;

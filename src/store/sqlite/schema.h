@@ -11,13 +11,14 @@
 //   execution_count               rows of `execution` by machine and status
 //   history_part, payload_ref     where in the journal the history and payloads of executions lie
 //   history, payload              gathered: written once, when the execution ends
+//   term_run, term_part           what executions are found by besides their rows (term_run.h)
 //   word                          texts that repeat (state machine ARNs, prefixes of execution ARNs)
 //   document, log, shard          plain tables, written by the group's own transaction
 #include "store/sqlite/database.h"
 
 namespace sortie::store::sqlite {
 
-inline constexpr std::int64_t kSchemaVersion = 1;
+inline constexpr std::int64_t kSchemaVersion = 2;
 
 // Makes the tables in an empty file, migrates an older one, refuses a newer one (code "StoreTooNew") and a
 // file of somebody else ("StoreCorrupt"). The connection must be writable.

@@ -1,5 +1,6 @@
 #include "store/sqlite/sqlite_store.h"
 
+#include <algorithm>
 #include <condition_variable>
 #include <mutex>
 #include <thread>
@@ -15,6 +16,8 @@ namespace sortie::store {
 namespace sqlite {
 
 constexpr std::size_t kIdleSliceUnits = 1024;
+// Each may touch a dozen pages that no other does: what a commit waits for behind a piece of deleting.
+constexpr std::size_t kDeletedAtOnce = 16;
 
 class SqliteStore final : public ForwardingReads, private Committer {
  public:
@@ -58,8 +61,16 @@ class SqliteStore final : public ForwardingReads, private Committer {
     for (bool more = true; more;) {  // In pieces: groups are committed in between.
       SORTIE_TRY(more, queue_.on_thread<bool>([this, time] { return writer_.fold_for_deletion(time); }));
     }
-    return queue_.on_thread<std::size_t>(
-        [this, time, limit] { return writer_.delete_ended_before(time, limit); });
+    std::size_t deleted = 0;
+    while (deleted < limit) {
+      const std::size_t piece = std::min(limit - deleted, kDeletedAtOnce);
+      SORTIE_TRY(const std::size_t gone, queue_.on_thread<std::size_t>([this, time, piece] {
+        return writer_.delete_ended_before(time, piece);
+      }));
+      deleted += gone;
+      if (gone < piece) break;
+    }
+    return deleted;
   }
   Result<std::size_t> delete_log_before(std::string_view stream, Timestamp time, std::size_t limit) override {
     return queue_.on_thread<std::size_t>(

@@ -18,6 +18,7 @@ namespace sortie::store {
 
 namespace sqlite_test {
 
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using namespace store::testing;
@@ -27,6 +28,19 @@ void run_sql(const std::string& file, const std::string& sql) {
   ASSERT_EQ(sqlite3_open(file.c_str(), &db), SQLITE_OK);
   EXPECT_EQ(sqlite3_exec(db, sql.c_str(), nullptr, nullptr, nullptr), SQLITE_OK) << sqlite3_errmsg(db);
   sqlite3_close(db);
+}
+
+std::int64_t number_of(const std::string& file, const std::string& sql) {
+  sqlite3* db = nullptr;
+  std::int64_t number = -1;
+  EXPECT_EQ(sqlite3_open(file.c_str(), &db), SQLITE_OK);
+  const auto read = [](void* out, int, char** columns, char**) {
+    *static_cast<std::int64_t*>(out) = std::strtoll(columns[0], nullptr, 10);
+    return 0;
+  };
+  EXPECT_EQ(sqlite3_exec(db, sql.c_str(), read, &number, nullptr), SQLITE_OK) << sqlite3_errmsg(db);
+  sqlite3_close(db);
+  return number;
 }
 
 mode_t mode_of(const std::string& path) {
@@ -60,6 +74,7 @@ Batch starting(Epoch epoch, ExecutionNo no) {
   batch.executions.push_back(execution(no));
   batch.frames.push_back(frame(no, 0, "top"));
   batch.history.push_back({no, 1, 1, "h1"});
+  batch.terms.push_back({no, "", {1}});
   return batch;
 }
 
@@ -102,6 +117,58 @@ TEST(SqliteStore, RefusesAFileOfALaterVersion) {
   ASSERT_FALSE(store.ok());
   EXPECT_EQ(store.error().code, "StoreTooNew");
   EXPECT_THAT(store.error().message, HasSubstr("99"));
+}
+
+TEST(SqliteStore, AFileOfTheVersionBeforeIsBroughtUpToDateAndKeepsWhatItHas) {
+  Opened at;
+  {
+    auto store = at.open();
+    Epoch epoch = *(*store)->acquire(0);
+    ASSERT_TRUE(at.commit(**store, starting(epoch, 1)).ok());
+  }
+  run_sql(at.file(), "DROP TABLE term_run; DROP TABLE term_part; PRAGMA user_version=1");
+  auto store = at.open();
+  ASSERT_TRUE(store.ok()) << to_text(store.error());
+  EXPECT_TRUE((*store)->find_execution(1)->has_value());
+  EXPECT_THAT(*(*store)->find_by_terms({.name = "run-1"}), IsEmpty()) << "it was never said";
+  Batch batch;
+  batch.epoch = *(*store)->acquire(0);
+  batch.terms.push_back({1, "run-1", {5}});
+  ASSERT_TRUE(at.commit(**store, std::move(batch)).ok());
+  EXPECT_THAT(*(*store)->find_by_terms({.terms = {{5}}, .name = "run-1"}), ElementsAre(1));
+  EXPECT_THAT(*(*store)->check(), IsEmpty());
+}
+
+TEST(SqliteStore, MergesSmallRunsOfTermsAndDropsThoseOfWhatWasDeleted) {
+  Opened at;
+  at.options.overlay_bytes_max = 2;  // Each commit folds the one before it, and writes a run.
+  auto store = at.open();
+  const Epoch epoch = *(*store)->acquire(0);
+  constexpr ExecutionNo kAll = 200;
+  for (ExecutionNo no = 1; no <= kAll; ++no) {
+    Batch batch = starting(epoch, no);
+    batch.terms.push_back({no, "run-" + std::to_string(no), {static_cast<std::uint32_t>(5'000 + no), 1'000}});
+    ASSERT_TRUE(at.commit(**store, std::move(batch)).ok());
+  }
+  EXPECT_LT(number_of(at.file(), "SELECT count(*) FROM term_run"), 30);
+  EXPECT_EQ((*store)->find_by_terms({.terms = {{1'000}}, .limit = 1'000})->size(), kAll);
+  for (const ExecutionNo no : {ExecutionNo{1}, kAll / 2, kAll}) {
+    EXPECT_THAT(*(*store)->find_by_terms({.terms = {{static_cast<std::uint32_t>(5'000 + no)}}}),
+                ElementsAre(no));
+  }
+  EXPECT_THAT(*(*store)->check(), IsEmpty());
+  for (ExecutionNo no = 1; no <= kAll; ++no) {
+    Batch batch;
+    batch.epoch = epoch;
+    batch.executions.push_back(execution(no, ExecutionStatus::kSucceeded));
+    batch.ended.push_back(no);
+    ASSERT_TRUE(at.commit(**store, std::move(batch)).ok());
+  }
+  while (*(*store)->delete_ended_before(kNever, 5) > 0) {
+  }
+  EXPECT_EQ(number_of(at.file(), "SELECT count(*) FROM term_run"), 0);
+  EXPECT_THAT(*(*store)->find_by_terms({.terms = {{1'000}}}), IsEmpty());
+  EXPECT_THAT(*(*store)->check(), IsEmpty());
 }
 
 TEST(SqliteStore, RefusesTheDatabaseOfAnotherProgram) {
@@ -157,7 +224,8 @@ TEST(SqliteStore, CheckFindsWhatWasChangedBehindItsBack) {
   for (const char* sql : {"DELETE FROM execution_hash", "UPDATE execution_count SET n = n + 1",
                           "UPDATE segment SET live_bytes = 5", "DELETE FROM execution WHERE no = 1",
                           "DELETE FROM journal WHERE no = 1", "DELETE FROM history_part",
-                          "INSERT INTO frame VALUES(77, 0, 0, x'00')"}) {
+                          "INSERT INTO frame VALUES(77, 0, 0, x'00')", "DELETE FROM term_part",
+                          "UPDATE term_run SET entries = entries + 1"}) {
     Opened at;
     at.options.overlay_bytes_max = 2;
     {

@@ -28,6 +28,7 @@ Status TableState::load(Connection& db) {
       segments_[static_cast<GroupNo>(q.integer(0))] = {q.integer(1), false};
     }
   }
+  SORTIE_TRY(runs, load_term_runs(db));
   Query q = db.query("SELECT id, value FROM word");
   for (;;) {
     SORTIE_TRY(bool row, q.step());

@@ -59,6 +59,7 @@ Status Writer::open() {
   SORTIE_TRY_STATUS(open_connection());
   SORTIE_TRY_STATUS(state_.load(*db_));
   SORTIE_TRY_STATUS(recover_overlay());
+  view_.runs = state_.runs;
   Query q = db_->query("SELECT no, epoch FROM shard");
   for (;;) {
     SORTIE_TRY(bool row, q.step());
@@ -207,7 +208,8 @@ std::size_t Writer::units_due() const {
   const Generation& frozen = *view_.overlay.frozen;
   double filled = static_cast<double>(view_.overlay.active->bytes()) /
                   (static_cast<double>(options_.overlay_bytes_max) / 2);
-  double all = 3.0 * static_cast<double>(frozen.entries().size());  // Row, a frame, an ARN hash.
+  double all = 3.0 * static_cast<double>(frozen.entries().size()) +  // Row, a frame, an ARN hash.
+               static_cast<double>((frozen.terms().size() + frozen.names().size()) / kTermsPerUnit);
   double due = all * std::min(1.0, filled * 1.25) - static_cast<double>(fold_.units_done());
   if (filled >= 0.8) due = writer::kSliceUnitsMax;  // The count is an estimate; the end is not.
   if (due < static_cast<double>(writer::kSliceUnitsMin)) return 0;
@@ -333,12 +335,15 @@ void Writer::publish(GroupNo group, std::string body, ExecutionNo highest,
 }
 
 void Writer::publish_fold() {
-  if (has_frozen() && state_.journal.frozen_group == 0) {
+  const bool is_folded = has_frozen() && state_.journal.frozen_group == 0;
+  if (is_folded || state_.runs != view_.runs) {
     std::shared_ptr<Generation> folded;  // Freed after the lock: it is large.
+    TermRuns runs = state_.runs;
     std::unique_lock lock(view_.mutex);
-    folded.swap(view_.overlay.frozen);
+    runs.swap(view_.runs);
+    if (is_folded) folded.swap(view_.overlay.frozen);
     lock.unlock();
-    drop_pending_ = true;
+    drop_pending_ = drop_pending_ || is_folded;
   }
   figures_.overlay_bytes = view_.overlay.bytes();
 }

@@ -24,6 +24,7 @@ struct View {
   std::shared_mutex mutex;
   Overlay overlay;
   ExecutionCounts counts;
+  TermRuns runs;
   std::atomic<ExecutionNo> last_execution_no{0};
 };
 
@@ -90,6 +91,7 @@ class Writer {
   Status slice(std::size_t units);  // Inside a transaction.
   void publish(GroupNo group, std::string body, ExecutionNo highest, const std::vector<CountChange>& changes);
   void publish_fold();
+  Status drop_dead_runs(bool all);
   Status delete_execution(ExecutionNo no, std::vector<CountChange>* changes);
 
   const SqliteOptions options_;
@@ -103,6 +105,7 @@ class Writer {
   std::unordered_map<ShardNo, Epoch> epochs_;
   std::uint64_t next_log_sequence_ = 1;
   bool stale_ = false;         // A transaction failed: memory may be ahead of the file.
+  std::size_t next_run_ = 0;   // Which retention looks at next.
   bool drop_pending_ = false;  // Journal rows wait to be deleted.
   WriterFigures figures_;
 };
