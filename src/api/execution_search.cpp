@@ -6,6 +6,7 @@
 #include "api/states_api.h"
 #include "base/text.h"
 #include "json/text.h"
+#include "store/search_terms.h"
 
 namespace sortie::api {
 namespace execution_search {
@@ -199,7 +200,7 @@ bool fits_inside(const Term& term, const runtime::ExecutionDescription& executio
              });
     }
     case Key::kSeverity: {
-      const std::string severity = severity_of(input);
+      const std::string severity = store::severity_of(input);
       return !severity.empty() && fits_any(term, severity);
     }
     case Key::kResource:
@@ -210,13 +211,6 @@ bool fits_inside(const Term& term, const runtime::ExecutionDescription& executio
     default:
       return false;
   }
-}
-
-std::string severity_word(const json::Value& value) {
-  if (value.is_string()) return value.to_std_string();
-  if (!value.is_number()) return "";
-  const double number = value.as_double();  // GuardDuty's scale.
-  return number >= 9 ? "CRITICAL" : number >= 7 ? "HIGH" : number >= 4 ? "MEDIUM" : number > 0 ? "LOW" : "";
 }
 
 }  // namespace execution_search
@@ -258,17 +252,6 @@ Result<ExecutionSearch> parse_execution_search(std::string_view text, Timestamp 
 
 bool ExecutionSearch::looks_inside() const {
   return std::any_of(terms.begin(), terms.end(), [](const Term& term) { return term.looks_inside(); });
-}
-
-std::string severity_of(const json::Value& input) {
-  const json::Value& detail = input.get("detail");
-  const json::Value& finding = detail.get("findings")[0];
-  for (const json::Value* value : {&input.get("severity"), &detail.get("severity"),
-                                   &finding.get("Severity").get("Label"), &input.get("Severity")}) {
-    std::string word = execution_search::severity_word(*value);
-    if (!word.empty()) return word;
-  }
-  return "";
 }
 
 bool matches_row(const ExecutionSearch& search, const store::ExecutionRow& row, const ExecutionFacts& facts) {

@@ -77,10 +77,6 @@ bool matches_row(const ExecutionSearch& search, const store::ExecutionRow& row, 
 bool matches_inside(const ExecutionSearch& search, const store::ExecutionRow& row,
                     const ExecutionFacts& facts);
 
-// "CRITICAL", "HIGH", "MEDIUM", "LOW" or whatever the input of an execution says at severity,
-// detail.severity (GuardDuty's number) or detail.findings[0].Severity.Label (Security Hub); "" where nothing.
-std::string severity_of(const json::Value& input);
-
 // Whether `text` fits `pattern`, where `*` is any run of characters; ASCII case does not matter.
 bool fits(std::string_view pattern, std::string_view text);
 

@@ -81,7 +81,7 @@ TEST(ExecutionSearch, LabelsAreTheTagsOfThePlaybook) {
 }
 
 TEST(ExecutionSearch, ReadsTheSeverityWhereServicesPutIt) {
-  const auto severity = [](const char* text) { return severity_of(json::parse(text).value()); };
+  const auto severity = [](const char* text) { return store::severity_of(json::parse(text).value()); };
   EXPECT_EQ(severity(R"({"severity":"CRITICAL"})"), "CRITICAL");
   EXPECT_EQ(severity(R"({"detail":{"severity":9.2}})"), "CRITICAL");
   EXPECT_EQ(severity(R"({"detail":{"severity":4}})"), "MEDIUM");

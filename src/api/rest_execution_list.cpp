@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <map>
 
-#include "api/execution_search.h"
+#include "api/execution_rows.h"
 #include "api/page_token.h"
 #include "api/rest_routes.h"
 #include "api/states_api.h"
@@ -19,6 +19,8 @@ namespace execution_list {
 // Clocks may step back; numbers do not. Whoever started so much earlier than asked for ends the walk.
 constexpr std::int64_t kClockSlackMs = 10 * 60 * 1000;
 constexpr std::int64_t kLastEventsRead = 40;
+constexpr std::int64_t kSearchMs = 8;  // After so long a request answers with what it has.
+constexpr std::size_t kRowsAtOnceMax = 1'000;
 
 // "running", "TIMED_OUT", "timed-out": people type it.
 Result<std::optional<store::ExecutionStatus>> status_filter(const RestCall& call) {
@@ -55,25 +57,16 @@ json::Value row_json(const RestServices& services, const store::ExecutionRow& ro
                               {"waiting_for_people", static_cast<std::int64_t>(waiting)}});
 }
 
-// What the store filters by itself, taken out of the search's words.
-void push_down(const ExecutionSearch& search, const RestServices& services, const RestCall& call,
-               store::ExecutionQuery& query) {
-  using Key = ExecutionSearch::Term::Key;
-  bool waits = false;
-  for (const ExecutionSearch::Term& term : search.terms) {
-    if (term.negated) continue;
-    waits = waits || term.key == Key::kApproval ||
-            (term.key == Key::kStatus && term.values == std::vector<std::string>{"WAITING"});
-    if (term.values.size() != 1) continue;
-    const std::string& value = term.values.front();
-    const bool plain = value.find('*') == std::string::npos;
-    if (term.key == Key::kStatus && !query.status) query.status = parse_status(value);
-    if (term.key == Key::kPlaybook && plain && query.state_machine_arn.empty() &&
-        services.runtime.find_state_machine(playbook_arn(call, services.region, value))) {
-      query.state_machine_arn = playbook_arn(call, services.region, value);
-    }
+RowPlanner planner_of(const RestServices& services, const RestCall& call) {
+  RowPlanner planner;
+  planner.machine_arn = [&services, &call](const std::string& playbook) {
+    std::string arn = playbook_arn(call, services.region, playbook);
+    return services.runtime.find_state_machine(arn) ? arn : std::string();
+  };
+  if (services.approvals != nullptr) {
+    planner.waiting = [&services] { return services.approvals->executions_waiting(); };
   }
-  if (waits && !query.status) query.status = store::ExecutionStatus::kRunning;
+  return planner;
 }
 
 // The number above all executions that started before `time`.
@@ -142,47 +135,78 @@ ExecutionFacts facts_of(const RestServices& services) {
   return facts;
 }
 
-// Walks from query.before downwards until the page is full, the walk is over, or enough was looked at.
+// Walks from `before` downwards until the page is full, the walk is over, or enough was looked at.
 struct Walk {
   std::vector<json::Value> items;
   bool more = true;
   std::size_t rows = 0, looks = 0;
   Timestamp reached;  // The start of the last one that was looked at.
 };
-Result<Walk> walk_rows(const RestServices& services, const RestCall& call, const ExecutionSearch& search,
-                       store::ExecutionQuery& query, std::size_t limit) {
-  Walk walk;
-  const ExecutionFacts facts = facts_of(services);
-  const std::string own = ":" + call.actor.account + ":";
-  const bool inside = search.looks_inside();
-  while (walk.more && walk.items.size() < limit && walk.rows < kSearchRowsMax &&
-         walk.looks < kSearchLooksMax) {
-    query.limit = search.terms.empty() ? limit + 1 : 1000;
-    SORTIE_TRY(const std::vector<store::ExecutionRow> rows, services.store.list_executions(query));
-    walk.more = rows.size() == query.limit;
-    for (const store::ExecutionRow& row : rows) {
-      if (walk.items.size() == limit || walk.looks == kSearchLooksMax) {
-        walk.more = true;
-        break;
+
+class Walker {
+ public:
+  Walker(const RestServices& services, const RestCall& call, const ExecutionSearch& search, std::size_t limit)
+      : services_(services),
+        search_(search),
+        limit_(limit),
+        facts_(facts_of(services)),
+        own_(":" + call.actor.account + ":"),
+        until_(services.loop.now().plus_ms(kSearchMs)) {}
+
+  Result<Walk> run(const RowPlan& plan, store::ExecutionNo& before) {
+    std::size_t most = limit_ + 1;
+    while (walk_.more && !is_over()) {
+      SORTIE_TRY(const RowPage page, next_rows(services_.store, plan, before, most));
+      walk_.more = page.more;
+      for (const store::ExecutionRow& row : page.rows) {
+        if (is_over()) {
+          walk_.more = true;
+          return std::move(walk_);
+        }
+        if (is_too_old(row)) {
+          walk_.more = false;
+          return std::move(walk_);
+        }
+        before = row.no;
+        take(row);
       }
-      if (row.started_at.ms < search.started_from.ms &&
-          search.started_from.ms - row.started_at.ms > kClockSlackMs) {
-        walk.more = false;
-        break;
-      }
-      query.before = row.no;
-      walk.reached = row.started_at;
-      ++walk.rows;
-      if (row.started_at < search.started_from || row.started_at >= search.started_before) continue;
-      // A map run is a row among the executions and no execution itself.
-      if (row.arn.find(own) == std::string::npos || row.arn.find(":mapRun:") != std::string::npos) continue;
-      if (!matches_row(search, row, facts)) continue;
-      if (inside) ++walk.looks;
-      if (!inside || matches_inside(search, row, facts)) walk.items.push_back(row_json(services, row));
+      if (page.reached != 0) before = page.reached;
+      most = std::min<std::size_t>(2 * most, kRowsAtOnceMax);
     }
+    return std::move(walk_);
   }
-  return walk;
-}
+
+ private:
+  bool is_over() const {
+    return walk_.items.size() >= limit_ || walk_.rows >= kSearchRowsMax || walk_.looks >= kSearchLooksMax ||
+           (walk_.rows > 0 && services_.loop.now() >= until_);
+  }
+  bool is_too_old(const store::ExecutionRow& row) const {
+    return row.started_at.ms < search_.started_from.ms &&
+           search_.started_from.ms - row.started_at.ms > kClockSlackMs;
+  }
+  void take(const store::ExecutionRow& row) {
+    walk_.reached = row.started_at;
+    ++walk_.rows;
+    if (row.started_at < search_.started_from || row.started_at >= search_.started_before) return;
+    // A map run is a row among the executions and no execution itself.
+    if (row.arn.find(own_) == std::string::npos || row.arn.find(":mapRun:") != std::string::npos) return;
+    if (!matches_row(search_, row, facts_)) return;
+    if (search_.looks_inside()) {
+      ++walk_.looks;
+      if (!matches_inside(search_, row, facts_)) return;
+    }
+    walk_.items.push_back(row_json(services_, row));
+  }
+
+  const RestServices& services_;
+  const ExecutionSearch& search_;
+  const std::size_t limit_;
+  const ExecutionFacts facts_;
+  const std::string own_;
+  const Timestamp until_;
+  Walk walk_;
+};
 
 }  // namespace execution_list
 
@@ -212,11 +236,14 @@ Result<json::Value> list_executions(const RestServices& services, const RestCall
     const Timestamp late = search.started_before.plus_ms(execution_list::kClockSlackMs);
     SORTIE_TRY(query.before, execution_list::first_not_before(services.store, late));
   }
-  execution_list::push_down(search, services, call, query);
-  SORTIE_TRY(execution_list::Walk walk,
-             execution_list::walk_rows(services, call, search, query, static_cast<std::size_t>(limit)));
+  store::ExecutionNo below = query.before;
+  SORTIE_TRY(const RowPlan plan,
+             plan_rows(search, query, services.store, execution_list::planner_of(services, call)));
+  SORTIE_TRY(
+      execution_list::Walk walk,
+      execution_list::Walker(services, call, search, static_cast<std::size_t>(limit)).run(plan, below));
   json::Value next, reached;
-  if (walk.more) next = make_page_token(listing, std::to_string(query.before));
+  if (walk.more) next = make_page_token(listing, std::to_string(below));
   if (walk.rows > 0) reached = time_json(walk.reached);
   return json::Value::object({{"executions", json::Value::array(std::move(walk.items))},
                               {"next", next},

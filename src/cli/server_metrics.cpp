@@ -67,6 +67,13 @@ void ServerApp::add_metrics() {
     gauge("sortie_store_overlay_bytes", static_cast<double>(store.overlay_bytes),
           "Journalled and not yet in tables.");
     gauge("sortie_store_file_bytes", static_cast<double>(store.file_bytes), "Size of the store.");
+    if (const auto counts = store_->count_executions("")) {
+      double kept = 0;
+      for (const std::uint64_t n : counts->by_status) kept += static_cast<double>(n);
+      gauge("sortie_store_executions", kept, "Executions that the store keeps.");
+      gauge("sortie_store_bytes_per_execution", kept > 0 ? static_cast<double>(store.file_bytes) / kept : 0,
+            "Size of the store for each execution that it keeps, events and documents included.");
+    }
     const functions::FunctionService::Figures functions = functions_->figures();
     gauge("sortie_function_workers", static_cast<double>(functions.workers), "Warm worker processes.");
     counter("sortie_function_invocations_total", static_cast<double>(functions.invocations), "Invocations.");

@@ -92,6 +92,7 @@ class Approvals final : public integrations::ApprovalDesk {
   std::optional<Error> objection_to(const Approval& approval, const Actor& actor) const;
   std::size_t waiting_of(std::string_view execution_arn) const;  // Open approvals of one execution.
   std::size_t waiting_executions() const { return ids_by_execution_.size(); }
+  std::vector<std::string> executions_waiting() const;  // Their ARNs.
 
   // Whether a task token belongs to an approval, open or closed: SendTask* by anybody is then refused.
   bool guards(const runtime::AttemptKey& key) const;

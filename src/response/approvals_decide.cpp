@@ -90,6 +90,12 @@ std::size_t Approvals::waiting_of(std::string_view execution_arn) const {
   return found == ids_by_execution_.end() ? 0 : found->second.size();
 }
 
+std::vector<std::string> Approvals::executions_waiting() const {
+  std::vector<std::string> arns;
+  for (const auto& [arn, ids] : ids_by_execution_) arns.push_back(arn);
+  return arns;
+}
+
 std::optional<Error> Approvals::check_plan(const Approval& approval, const DecideRequest& request) const {
   if (request.plan_hash && !equals_ignore_case_ascii(*request.plan_hash, approval.plan_hash)) {
     return Error{"PlanChanged",

@@ -126,7 +126,7 @@ Result<std::unique_ptr<LiveExecution>> load_live(store::Store& store, store::Exe
   return live;
 }
 
-store::TermRow terms_of(const LiveExecution& live) {
+void add_terms(const LiveExecution& live, store::Batch& batch) {
   const engine::Execution& state = live.state;
   store::TermRow row{live.no, "", {}};
   if (!live.started) {
@@ -138,7 +138,7 @@ store::TermRow terms_of(const LiveExecution& live) {
         store::terms_at_end(state.error.value_or(""), state.cause.value_or(""));
     row.terms.insert(row.terms.end(), more.begin(), more.end());
   }
-  return row;
+  if (!row.name.empty() || !row.terms.empty()) batch.terms.push_back(std::move(row));
 }
 
 std::string encode_left_behind(LiveExecution& live) {

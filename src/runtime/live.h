@@ -148,7 +148,7 @@ std::string encode_extra(const Extra& extra);
 Extra decode_extra(const std::string& text);
 
 // What the execution is found by (store/search_terms.h): with its name where it begins.
-store::TermRow terms_of(const LiveExecution& live);
+void add_terms(const LiveExecution& live, store::Batch& batch);
 
 // What is kept of an execution that did not succeed, for a redrive: its frames' images. "" where they are
 // more than kLeftBehindBytesMax.

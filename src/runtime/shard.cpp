@@ -63,7 +63,8 @@ Shard::Shard(Wiring wiring)
                     post(key.execution, std::move(mail));
                   }),
       map_runs_(*this),
-      audit_(*this) {}
+      audit_(*this),
+      term_backfill_(*this) {}
 
 Shard::~Shard() {
   if (timer_ != 0) wiring_.loop.cancel(timer_);
@@ -212,8 +213,7 @@ Decision Shard::decide(LiveExecution& live, store::Batch& batch) {
   if (!decision.ended) write_frames(live, touched, gone, batch);  // Else all frames go with the execution.
   if (!live.started || decision.ended) {
     write_row(live, batch);
-    store::TermRow terms = terms_of(live);
-    if (terms_kept_ && (!terms.name.empty() || !terms.terms.empty())) batch.terms.push_back(std::move(terms));
+    if (wiring_.store.keeps_terms()) add_terms(live, batch);
   }
   if (decision.ended) batch.ended.push_back(live.no);
   live.payloads.texts = nullptr;

@@ -25,6 +25,7 @@
 #include "runtime/live.h"
 #include "runtime/map_runs.h"
 #include "runtime/task_token.h"
+#include "runtime/term_backfill.h"
 #include "runtime/timers.h"
 
 namespace sortie::runtime {
@@ -80,6 +81,7 @@ class Shard {
  private:
   friend class MapRuns;  // Whose runs are executions of this shard, too.
   friend class Audit;
+  friend class TermBackfill;
   // A decision or a stimulus of it is under way.
   bool is_in_motion(store::ExecutionNo no) const;
   LiveExecution& admit(std::unique_ptr<LiveExecution> live);
@@ -130,6 +132,7 @@ class Shard {
   Activities activities_;
   MapRuns map_runs_;
   Audit audit_;
+  TermBackfill term_backfill_;
   std::function<void()> drained_;
   std::size_t committing_ = 0;
   std::size_t mails_ = 0;                                 // Not committed yet, of all machines...

@@ -18,6 +18,7 @@ Status Shard::recover() {
     wiring_.loop.post([this] { recover_slice(); });
   }
   audit_.begin();
+  term_backfill_.begin();
   return {};
 }
 
