@@ -11,6 +11,7 @@ namespace sortie::runtime {
 namespace {
 
 constexpr std::size_t kMailsPerCommit = 256;
+constexpr std::size_t kTimersAtOnce = 500;
 
 template <typename T>
 void append_all(std::vector<T>& to, std::vector<T>& from) {
@@ -504,10 +505,12 @@ void Shard::fire_due_timers() {
   timer_ = 0;
   armed_for_ = kNever;
   const Timestamp now = wiring_.loop.now();
-  while (const std::optional<store::FrameKey> key = timers_.take_due(now)) {
+  for (std::size_t fired = 0; fired < kTimersAtOnce; ++fired) {
+    const std::optional<store::FrameKey> key = timers_.take_due(now);
+    if (!key) break;
     post(key->execution, {engine::TimerFired{key->frame}, {}, nullptr});
   }
-  arm();
+  arm();  // Of more that are due: at once, after what else the loop has to do.
 }
 
 void Shard::drain(std::function<void()> done) {
