@@ -43,6 +43,7 @@ def questions(count: int) -> list[tuple[str, str, int]]:
         ("a wide prefix", "name:night-*", 100),
         ("no such name", "name:nothing-is-called-so*", 0),
         ("a range of time", f"started:>{hour} started:<{later}", 100),
+        ("a range of ends", f"stopped:>{hour} stopped:<{later}", 100),
         ("before all", "started:<2020-01-01T00:00:00Z", 0),
         ("a resource", f"resource:i-{some:013x}", 1),
         ("a frequent resource", "resource:us-east-1", 100),

@@ -40,12 +40,13 @@ Result<Timestamp> parse_moment(std::string_view word, std::string_view text, Tim
   return invalid(word, "write it like started:>-2h or started:<2026-11-01T00:00:00Z");
 }
 
-Status read_started(std::string_view word, std::string_view value, Timestamp now, ExecutionSearch& out) {
+Status read_range(std::string_view word, std::string_view value, Timestamp now, Timestamp& from,
+                  Timestamp& until) {
   const bool after = value.starts_with(">"), before = value.starts_with("<");
   if (!after && !before) return invalid(word, "write started:>-2h or started:<2026-11-01T00:00:00Z");
   SORTIE_TRY(const Timestamp time, parse_moment(word, value.substr(1), now));
-  if (after) out.started_from = std::max(out.started_from, time);
-  if (before) out.started_before = std::min(out.started_before, time);
+  if (after) from = std::max(from, time);
+  if (before) until = std::min(until, time);
   return {};
 }
 
@@ -74,9 +75,10 @@ Result<Key> read_key(std::string_view word, const std::string& key, const Term& 
   for (const auto& [name, found] : kKeys) {
     if (name == key) return found;
   }
-  return invalid(word,
-                 "known: status: playbook: name: started: error: state: sev: resource: actor: label: "
-                 "has:approval, and words of the name");
+  return invalid(
+      word,
+      "known: status: playbook: name: started: stopped: error: state: sev: resource: actor: label: "
+      "has:approval, and words of the name");
 }
 
 Status read_word(std::string_view word, Timestamp now, ExecutionSearch& out) {
@@ -89,7 +91,12 @@ Status read_word(std::string_view word, Timestamp now, ExecutionSearch& out) {
   const std::size_t colon = rest.front() == '"' ? std::string_view::npos : rest.find(':');
   const std::string key = colon == std::string_view::npos ? "" : to_lower_ascii(rest.substr(0, colon));
   std::string_view value = colon == std::string_view::npos ? rest : rest.substr(colon + 1);
-  if (key == "started" && !term.negated) return read_started(word, value, now, out);
+  if (key == "started" && !term.negated) {
+    return read_range(word, value, now, out.started_from, out.started_before);
+  }
+  if (key == "stopped" && !term.negated) {
+    return read_range(word, value, now, out.stopped_from, out.stopped_before);
+  }
   if (value.size() > 1 && value.front() == '"' && value.back() == '"') {
     term.values.emplace_back(value.substr(1, value.size() - 2));
   } else {
@@ -252,6 +259,13 @@ Result<ExecutionSearch> parse_execution_search(std::string_view text, Timestamp 
 
 bool ExecutionSearch::looks_inside() const {
   return std::any_of(terms.begin(), terms.end(), [](const Term& term) { return term.looks_inside(); });
+}
+
+bool ExecutionSearch::fits_times(const store::ExecutionRow& row) const {
+  if (row.started_at < started_from || row.started_at >= started_before) return false;
+  if (stopped_from.ms == INT64_MIN && stopped_before == kNever) return true;
+  return row.status != store::ExecutionStatus::kRunning && row.stopped_at >= stopped_from &&
+         row.stopped_at < stopped_before;
 }
 
 bool matches_row(const ExecutionSearch& search, const store::ExecutionRow& row, const ExecutionFacts& facts) {

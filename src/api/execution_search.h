@@ -4,7 +4,7 @@
 //
 //   status:failed,timed_out   running, waiting (for people), succeeded, failed, timed_out, aborted
 //   playbook:ir-*  name:2026-*                  whole names; ASCII case never matters
-//   started:>-2h   started:<2026-11-01T00:00:00Z
+//   started:>-2h   started:<2026-11-01T00:00:00Z        and stopped: in the same way
 //   error:"States.Timeout"                      the error's name, or words of its cause
 //   state:WaitForApproval                       where it stands, or where it stopped
 //   sev:CRITICAL                                the severity of its input; numbers are read as GuardDuty's
@@ -59,8 +59,11 @@ struct ExecutionSearch {
   std::vector<Term> terms;
   Timestamp started_from{INT64_MIN};
   Timestamp started_before = kNever;
+  Timestamp stopped_from{INT64_MIN};
+  Timestamp stopped_before = kNever;
 
   bool looks_inside() const;
+  bool fits_times(const store::ExecutionRow& row) const;
 };
 
 Result<ExecutionSearch> parse_execution_search(std::string_view text, Timestamp now);

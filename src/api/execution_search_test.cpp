@@ -37,6 +37,19 @@ store::ExecutionRow row(store::ExecutionStatus status = store::ExecutionStatus::
   return out;
 }
 
+TEST(ExecutionSearch, StoppedIsARangeThatOnlyWhatHasEndedFits) {
+  const ExecutionSearch search = parse_execution_search("stopped:>-2h stopped:<-1h", kNow).value();
+  store::ExecutionRow ended = row();
+  ended.stopped_at = kNow.plus_ms(-5'400'000);
+  EXPECT_TRUE(search.fits_times(ended));
+  ended.stopped_at = kNow.plus_ms(-1'000);
+  EXPECT_FALSE(search.fits_times(ended));
+  store::ExecutionRow running = row(store::ExecutionStatus::kRunning);
+  running.stopped_at = kNow.plus_ms(-5'400'000);
+  EXPECT_FALSE(search.fits_times(running));
+  EXPECT_FALSE(parse_execution_search("stopped:yesterday", kNow).ok());
+}
+
 TEST(ExecutionSearch, WordsAreAndedCommasAreOrAndMinusNegates) {
   EXPECT_TRUE(found("", row()));
   EXPECT_TRUE(found("status:timed-out,failed playbook:ir-*", row()));

@@ -188,7 +188,7 @@ class Walker {
   void take(const store::ExecutionRow& row) {
     walk_.reached = row.started_at;
     ++walk_.rows;
-    if (row.started_at < search_.started_from || row.started_at >= search_.started_before) return;
+    if (!search_.fits_times(row)) return;
     // A map run is a row among the executions and no execution itself.
     if (row.arn.find(own_) == std::string::npos || row.arn.find(":mapRun:") != std::string::npos) return;
     if (!matches_row(search_, row, facts_)) return;
@@ -232,8 +232,9 @@ Result<json::Value> list_executions(const RestServices& services, const RestCall
                               " " + call.query("q");
   if (const std::string cursor = call.query("cursor"); !cursor.empty()) {
     SORTIE_TRY(query.before, read_page_number(listing, cursor));
-  } else if (search.started_before != kNever) {
-    const Timestamp late = search.started_before.plus_ms(execution_list::kClockSlackMs);
+  } else if (const Timestamp end = std::min(search.started_before, search.stopped_before); end != kNever) {
+    // What stopped before then has started before then, too.
+    const Timestamp late = end.plus_ms(execution_list::kClockSlackMs);
     SORTIE_TRY(query.before, execution_list::first_not_before(services.store, late));
   }
   store::ExecutionNo below = query.before;

@@ -15,7 +15,7 @@ std::size_t Batch::bytes() const {
   for (const FrameRow& row : frames) sum += 24 + row.image.size();
   for (const HistoryChunk& chunk : history) sum += 24 + chunk.body.size();
   for (const PayloadRow& row : payloads) sum += 16 + row.body.size();
-  for (const TermRow& row : terms) sum += 8 + row.name.size() + 4 * row.terms.size();
+  for (const TermRow& row : terms) sum += 8 + 4 * row.terms.size();  // The name is in its row.
   for (const Document& row : documents) sum += row.kind.size() + row.key.size() + row.value.size();
   for (const LogLine& line : log) {
     sum += 32 + line.source.size() + line.type.size() + line.subject.size() + line.body.size();
