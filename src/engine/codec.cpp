@@ -65,9 +65,9 @@ class Writer {
       }
       if (const auto known = payloads.find(value)) return reference(*known);
     }
-    const std::string* known = nullptr;
-    if (payloads.texts != nullptr && identity != nullptr) known = payloads.texts->find(identity);
-    if (known != nullptr) {
+    // Texts are quickly made, and each event has its own.
+    TextCache* const texts = identity != nullptr && !value.is_string() ? payloads.texts : nullptr;
+    if (const std::string* known = texts != nullptr ? texts->find(identity) : nullptr) {
       begin_inline(identity);
       return text(*known);
     }
@@ -81,7 +81,7 @@ class Writer {
       out_.resize(start);
       return reference(payloads.keep(value, std::move(long_text)));
     }
-    if (payloads.texts != nullptr && identity != nullptr) payloads.texts->keep(identity, made);
+    if (texts != nullptr) texts->keep(value, made);
     begin_inline(identity);
     number(made.size());
     out_.insert(start, staged_, staged_count_);

@@ -5,7 +5,6 @@
 // and results are mostly the same value passed on.
 //
 // Decoding treats bytes as hostile, too: a broken image is the error "StoreCorrupt", never a crash.
-#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -20,33 +19,36 @@ namespace sortie::engine {
 
 inline constexpr std::size_t kInlineBytesMax = 1024;
 
-// Texts of small values by identity. One decision writes the same few values into its events and its frames,
-// and making their text is most of the work. Whoever lends it to a sink clears it before values may go,
-// because an address names one value only while that is alive.
+// Texts of small values by identity, the latest. The same few values go into a decision's events and frames,
+// and what is passed on or waited with goes into those of the next decisions, too; making their text is most
+// of the work of writing them. A value that is kept here stays alive, so an address names one value.
 class TextCache {
  public:
-  void clear() {
-    for (Entry& entry : entries_) entry.identity = nullptr;
-  }
   const std::string* find(const void* identity) const {
-    for (const Entry& entry : entries_) {
-      if (entry.identity == identity) return &entry.text;
-    }
-    return nullptr;
+    if (entries_.empty()) return nullptr;
+    const Entry& entry = entries_[place(identity)];
+    return entry.value.identity() == identity ? &entry.text : nullptr;
   }
-  void keep(const void* identity, std::string_view text) {
-    Entry& entry = entries_[next_++ % entries_.size()];
-    entry.identity = identity;
+  // The value has an identity, and its text is short.
+  void keep(const json::Value& value, std::string_view text) {
+    if (entries_.empty()) entries_.resize(kEntries);
+    Entry& entry = entries_[place(value.identity())];
+    entry.value = value;
     entry.text.assign(text);
   }
 
  private:
+  static constexpr std::size_t kEntries = 1024;  // Each may hold kInlineBytesMax and the value itself.
   struct Entry {
-    const void* identity = nullptr;
+    json::Value value;
     std::string text;
   };
-  std::array<Entry, 4> entries_;
-  std::size_t next_ = 0;
+  static std::size_t place(const void* identity) {
+    const auto address = static_cast<std::uint64_t>(reinterpret_cast<std::uintptr_t>(identity));
+    return static_cast<std::size_t>((address * 0x9E3779B97F4A7C15ULL) >> 32) % kEntries;
+  }
+
+  std::vector<Entry> entries_;  // Made with the first.
 };
 
 // Where large values go. One per execution; the runtime writes what is new with the same batch.

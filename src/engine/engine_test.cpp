@@ -404,6 +404,22 @@ TEST(Engine, FramesAndEventsReadBackAsTheyWereWrittenLargeValuesOnce) {
   EXPECT_LT(bytes.size(), 3'000u) << "the 5,000 byte input is a payload, not a copy in each event";
 }
 
+TEST(Codec, ATextThatIsRememberedIsThatOfItsOwnValue) {
+  TextCache texts;
+  Payloads remembering, plain;
+  remembering.texts = &texts;
+  const json::Value lasting = json::Value::object({{"lasting", 1}});
+  for (int i = 0; i < 5'000; ++i) {  // More than are remembered, at addresses that come again.
+    HistoryEvent event;
+    event.details.push_back({Field::kInput, json::Value::array({i})});
+    event.details.push_back({Field::kOutput, lasting});
+    event.details.push_back({Field::kParameters, json::Value::object({{"number", i}, {"lasting", lasting}})});
+    const std::vector<HistoryEvent> events = {std::move(event)};
+    ASSERT_EQ(encode_events(events, remembering), encode_events(events, plain)) << i;
+    ASSERT_EQ(encode_events(events, remembering), encode_events(events, plain)) << i;
+  }
+}
+
 TEST(Codec, AValueThatSeveralEventsShareStandsInTheirBytesOnce) {
   Driver driver(
       R"({"StartAt":"A","States":{"A":{"Type":"Pass","Next":"B"},"B":{"Type":"Pass","Next":"C"},"C":{"Type":"Pass","End":true}}})",

@@ -155,6 +155,23 @@ TEST(Json, TextsOfEveryShortLengthAreKeptToTheByteAndFound) {
   }
 }
 
+TEST(Json, WhatNeedsAnEscapeIsFoundAtEveryPlaceOfAText) {
+  const std::pair<char, std::string> specials[] = {{'"', "\\\""},       {'\\', "\\\\"}, {'\n', "\\n"},
+                                                   {'\x01', "\\u0001"}, {'z', "z"},     {'\x7f', "\x7f"}};
+  for (std::size_t size = 1; size <= 300; size += size < 40 ? 1 : 13) {
+    for (std::size_t at = 0; at < size; ++at) {
+      for (const auto& [special, escaped] : specials) {
+        std::string text(size, 'a');
+        text[at] = special;
+        const std::string wanted =
+            "[\"" + std::string(at, 'a') + escaped + std::string(size - at - 1, 'a') + "\"]";
+        ASSERT_EQ(to_text(Value::array({Value(text)})), wanted) << size << " bytes, at " << at;
+        ASSERT_EQ(round_trip(wanted), wanted) << size << " bytes, at " << at;
+      }
+    }
+  }
+}
+
 TEST(Json, APreparedKeyIsExactlyTheEqualText) {
   const std::string texts[] = {"",     std::string("\0", 1),  "a",
                                "ab",   "fourteen bytes",      "fifteen bytes :",

@@ -351,6 +351,28 @@ class Reader {
   std::vector<Member> members_;
 };
 
+// Short texts in two moves that may overlap; a call costs more than the bytes.
+void copy_bytes(char* to, std::string_view text) {
+  const std::size_t size = text.size();
+  if (size > 16 || size < 2) {
+    std::memcpy(to, text.data(), size);
+  } else if (size >= 8) {
+    const auto first = load<std::uint64_t>(text.data()), last = load<std::uint64_t>(text.data() + size - 8);
+    std::memcpy(to, &first, 8);
+    std::memcpy(to + size - 8, &last, 8);
+  } else if (size >= 4) {
+    const auto first = static_cast<std::uint32_t>(load<std::uint32_t>(text.data()));
+    const auto last = static_cast<std::uint32_t>(load<std::uint32_t>(text.data() + size - 4));
+    std::memcpy(to, &first, 4);
+    std::memcpy(to + size - 4, &last, 4);
+  } else {
+    const auto first = static_cast<std::uint16_t>(load<std::uint16_t>(text.data()));
+    const auto last = static_cast<std::uint16_t>(load<std::uint16_t>(text.data() + size - 2));
+    std::memcpy(to, &first, 2);
+    std::memcpy(to + size - 2, &last, 2);
+  }
+}
+
 // Gathers what comes in small pieces: most of a document is names, short strings and punctuation.
 class Staged {
  public:
@@ -372,13 +394,16 @@ class Staged {
     count_ += text.size();
   }
   void put_quoted(std::string_view text) {
-    if (find_special(text, 0) == text.size()) {
-      put('"');
-      put(text);
-      put('"');
-    } else {
+    if (text.size() + 2 > sizeof(bytes_) || find_special(text, 0) != text.size()) {
       append_quoted(all(), text);
+      return;
     }
+    if (text.size() + 2 > sizeof(bytes_) - count_) flush();
+    char* at = bytes_ + count_;
+    *at = '"';
+    copy_bytes(at + 1, text);
+    at[text.size() + 1] = '"';
+    count_ += text.size() + 2;
   }
   // What has been written so far, to be gone on with.
   std::string& all() {

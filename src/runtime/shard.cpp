@@ -205,7 +205,6 @@ Decision Shard::decide(LiveExecution& live, store::Batch& batch) {
     decision.logged = logged_events(live, std::move(events));
     return decision;
   }
-  texts_.clear();
   live.payloads.texts = &texts_;
   if (!events.empty()) {
     batch.history.push_back({live.no, first_event, static_cast<std::int32_t>(events.size()),

@@ -121,7 +121,7 @@ class Shard {
   std::unordered_map<store::ExecutionNo, std::unique_ptr<LiveExecution>> live_;
   std::unordered_map<std::string, store::ExecutionNo> beginning_;
   std::unordered_map<store::ExecutionNo, std::vector<std::function<void()>>> after_commit_;
-  engine::TextCache texts_;  // Of the decision being written.
+  engine::TextCache texts_;  // Of values in the decisions written last.
   Timers timers_;
   Loop::TimerId timer_ = 0;
   // Recovery walks the open frames in slices while work goes on. An execution whose number is above
