@@ -42,7 +42,7 @@ void Audit::step() {
 }
 
 void Audit::walk_frames() {
-  const auto page = shard_.wiring_.store.scan_frames(after_, kFramesPerStep);
+  const auto page = shard_.scan_frames(after_, kFramesPerStep);
   if (!page) return;  // The disk may need a moment.
   for (const store::FrameRow& row : *page) {
     ++frames;
@@ -64,6 +64,7 @@ void Audit::walk_executions() {
   const auto page = shard_.wiring_.store.list_executions(query);
   if (!page) return;
   for (const store::ExecutionRow& row : *page) {
+    if (shard_.wiring_.map.of(row.no) != shard_.wiring_.no) continue;
     if (const auto trouble = inspect_execution(row.no)) suspect({row.no, engine::kTopFrame}, *trouble);
   }
   if (page->size() == kFramesPerStep) {
@@ -174,6 +175,10 @@ std::optional<Audit::Trouble> Audit::inspect_execution(store::ExecutionNo no) {
   const auto top = shard_.wiring_.store.find_frame({no, engine::kTopFrame});
   if (!frames || !top || *top) return std::nullopt;
   if (!frames->empty() && frames->front().key.execution == no) return std::nullopt;
+  if (shard_.wiring_.map.count > 1) {  // It may not have begun.
+    const Result<bool> waits = has_inbox_note(shard_.wiring_.store, shard_.wiring_.no, no);
+    if (!waits || *waits) return std::nullopt;
+  }
   return Trouble::kNoFrame;
 }
 

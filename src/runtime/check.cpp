@@ -4,6 +4,7 @@
 #include <set>
 
 #include "runtime/definitions.h"
+#include "runtime/inbox.h"
 #include "runtime/live.h"
 #include "runtime/map_runs.h"
 
@@ -16,10 +17,38 @@ std::string name_of(const store::FrameKey& key) {
   return "frame " + std::to_string(key.frame) + " of execution " + std::to_string(key.execution);
 }
 
+// Several nodes write while this one looks: what looks wrong is looked at again, each time from the start.
+constexpr int kLooks = 3;
+
+struct NodeMap {
+  bool is_shared = false;
+  ShardMap map;
+};
+Result<NodeMap> node_map(store::Store& store) {
+  SORTIE_TRY(const std::optional<std::string> above, store.find_document("meta", kShardsAboveKey));
+  if (!above) return NodeMap{};
+  return NodeMap{true, {kSharedShardCount, std::strtoull(above->c_str(), nullptr, 10)}};
+}
+
+// One that runs has a frame, or waits in an inbox to be begun.
+Result<bool> will_move(const store::ExecutionRow& row, const NodeMap& nodes, store::Store& store) {
+  for (int look = 0; look < (nodes.is_shared ? kLooks : 1); ++look) {
+    SORTIE_TRY(const std::vector<store::FrameRow> frames, store.list_frames(row.no));
+    if (!frames.empty()) return true;
+    if (!nodes.is_shared) return false;
+    SORTIE_TRY(const bool waits, has_inbox_note(store, nodes.map.of(row.no), row.no));
+    if (waits) return true;
+    SORTIE_TRY(const std::optional<store::ExecutionRow> now, store.find_execution(row.no));
+    if (!now || now->status != store::ExecutionStatus::kRunning) return true;
+  }
+  return false;
+}
+
 // One open execution: its frames form a tree in which each has one reason to wait.
-void check_execution(store::ExecutionNo no, store::Store& store, Definitions& definitions,
-                     std::vector<std::string>& findings) {
+void check_execution(store::ExecutionNo no, const NodeMap& nodes, store::Store& store,
+                     Definitions& definitions, std::vector<std::string>& findings) {
   const auto live = load_live(store, no, [&](const std::string& key) { return definitions.machine(key); });
+  if (!live && nodes.is_shared && live.error().code == "ExecutionDoesNotExist") return;  // Ended since.
   if (!live) {
     findings.push_back("execution " + std::to_string(no) + " cannot be read: " + to_text(live.error()));
     return;
@@ -53,6 +82,7 @@ void check_execution(store::ExecutionNo no, store::Store& store, Definitions& de
 
 Result<std::vector<std::string>> check_store(store::Store& store) {
   SORTIE_TRY(std::vector<std::string> findings, store.check());
+  SORTIE_TRY(const NodeMap nodes, node_map(store));
   Definitions definitions(store, false);
   SORTIE_TRY_STATUS(definitions.load());
   store::FrameKey after{0, 0};
@@ -68,8 +98,14 @@ Result<std::vector<std::string>> check_store(store::Store& store) {
       const auto glance =
           split ? engine::glance_at_frame(split->engine_image) : Result<engine::FrameGlance>(split.error());
       if (!glance) findings.push_back(name_of(row.key) + ": " + glance.error().message);
-      if (seen.insert(row.key.execution).second)
-        check_execution(row.key.execution, store, definitions, findings);
+      if (!seen.insert(row.key.execution).second) continue;
+      std::vector<std::string> own;
+      for (int look = 0; look < (nodes.is_shared ? kLooks : 1); ++look) {
+        own.clear();
+        check_execution(row.key.execution, nodes, store, definitions, own);
+        if (own.empty()) break;
+      }
+      findings.insert(findings.end(), own.begin(), own.end());
     }
     if (page.size() < kFramesPage) break;
     after = page.back().key;
@@ -80,8 +116,9 @@ Result<std::vector<std::string>> check_store(store::Store& store) {
   while (true) {
     SORTIE_TRY(const std::vector<store::ExecutionRow> page, store.list_executions(running));
     for (const store::ExecutionRow& row : page) {
-      if (!seen.contains(row.no))
-        findings.push_back(row.arn + " is running but has no frame: nothing will move it");
+      if (seen.contains(row.no)) continue;
+      SORTIE_TRY(const bool moves, will_move(row, nodes, store));
+      if (!moves) findings.push_back(row.arn + " is running but has no frame: nothing will move it");
     }
     if (page.size() < kFramesPage) break;
     running.before = page.back().no;

@@ -70,6 +70,8 @@ AliasRecord read_alias(const std::string& arn, const json::Value& v) {
 }  // namespace
 
 Status Definitions::load() {
+  entries_.clear();
+  aliases_.clear();
   SORTIE_TRY_STATUS(
       store::for_each_document(store_, kRecordKind, [this](const store::Document& document) -> Status {
         SORTIE_TRY(const json::Value value, json::parse(document.value));

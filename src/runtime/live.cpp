@@ -141,6 +141,15 @@ void add_terms(const LiveExecution& live, store::Batch& batch) {
   if (!row.name.empty() || !row.terms.empty()) batch.terms.push_back(std::move(row));
 }
 
+Result<std::unique_ptr<LiveExecution>> load_unbegun(const store::ExecutionRow& row,
+                                                    const MachineOf& machine_of) {
+  SORTIE_TRY(std::unique_ptr<LiveExecution> live, read_row(row, machine_of));
+  if (json::to_text(live->state.input) != live->image.input_text) {
+    live->state.input_text = live->image.input_text;
+  }
+  return live;
+}
+
 std::string encode_left_behind(LiveExecution& live) {
   std::vector<std::string> images;
   std::size_t bytes = 0;

@@ -122,6 +122,11 @@ struct SplitImage {
 };
 Result<SplitImage> split_frame_image(std::string_view image);
 
+// An execution that a leader wrote and nobody has begun yet.
+Result<std::unique_ptr<LiveExecution>> load_unbegun(
+    const store::ExecutionRow& row,
+    const std::function<Result<std::shared_ptr<const asl::StateMachine>>(const std::string&)>& machine_of);
+
 // Reads an open execution back. Error "ExecutionDoesNotExist" when it has ended or never was.
 Result<std::unique_ptr<LiveExecution>> load_live(
     store::Store& store, store::ExecutionNo no,

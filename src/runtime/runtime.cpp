@@ -6,10 +6,13 @@
 #include "base/text.h"
 #include "json/text.h"
 #include "runtime/check.h"
+#include "runtime/cluster.h"
 #include "runtime/describe.h"
 #include "runtime/explain.h"
 #include "runtime/history_pages.h"
-#include "runtime/shard.h"
+#include "runtime/placement.h"
+#include "runtime/remote.h"
+#include "runtime/shards.h"
 #include "runtime/starts.h"
 #include "runtime/watchers.h"
 
@@ -38,7 +41,7 @@ std::function<void(Result<T>)> or_nothing(std::function<void(Result<T>)> done) {
   return done ? std::move(done) : [](Result<T>) {};
 }
 
-class RuntimeImpl final : public Runtime {
+class RuntimeImpl final : public Runtime, private Cluster {
  public:
   RuntimeImpl(Loop& loop, Random& random, store::Store& store, TaskDispatcher& dispatcher, Options options)
       : loop_(loop),
@@ -53,20 +56,18 @@ class RuntimeImpl final : public Runtime {
       SORTIE_TRY(options_.epoch, store_.acquire(0));
     }
     store::Batch made = new_batch();
-    SORTIE_TRY(const std::string key, find_or_make(store_, "token_key", random_hex(random_, 32), &made));
-    SORTIE_TRY(const std::string store_id, find_or_make(store_, "store_id", random_hex(random_, 6), &made));
+    SORTIE_TRY_STATUS(read_identity(&made));
     if (!made.empty()) write_identity(std::move(made));
-    tokens_.emplace(key);
     SORTIE_TRY_STATUS(definitions_.load());
-    shard_.emplace(Shard::Wiring{loop_, random_, store_, dispatcher_, definitions_, *tokens_, store_id,
-                                 options_, [this](const ExecutionChange& change) { watchers_.tell(change); },
-                                 [this](const std::string& arn) { tell_waiters(arn); }});
-    return shard_->recover();
+    SORTIE_TRY_STATUS(shards_->own(0, options_.epoch));
+    shard_ = shards_->at(0);
+    return {};
   }
 
   void drain(std::function<void()> done) override {
     draining_ = true;
-    shard_->drain(std::move(done));
+    if (!shards_) return loop_.post(std::move(done));
+    shards_->drain(std::move(done));
   }
 
   void put_state_machine(StateMachineRecord record, const Actor& actor,
@@ -159,9 +160,11 @@ class RuntimeImpl final : public Runtime {
     if (!made) return loop_.post([done, error = made.error()] { done(error); });
     LiveExecution& live = **made;
     const std::string arn = live.state.arn;
-    if (const store::ExecutionNo beginning = shard_->find_beginning(arn); beginning != 0) {
+    const store::ShardNo place =
+        placement_.shard_for(live, definitions_.find(live.state.state_machine_arn), shards_->map());
+    if (is_beginning(arn, place)) {
       // The same name is being started right now: its outcome decides.
-      shard_->after_commit(beginning, [this, request = std::move(request), done]() mutable {
+      after_start(arn, place, [this, request = std::move(request), done]() mutable {
         start_execution(std::move(request), std::move(done));
       });
       return;
@@ -169,13 +172,17 @@ class RuntimeImpl final : public Runtime {
     const Result<std::optional<store::ExecutionRow>> known = store_.find_execution(arn);
     if (!known) return loop_.post([done, error = unavailable(known.error())] { done(error); });
     if (*known) return answer_existing(**known, live.image.input_text, std::move(done));
-    live.no = shard_->next_no();
+    live.no = shards_->next_no(place);
+    Shard* owner = shards_->at(place);
+    if (owner == nullptr || owner->is_given_up()) {
+      return remote_->start(live, std::move(request.with), std::move(done));
+    }
     Mail start{engine::Start{}, batch_or_none(std::move(request.with)), nullptr};
     start.reply = [done, arn, started_at = live.state.started_at](const Status& status, bool) {
       if (!status) return done(status.error());
       done(StartReply{arn, started_at, false});
     };
-    shard_->begin(std::move(made).value(), std::move(start));
+    owner->begin(std::move(made).value(), std::move(start));
   }
 
   void start_sync_execution(StartRequest request, Callback<ExecutionDescription> done) override {
@@ -191,16 +198,17 @@ class RuntimeImpl final : public Runtime {
   void redrive_execution(std::string_view arn, std::string client_token, const Actor& actor,
                          Callback<Timestamp> done) override {
     const std::string name(arn);
-    if (const store::ExecutionNo beginning = shard_->find_beginning(arn); beginning != 0) {
-      shard_->after_commit(beginning, [this, name, client_token, actor, done] {
-        redrive_execution(name, client_token, actor, done);
-      });
-      return;
-    }
     const auto fail = [this, done](const Error& error) { loop_.post([done, error] { done(error); }); };
     const Result<std::optional<store::ExecutionRow>> row = store_.find_execution(arn);
     if (!row) return fail(unavailable(row.error()));
     if (!*row) return fail(no_such_execution(arn));
+    Shard* owner = shards_->of((*row)->no);
+    if (owner != nullptr && owner->find_beginning(arn) != 0) {
+      owner->after_commit(owner->find_beginning(arn), [this, name, client_token, actor, done] {
+        redrive_execution(name, client_token, actor, done);
+      });
+      return;
+    }
     if (!client_token.empty()) {
       const Result<engine::ExecutionImage> image = engine::decode_execution((*row)->image);
       if (!image) return fail(unavailable(image.error()));
@@ -211,8 +219,12 @@ class RuntimeImpl final : public Runtime {
     auto live = load_left_behind(store_, **row, loop_.now(),
                                  [this](const std::string& key) { return definitions_.machine(key); });
     if (!live) return fail(live.error().code.starts_with("Store") ? unavailable(live.error()) : live.error());
-    if (draining_ || shard_->is_full((*live)->state.state_machine_arn)) {
+    if (draining_ || (owner != nullptr && owner->is_full((*live)->state.state_machine_arn))) {
       return fail({"ThrottlingException", "too much work is waiting", "", "try again later"});
+    }
+    store::LogLine line = audit(actor, "execution.redrive", name, "");
+    if (owner == nullptr) {
+      return remote_->redrive(**row, (*live)->image.redriven_at, client_token, std::move(line), done);
     }
     (*live)->state.region = options_.region;
     Extra extra = decode_extra((*live)->image.extra);
@@ -220,12 +232,12 @@ class RuntimeImpl final : public Runtime {
     (*live)->image.extra = encode_extra(extra);
     Mail mail{engine::Redrive{}, {}, nullptr};
     mail.with = std::make_shared<store::Batch>();
-    mail.with->log.push_back(audit(actor, "execution.redrive", name, ""));
+    mail.with->log.push_back(std::move(line));
     mail.reply = [done, at = loop_.now()](const Status& status, bool) {
       if (!status) return done(status.error());
       done(at);
     };
-    shard_->begin(*std::move(live), std::move(mail));
+    owner->begin(*std::move(live), std::move(mail));
   }
 
   void stop_execution(std::string_view arn, std::string error, std::string cause, const Actor& actor,
@@ -237,6 +249,8 @@ class RuntimeImpl final : public Runtime {
       return loop_.post([done, at = (*row)->stopped_at] { done(at); });
     }
     store::LogLine line = audit(actor, "execution.stop", std::string(arn), "", cause);
+    Shard* owner = shards_->of((*row)->no);
+    if (owner == nullptr) return remote_->stop(**row, error, cause, std::move(line), done);
     Mail mail{engine::Stop{std::move(error), std::move(cause)}, {}, nullptr};
     mail.with = std::make_shared<store::Batch>();
     mail.with->log.push_back(std::move(line));
@@ -246,7 +260,7 @@ class RuntimeImpl final : public Runtime {
       if (!now) return done(unavailable(now.error()));
       done(*now ? (*now)->stopped_at : loop_.now());
     };
-    shard_->post((*row)->no, std::move(mail));
+    owner->post((*row)->no, std::move(mail));
   }
 
   Result<ExecutionDescription> describe_execution(std::string_view arn) override {
@@ -280,6 +294,10 @@ class RuntimeImpl final : public Runtime {
     auto live =
         load_live(store_, row->no, [this](const std::string& key) { return definitions_.machine(key); });
     if (!live && live.error().code == "ExecutionDoesNotExist") return std::vector<WaitingReason>();
+    if (!live && options_.is_shared) {
+      SORTIE_TRY(const bool waits, has_inbox_note(store_, shards_->map().of(row->no), row->no));
+      if (waits) return std::vector<WaitingReason>{not_begun(*row)};
+    }
     if (!live) return live.error();
     return explain_frames((*live)->state, loop_.now());
   }
@@ -305,14 +323,13 @@ class RuntimeImpl final : public Runtime {
   }
 
   void task_submitted(const AttemptKey& key, json::Value output) override {
-    shard_->post(key.execution, {engine::TaskSubmitted{attempt_of(key), std::move(output)}, {}, nullptr});
+    report(key.execution, engine::TaskSubmitted{attempt_of(key), std::move(output)});
   }
   void task_succeeded(const AttemptKey& key, json::Value output) override {
-    shard_->post(key.execution, {engine::TaskSucceeded{attempt_of(key), std::move(output)}, {}, nullptr});
+    report(key.execution, engine::TaskSucceeded{attempt_of(key), std::move(output)});
   }
   void task_failed(const AttemptKey& key, std::string error, std::string cause) override {
-    shard_->post(key.execution,
-                 {engine::TaskFailed{attempt_of(key), std::move(error), std::move(cause)}, {}, nullptr});
+    report(key.execution, engine::TaskFailed{attempt_of(key), std::move(error), std::move(cause)});
   }
 
   void send_task_success(std::string_view token, std::string_view output_text, const Actor&,
@@ -349,15 +366,110 @@ class RuntimeImpl final : public Runtime {
   }
 
   Figures figures() override {
-    Figures figures = shard_->figures();
+    Figures figures = shards_ ? shards_->figures() : Figures();
     const Result<store::StatusCounts> counts = store_.count_executions("");
     if (counts) figures.open_executions = counts->by_status[0];
     return figures;
   }
 
   Result<std::vector<std::string>> check() override { return check_store(store_); }
+  Cluster* cluster() override { return options_.is_shared ? this : nullptr; }
 
  private:
+  Status join() override {
+    SORTIE_TRY_STATUS(read_identity(nullptr));
+    return definitions_.load();
+  }
+  void lead(store::Epoch epoch) override { options_.epoch = epoch; }
+  Status own(store::ShardNo no, store::Epoch epoch) override { return shards_->own(no, epoch); }
+  void give_up(store::ShardNo no, std::function<void()> done) override {
+    shards_->give_up(no, std::move(done));
+  }
+  bool owns(store::ShardNo no) const override { return shards_ && shards_->at(no) != nullptr; }
+  void read_inbox() override { shards_->read_inbox(); }
+  void look_around() override {
+    constexpr std::size_t kWaitersPerLook = 50;
+    remote_->look_around();
+    if (waiters_left_.empty()) waiters_left_ = watchers_.awaited();
+    for (std::size_t i = 0; i < kWaitersPerLook && !waiters_left_.empty(); ++i) {
+      tell_waiters(waiters_left_.back());
+      waiters_left_.pop_back();
+    }
+  }
+  void hear(const ExecutionChange& change) override {
+    watchers_.tell(change);
+    remote_->look_at(change.execution_arn);
+    if (change.status != store::ExecutionStatus::kRunning) tell_waiters(change.execution_arn);
+  }
+  Status carry_out(const AttemptKey& key) override {
+    if (shards_->of(key.execution) != nullptr) return {};  // It has come here meanwhile.
+    const auto live = load_live(store_, key.execution,
+                                [this](const std::string& each) { return definitions_.machine(each); });
+    if (!live) return live.error().code == "ExecutionDoesNotExist" ? Status() : Status(live.error());
+    std::optional<TaskOrder> order = make_order(**live, attempt_of(key), *tokens_, shards_->store_id());
+    if (order) dispatcher_.dispatch(*std::move(order));
+    return {};
+  }
+
+  // What all nodes of a store share; made once, where `made` is given.
+  Status read_identity(store::Batch* made) {
+    if (shards_) return {};
+    store::Batch fresh;
+    SORTIE_TRY(const std::string key, find_or_make(store_, "token_key", random_hex(random_, 32), &fresh));
+    SORTIE_TRY(const std::string store_id, find_or_make(store_, "store_id", random_hex(random_, 6), &fresh));
+    ShardMap map;
+    if (options_.is_shared) {
+      SORTIE_TRY(map.above, store_.last_execution_no());
+      SORTIE_TRY(const std::string above,
+                 find_or_make(store_, std::string(kShardsAboveKey), std::to_string(map.above), &fresh));
+      map.count = kSharedShardCount;
+      map.above = std::strtoull(above.c_str(), nullptr, 10);
+    }
+    if (!fresh.empty() && made == nullptr) {
+      return Error{"NotReady", "no node has written the identity of this store yet", "", ""};
+    }
+    if (made != nullptr) merge(*made, std::move(fresh));
+    tokens_.emplace(key);
+    shards_.emplace(Shards::Parts{loop_, random_, store_, dispatcher_, definitions_, *tokens_, store_id,
+                                  options_, [this](const ExecutionChange& change) { watchers_.tell(change); },
+                                  [this](const std::string& arn) { tell_waiters(arn); }},
+                    map);
+    remote_.emplace(Remote::Wiring{loop_, store_, options_, shards_->map()});
+    return {};
+  }
+
+  void report(store::ExecutionNo no, engine::Stimulus result) {
+    if (Shard* owner = shards_->of(no)) return owner->post(no, {std::move(result), {}, nullptr});
+    // Where we are not the leader its next owner calls again.
+    if (shard_ != nullptr) remote_->report(no, result);
+  }
+
+  bool is_beginning(const std::string& arn, store::ShardNo place) const {
+    return find_beginning(arn, place) != nullptr || remote_->is_starting(arn);
+  }
+  Shard* find_beginning(const std::string& arn, store::ShardNo place) const {
+    for (Shard* shard : {shard_, shards_->at(place)}) {
+      if (shard != nullptr && shard->find_beginning(arn) != 0) return shard;
+    }
+    return nullptr;
+  }
+  void after_start(const std::string& arn, store::ShardNo place, std::function<void()> callback) {
+    if (Shard* shard = find_beginning(arn, place)) {
+      return shard->after_commit(shard->find_beginning(arn), std::move(callback));
+    }
+    remote_->wait_for_start(arn, std::move(callback));
+  }
+
+  WaitingReason not_begun(const store::ExecutionRow& row) const {
+    WaitingReason reason;
+    reason.kind = "ready";
+    reason.since = row.started_at;
+    reason.who = "the node that owns its shard";
+    reason.sentence = "It was accepted at " + to_iso8601(row.started_at) +
+                      " and begins when the node that owns its shard takes it up.";
+    return reason;
+  }
+
   static engine::AttemptId attempt_of(const AttemptKey& key) { return {key.frame, key.entry, key.attempt}; }
 
   static Error unavailable(const Error& error) {
@@ -402,7 +514,7 @@ class RuntimeImpl final : public Runtime {
       return Error{"ServiceUnavailable", "the store cannot be written", "", "try again in a moment"};
     }
     const std::string machine_arn = split_qualified_arn(request.state_machine_arn).machine_arn;
-    if (shard_->is_full(machine_arn)) {
+    if (shard_->is_full(machine_arn) || remote_->is_full()) {
       return Error{"ThrottlingException", "too much work is waiting", "", "try again later"};
     }
     return make_live(request, definitions_, options_, random_, loop_.now());
@@ -467,7 +579,11 @@ class RuntimeImpl final : public Runtime {
   Definitions definitions_;
   std::optional<TaskTokens> tokens_;
   std::shared_ptr<int> alive_ = std::make_shared<int>(0);
-  std::optional<Shard> shard_;
+  std::optional<Shards> shards_;
+  Shard* shard_ = nullptr;  // Number 0, the leader's; null on other nodes.
+  std::optional<Remote> remote_;
+  Placement placement_;
+  std::vector<std::string> waiters_left_;  // ARNs that are still to be looked at in this round.
   bool has_identity_ = true;
   bool draining_ = false;
   Watchers watchers_;

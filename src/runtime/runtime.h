@@ -64,6 +64,10 @@ class TaskDispatcher {
   virtual void when_handed_over(const AttemptKey&, std::function<void()> go_on) { go_on(); }
   // Whether an attempt that was dispatched is under way; for the audit. Who cannot tell says yes.
   virtual bool holds(const AttemptKey&) const { return true; }
+  // Whether any attempt of the executions that `is_of` says yes to is under way.
+  virtual bool holds_any(const std::function<bool(store::ExecutionNo)>& /*is_of*/) const { return false; }
+  // The result came another way than by a report from here.
+  virtual void answered(const AttemptKey&) {}
 };
 
 // A state machine, or one published version of it: then the ARN ends in ":NUMBER", `created_at` and
@@ -224,7 +228,8 @@ struct ExecutionChange {
   std::string execution_arn;
   store::ExecutionStatus status;
   std::int64_t last_event_id = 0;
-  bool began = false;  // This commit started it.
+  bool began = false;      // This commit started it.
+  bool elsewhere = false;  // On another node.
   Timestamp started_at, stopped_at;
   std::shared_ptr<const LoggedEvents> logged;  // Null: nothing of this execution is to be logged.
 };
@@ -243,6 +248,7 @@ struct StuckFrame {
 };
 
 class ObjectStore;  // object_store.h
+class Cluster;      // cluster.h
 
 struct Options {
   ObjectStore* objects = nullptr;  // S3 for distributed Maps; without one, those that need it fail.
@@ -261,6 +267,13 @@ struct Options {
   std::int64_t audit_grace_ms = 10'000;
   std::int64_t audit_pause_ms = 60'000;
   std::function<void(const StuckFrame&)> on_stuck;
+  // Several nodes (cluster.h): whether they share the store, how the frames of one shard are walked (`above`
+  // as in shard_map.h), and whom to tell that a note lies in an inbox.
+  bool is_shared = false;
+  std::function<Result<std::vector<store::FrameRow>>(store::ShardNo shard, store::ExecutionNo above,
+                                                     store::FrameKey after, std::size_t limit)>
+      scan_frames;
+  std::function<void(store::ShardNo shard)> on_note;
 };
 
 class Runtime {
@@ -355,6 +368,8 @@ class Runtime {
     std::uint64_t frames_audited = 0, audit_cycles = 0, frames_stuck = 0;
   };
   virtual Figures figures() = 0;
+  // Null where there is one shard.
+  virtual Cluster* cluster() { return nullptr; }
   // Every open frame has exactly one reason to wait; one sentence for each that has not.
   virtual Result<std::vector<std::string>> check() = 0;
 };

@@ -19,14 +19,6 @@ void append_all(std::vector<T>& to, std::vector<T>& from) {
   to.insert(to.end(), std::make_move_iterator(from.begin()), std::make_move_iterator(from.end()));
 }
 
-void merge(store::Batch& to, store::Batch&& from) {
-  append_all(to.executions, from.executions);
-  append_all(to.frames, from.frames);
-  append_all(to.documents, from.documents);
-  append_all(to.documents_gone, from.documents_gone);
-  append_all(to.log, from.log);
-}
-
 // Results that only we know must not be lost with a failed commit; whoever asked from outside asks again.
 bool is_ours_alone(const Mail& mail) { return mail.reply == nullptr; }
 
@@ -44,6 +36,14 @@ std::string idempotency_key(std::string_view store_id, const AttemptKey& key) {
 }
 
 }  // namespace
+
+void merge(store::Batch& to, store::Batch&& from) {
+  append_all(to.executions, from.executions);
+  append_all(to.frames, from.frames);
+  append_all(to.documents, from.documents);
+  append_all(to.documents_gone, from.documents_gone);
+  append_all(to.log, from.log);
+}
 
 AttemptKey key_of(store::ExecutionNo no, const engine::AttemptId& attempt) {
   return {no, attempt.frame, attempt.entry, attempt.attempt};
@@ -154,6 +154,15 @@ bool Shard::is_in_motion(store::ExecutionNo no) const {
 }
 
 void Shard::post(store::ExecutionNo no, Mail mail) {
+  if (given_up_) {
+    if (mail.reply) {
+      wiring_.loop.post([reply = std::move(mail.reply)] {
+        reply(Status(Error{"ServiceUnavailable", "the execution moves to another node", "", "try again"}),
+              false);
+      });
+    }
+    return;
+  }
   Error error;
   LiveExecution* live = find_or_load(no, &error);
   if (live == nullptr) {
@@ -212,7 +221,7 @@ Decision Shard::decide(LiveExecution& live, store::Batch& batch) {
   }
   if (!decision.ended) write_frames(live, touched, gone, batch);  // Else all frames go with the execution.
   if (!live.started || decision.ended) {
-    write_row(live, batch);
+    batch.executions.push_back(execution_row(live));
     if (wiring_.store.keeps_terms()) add_terms(live, batch);
   }
   if (decision.ended) batch.ended.push_back(live.no);
@@ -273,7 +282,7 @@ void Shard::rearm(const LiveExecution& live, engine::FrameNo no, Decision& decis
     decision.timers.emplace_back(store::FrameKey{live.no, no}, due);
 }
 
-void Shard::write_row(LiveExecution& live, store::Batch& batch) {
+store::ExecutionRow execution_row(LiveExecution& live) {
   const engine::Execution& state = live.state;
   live.image.deadline = state.deadline;
   live.image.last_event_id = state.last_event_id;
@@ -287,15 +296,22 @@ void Shard::write_row(LiveExecution& live, store::Batch& batch) {
     live.image.output_text = as_given ? std::move(*as_given) : json::to_text(state.output);
   }
   const std::string& list = live.listed_under.empty() ? state.state_machine_arn : live.listed_under;
-  batch.executions.push_back({live.no, state.arn, list, state.name, status_of(state.outcome),
-                              state.started_at, state.stopped_at, engine::encode_execution(live.image)});
+  return {live.no,
+          state.arn,
+          list,
+          state.name,
+          status_of(state.outcome),
+          state.started_at,
+          state.stopped_at,
+          engine::encode_execution(live.image)};
 }
 
 void Shard::process(LiveExecution& live) {
-  if (live.decision || live.mailbox.empty()) return;
+  if (live.decision || live.mailbox.empty() || given_up_) return;
   if (live.started && live.state.outcome != engine::Outcome::kRunning)
     return;  // finish() answers what is left.
   store::Batch batch;
+  batch.shard = wiring_.no;
   batch.epoch = epoch_;
   live.decision.emplace(decide(live, batch));
   ++committing_;
@@ -329,7 +345,7 @@ void Shard::committed(store::ExecutionNo no, const Status& status) {
     release(live, decision);
   }
   run_after_commit(no);
-  if (drained_ && committing_ == 0) std::exchange(drained_, nullptr)();
+  nothing_uncommitted();
 }
 
 void Shard::release(LiveExecution& live, Decision& decision) {
@@ -355,9 +371,9 @@ void Shard::release(LiveExecution& live, Decision& decision) {
     ++mails_;
     ++*live.pending;
   }
-  const ExecutionChange change{live.state.arn, status_of(live.state.outcome), decision.last_event_id,
-                               decision.began, live.state.started_at,         live.state.stopped_at,
-                               decision.logged};
+  const ExecutionChange change{
+      live.state.arn, status_of(live.state.outcome), decision.last_event_id, decision.began,
+      false,          live.state.started_at,         live.state.stopped_at,  decision.logged};
   const bool over = decision.ended;
   for (auto& [mail, applied] : decision.mails) {
     if (mail.reply) mail.reply(Status(), applied);
@@ -388,12 +404,13 @@ void Shard::finish(LiveExecution& live) {
 }
 
 void Shard::append(store::Batch batch, store::Store::Done done) {
+  batch.shard = wiring_.no;
   batch.epoch = epoch_;
   ++committing_;
   wiring_.store.append(std::move(batch), [this, done = std::move(done)](const Status& status) {
     --committing_;
     done(status);
-    if (drained_ && committing_ == 0) std::exchange(drained_, nullptr)();
+    nothing_uncommitted();
   });
 }
 
@@ -418,7 +435,12 @@ void Shard::commit_failed(LiveExecution& live, Decision& decision, const Error& 
                             error.hint}),
                false);
   }
-  if (!was_started) return;
+  if (!was_started) {
+    for (const Mail& mail : kept) {  // Notes of an inbox; they are taken again after the start.
+      if (mail.reply) mail.reply(Status(Error{"ServiceUnavailable", error.message, "", ""}), false);
+    }
+    return;
+  }
   if (error.code == "LimitExceeded") {  // The same would be decided and refused for ever.
     kept.clear();
     kept.push_back({engine::Fail{"States.Runtime", "the next change could not be written: " + error.message},
@@ -432,6 +454,12 @@ void Shard::commit_failed(LiveExecution& live, Decision& decision, const Error& 
                        });
 }
 
+void Shard::nothing_uncommitted() {
+  if (committing_ != 0) return;
+  if (drained_) std::exchange(drained_, nullptr)();
+  if (given_up_ && gone_) let_go();
+}
+
 void Shard::run_after_commit(store::ExecutionNo no) {
   const auto found = after_commit_.find(no);
   if (found == after_commit_.end()) return;
@@ -440,22 +468,20 @@ void Shard::run_after_commit(store::ExecutionNo no) {
   for (const auto& callback : callbacks) callback();
 }
 
-void Shard::dispatch(LiveExecution& live, const engine::AttemptId& attempt) {
+std::optional<TaskOrder> make_order(const LiveExecution& live, const engine::AttemptId& attempt,
+                                    const TaskTokens& tokens, const std::string& store_id) {
   const auto found = live.state.frames.find(attempt.frame);
-  if (found == live.state.frames.end() || engine::waiting_attempt(found->second) != attempt) return;
+  if (found == live.state.frames.end() || engine::waiting_attempt(found->second) != attempt)
+    return std::nullopt;
   const engine::Frame& frame = found->second;
   const asl::State& state = live.state.state_of(frame);
   const auto& body = std::get<asl::Task>(state.body);
   const auto& task = std::get<engine::InTask>(frame.phase);
   TaskOrder order;
   order.key = key_of(live.no, attempt);
-  order.idempotency_key = idempotency_key(wiring_.store_id, order.key);
+  order.idempotency_key = idempotency_key(store_id, order.key);
   if (body.resource.pattern == asl::TaskPattern::kWaitForTaskToken || body.resource.is_activity) {
-    order.task_token = wiring_.tokens.make(order.key);
-  }
-  if (body.resource.is_activity) {
-    activities_.offer(body.resource.text, {order.key, order.task_token, json::to_text(task.parameters)});
-    return;
+    order.task_token = tokens.make(order.key);
   }
   order.execution_arn = live.state.arn;
   order.state_machine_arn = live.state.state_machine_arn;
@@ -468,7 +494,19 @@ void Shard::dispatch(LiveExecution& live, const engine::AttemptId& attempt) {
   order.deadline = task.deadline;
   order.actor = live.actor;
   order.test_case = live.test_case;
-  wiring_.dispatcher.dispatch(std::move(order));
+  return order;
+}
+
+void Shard::dispatch(LiveExecution& live, const engine::AttemptId& attempt) {
+  if (giving_up_) return;  // The next owner does it.
+  std::optional<TaskOrder> order = make_order(live, attempt, wiring_.tokens, wiring_.store_id);
+  if (!order) return;
+  if (order->resource.is_activity) {
+    activities_.offer(order->resource.text,
+                      {order->key, std::move(order->task_token), json::to_text(order->parameters)});
+    return;
+  }
+  wiring_.dispatcher.dispatch(*std::move(order));
 }
 
 std::shared_ptr<void> Shard::poll_activity(std::string_view activity_arn, std::string worker,

@@ -22,8 +22,10 @@
 #include "runtime/activities.h"
 #include "runtime/audit.h"
 #include "runtime/definitions.h"
+#include "runtime/inbox.h"
 #include "runtime/live.h"
 #include "runtime/map_runs.h"
+#include "runtime/shard_map.h"
 #include "runtime/task_token.h"
 #include "runtime/term_backfill.h"
 #include "runtime/timers.h"
@@ -42,10 +44,14 @@ class Shard {
     TaskDispatcher& dispatcher;
     Definitions& definitions;
     const TaskTokens& tokens;
-    std::string store_id;
+    const ShardMap& map;
+    ExecutionNumbers& numbers;
     const Options& options;
+    std::string store_id;
     std::function<void(const ExecutionChange&)> changed;
     std::function<void(const std::string& arn)> ended;
+    store::ShardNo no;
+    store::Epoch epoch;
   };
 
   explicit Shard(Wiring wiring);
@@ -57,11 +63,11 @@ class Shard {
   // Puts a stimulus into the mailbox of an open execution, loading it if need be. The reply gets
   // "ExecutionDoesNotExist" when it is over.
   void post(store::ExecutionNo no, Mail mail);
-  store::ExecutionNo next_no() { return ++last_no_; }
+  store::ExecutionNo next_no() { return wiring_.numbers.next(wiring_.map, wiring_.no); }
   // For executions that are never written: apart from all others, and different after every restart, so
   // that nothing that is named after them (idempotency keys, task tokens) ever comes twice.
   store::ExecutionNo next_memory_no() {
-    return (std::uint64_t{1} << 62) | (epoch_ & 0xFF'FFFF) << 38 | ++last_memory_no_;
+    return ShardMap::kInMemoryOnly | (epoch_ & 0xFF'FFFF) << 38 | ++last_memory_no_;
   }
   // The number of an execution that has begun but may not be in the store yet; 0: none.
   store::ExecutionNo find_beginning(std::string_view arn) const;
@@ -75,6 +81,12 @@ class Shard {
   std::shared_ptr<void> poll_activity(std::string_view activity_arn, std::string worker, std::int64_t wait_ms,
                                       std::function<void(ActivityTask)> done);
   MapRuns& map_runs() { return map_runs_; }
+  // Several nodes: what other nodes left for this shard (shard_inbox.cpp).
+  void take(const InboxNote& note);
+  // Hands the shard over to another node: takes nothing new and calls nothing any more, lets what is under
+  // way end for a moment, then forgets everything. `done` when nothing is uncommitted.
+  void give_up(std::function<void()> done);
+  bool is_given_up() const { return giving_up_; }
   Runtime::Figures figures() const;
   store::Epoch epoch() const { return epoch_; }
 
@@ -97,13 +109,19 @@ class Shard {
   static void note_timers(const LiveExecution& live, const std::set<engine::FrameNo>& touched,
                           const std::set<engine::FrameNo>& gone, Decision& decision);
   void rearm(const LiveExecution& live, engine::FrameNo no, Decision& decision) const;
-  void write_row(LiveExecution& live, store::Batch& batch);
   void committed(store::ExecutionNo no, const Status& status);
   void commit_failed(LiveExecution& live, Decision& decision, const Error& error);
   void release(LiveExecution& live, Decision& decision);
   void dispatch(LiveExecution& live, const engine::AttemptId& attempt);
+  Result<std::vector<store::FrameRow>> scan_frames(store::FrameKey after, std::size_t limit);
+  void take_start(const InboxNote& note, Mail mail);
+  void take_redrive(const InboxNote& note, Mail mail);
+  void discard(const std::string& note);
+  void wait_for_calls(Timestamp until);
+  void let_go();
   void finish(LiveExecution& live);
   void run_after_commit(store::ExecutionNo no);
+  void nothing_uncommitted();  // Tells who waits for that, if it is so.
   // Writes for somebody who has a commit of their own; drain() waits for it.
   void append(store::Batch batch, store::Store::Done done);
   void forget_idle();
@@ -117,7 +135,7 @@ class Shard {
 
   Wiring wiring_;
   store::Epoch epoch_ = 0;
-  store::ExecutionNo last_no_ = 0, last_memory_no_ = 0;
+  store::ExecutionNo last_memory_no_ = 0;
   std::unordered_map<store::ExecutionNo, std::unique_ptr<LiveExecution>> live_;
   std::unordered_map<std::string, store::ExecutionNo> beginning_;
   std::unordered_map<store::ExecutionNo, std::vector<std::function<void()>>> after_commit_;
@@ -140,9 +158,18 @@ class Shard {
   std::uint64_t use_counter_ = 0;
   std::size_t forget_above_ = 0;
   bool draining_ = false;
+  std::unordered_set<std::string> notes_;  // Of the inbox, that are being taken.
+  bool giving_up_ = false, given_up_ = false;
+  std::function<void()> gone_;
   Runtime::Figures figures_;
 };
 
 AttemptKey key_of(store::ExecutionNo no, const engine::AttemptId& attempt);
+// What leaves the process for an attempt; nothing when its frame does not wait for it.
+std::optional<TaskOrder> make_order(const LiveExecution& live, const engine::AttemptId& attempt,
+                                    const TaskTokens& tokens, const std::string& store_id);
+// The row of an execution as it begins or ends.
+store::ExecutionRow execution_row(LiveExecution& live);
+void merge(store::Batch& to, store::Batch&& from);
 
 }  // namespace sortie::runtime

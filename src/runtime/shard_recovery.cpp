@@ -7,11 +7,10 @@
 namespace sortie::runtime {
 
 Status Shard::recover() {
-  epoch_ = wiring_.options.epoch;
-  SORTIE_TRY(last_no_, wiring_.store.last_execution_no());
-  recovery_end_ = last_no_;
+  epoch_ = wiring_.epoch;
+  SORTIE_TRY(recovery_end_, wiring_.store.last_execution_no());
   // The first read tells whether the store can be read at all.
-  SORTIE_TRY(const std::vector<store::FrameRow> first, wiring_.store.scan_frames({0, 0}, 1));
+  SORTIE_TRY(const std::vector<store::FrameRow> first, scan_frames({0, 0}, 1));
   if (first.empty()) {
     recovered_ = recovery_end_;
   } else {
@@ -22,11 +21,16 @@ Status Shard::recover() {
   return {};
 }
 
+Result<std::vector<store::FrameRow>> Shard::scan_frames(store::FrameKey after, std::size_t limit) {
+  if (wiring_.map.count == 1) return wiring_.store.scan_frames(after, limit);
+  return wiring_.options.scan_frames(wiring_.no, wiring_.map.above, after, limit);
+}
+
 // A slice ends with a whole execution, except where one alone fills it.
 void Shard::recover_slice() {
   if (draining_) return;
   const store::FrameKey after{recovered_, UINT32_MAX};
-  Result<std::vector<store::FrameRow>> page = wiring_.store.scan_frames(after, wiring_.options.recovery_page);
+  Result<std::vector<store::FrameRow>> page = scan_frames(after, wiring_.options.recovery_page);
   if (page && page->size() == wiring_.options.recovery_page) {
     const store::ExecutionNo last = page->back().key.execution;
     if (page->front().key.execution == last) {

@@ -38,6 +38,14 @@ std::shared_ptr<void> Watchers::wait(std::string arn, Waiter done) {
   return waiter;
 }
 
+std::vector<std::string> Watchers::awaited() const {
+  std::vector<std::string> arns;
+  for (const auto& [arn, waiter] : waiters_) {
+    if (!waiter.expired() && (arns.empty() || arns.back() != arn)) arns.push_back(arn);
+  }
+  return arns;
+}
+
 void Watchers::tell_end(
     const std::string& arn,
     const std::function<std::optional<ExecutionDescription>(const std::string& arn)>& describe) {

@@ -22,6 +22,7 @@ class Watchers {
   void tell(const ExecutionChange& change);
 
   std::shared_ptr<void> wait(std::string arn, Waiter done);
+  std::vector<std::string> awaited() const;  // Whose ends somebody may wait for.
   // `describe` is asked only where somebody waits, and answers nothing where it cannot tell; then they wait
   // on.
   void tell_end(const std::string& arn,

@@ -40,7 +40,7 @@
 
 namespace sortie::store {
 
-inline constexpr ShardNo kSharedShards = 16;
+inline constexpr ShardNo kSharedShards = 16;  // As runtime/shard_map.h divides.
 
 struct PostgresOptions {
   std::string url;                // postgres://user:password@host:port/database?option=value
