@@ -161,7 +161,6 @@ void ServerApp::add_console_routes(const api::HostPolicy& hosts) {
                               static_cast<std::size_t>(sortie_console_end - sortie_console_begin));
   Result<api::ConsoleAssets> assets = api::ConsoleAssets::read(pack);
   if (!assets) log(LogLevel::kError, "console", assets.error());
-  waiting_watch_ = std::make_unique<api::WaitingWatch>(loop_, *runtime_, *store_);
   console_ = assets ? std::move(assets).value() : api::ConsoleAssets();
   api::add_console_pages(api_->router(), console_, hosts);
   api::add_session_routes(*rest_, *people_, *sessions_, hosts, kVersion);

@@ -87,7 +87,7 @@ int serve(const ServeOptions& options, bool with_login_link) {
   });
   loop.run();
   if (lost && !draining) {
-    log(LogLevel::kWarning, "another node owns the store now; this one starts again as a standby");
+    log(LogLevel::kWarning, "another node took over what this one owned; it starts again");
     app->reset();
     restart_program();
     return kFailed;

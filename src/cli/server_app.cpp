@@ -91,7 +91,7 @@ Result<std::unique_ptr<ServerApp>> ServerApp::make(io::EventLoop& loop, const Se
   if (!app->uses_postgres()) SORTIE_TRY_STATUS(app->open_sqlite());
   SORTIE_TRY_STATUS(app->listen());
   if (app->uses_postgres()) SORTIE_TRY_STATUS(app->open_postgres());
-  if (app->standby_ == nullptr) SORTIE_TRY_STATUS(app->build());
+  SORTIE_TRY_STATUS(app->build());
   return app;
 }
 
@@ -107,7 +107,9 @@ Status ServerApp::build() {
   make_routes();
   functions_->set_server_url(url_);
   aws_->set_own_endpoint(url_, [this](std::string_view account) -> json::Value {
-    for (const response::AccessKey& key : people_->account_keys()) {
+    const std::vector<response::AccessKey> keys =
+        standby_ == nullptr ? people_->account_keys() : shared_keys_;
+    for (const response::AccessKey& key : keys) {
       if (key.account == account || account.empty()) {
         return json::Value::object(
             {{"access_key_id", key.id}, {"secret_access_key", key.secret}, {"session_token", ""}});
@@ -198,17 +200,22 @@ void ServerApp::make_integrations() {
                               " was stuck: " + found.what +
                               (found.set_going ? "; it was set going again" : ""));
   };
-  runtime::TaskDispatcher& dispatcher =
-      mocks_ != nullptr ? static_cast<runtime::TaskDispatcher&>(*mocks_) : *dispatcher_;
-  runtime_ = runtime::Runtime::make(loop_, random_, *store_, dispatcher, options);
+  runtime::TaskDispatcher* dispatcher = dispatcher_.get();
+  if (mocks_ != nullptr) dispatcher = mocks_.get();
+  if (sharing_ != nullptr) {
+    make_fleet(*dispatcher);
+    dispatcher = fleet_.get();
+    options.is_shared = true;
+    options.scan_frames = [this](store::ShardNo shard, store::ExecutionNo above, store::FrameKey after,
+                                 std::size_t limit) {
+      return sharing_->scan_frames_of(shard, above, after, limit);
+    };
+    options.on_note = [this](store::ShardNo shard) { fleet_->note(shard); };
+  }
+  runtime_ = runtime::Runtime::make(loop_, random_, *store_, *dispatcher, options);
+  if (fleet_ != nullptr) fleet_->attach(*runtime_);
   dispatcher_->attach(*runtime_);
   if (mocks_ != nullptr) mocks_->attach(*runtime_);
-  const auto write = [this](store::Batch batch) {
-    batch.epoch = epoch_;
-    store_->append(std::move(batch), [](const Status&) {});
-  };
-  states_integration_->attach(*runtime_, write);
-  jobs_->attach(*runtime_, write);
   targets_ = std::make_unique<Targets>(Targets::Wiring{loop_, *runtime_, *functions_, *pool_, *approvals_,
                                                        config_.region, config_.endpoint_url});
   events::BusOptions bus;
@@ -252,20 +259,26 @@ Status ServerApp::listen() {
   SORTIE_TRY(http_, io::HttpServer::listen(
                         loop_, std::move(options),
                         [this](io::HttpRequest request, std::shared_ptr<io::Responder> responder) {
-                          if (standby_ != nullptr) {
-                            return standby_->handle(std::move(request), std::move(responder));
-                          }
-                          const bool health = request.path == "/healthz" || request.path == "/readyz";
-                          if (ready_ || (health && api_ != nullptr)) {
-                            return api_->handle(std::move(request), std::move(responder));
-                          }
-                          responder->send({503, {{"Retry-After", "1"}}, "starting\n"});
+                          answer(std::move(request), std::move(responder));
                         }));
   const bool any = where.host == "0.0.0.0" || where.host == "::";
   const std::string host =
       any ? "127.0.0.1" : (where.host.find(':') != std::string::npos ? "[" + where.host + "]" : where.host);
   url_ = std::string(tls ? "https://" : "http://") + host + ":" + std::to_string(http_->port());
   return {};
+}
+
+void ServerApp::answer(io::HttpRequest request, std::shared_ptr<io::Responder> responder) {
+  if (fleet_ != nullptr && request.path == kFleetPath && request.method == "POST") {
+    return fleet_->handle(request, responder);
+  }
+  // Its figures are a node's own.
+  if (standby_ != nullptr && request.path != "/metrics") {
+    return standby_->handle(std::move(request), std::move(responder));
+  }
+  const bool health = request.path == "/healthz" || request.path == "/readyz";
+  if (ready_ || (health && api_ != nullptr)) return api_->handle(std::move(request), std::move(responder));
+  responder->send({503, {{"Retry-After", "1"}}, "starting\n"});
 }
 
 std::vector<std::string> ServerApp::all_accounts() const {
@@ -289,8 +302,15 @@ Status ServerApp::read_durable() {
   approvals_->configure(project_.approvals);
   SORTIE_TRY_STATUS(approvals_->load());
   if (!config_.folder.empty()) tell(functions_->load_folder(config_.folder + "/functions"));
+  const auto write = [this](store::Batch batch) {
+    batch.epoch = epoch_;
+    store_->append(std::move(batch), [](const Status&) {});
+  };
+  states_integration_->attach(*runtime_, write);
+  jobs_->attach(*runtime_, write);
   SORTIE_TRY_STATUS(runtime_->recover());
   approvals_->start(*runtime_);
+  waiting_watch_ = std::make_unique<api::WaitingWatch>(loop_, *runtime_, *store_);
   if (slack_ != nullptr) SORTIE_TRY_STATUS(slack_->start(console_url()));
   return bus_->recover(events::Lease{0, epoch_});
 }
@@ -315,7 +335,7 @@ void ServerApp::begin(std::function<void(Status)> ready) {
       store_reach_->store = store_.get();
       keep_retention();
       watch_commits(0);
-      ready(Status());
+      ready(begin_fleet());
     });
   });
 }
@@ -456,8 +476,9 @@ void ServerApp::watch_files() {
 }
 
 void ServerApp::reload() {
-  if (!ready_ || standby_ != nullptr || config_.folder.empty()) return;
+  if (!ready_ || config_.folder.empty()) return;
   tell(functions_->load_folder(config_.folder + "/functions"));
+  if (standby_ != nullptr) return;  // The rest is the leader's.
   read_project_again();
 }
 
@@ -534,10 +555,12 @@ void ServerApp::tell(const std::vector<Error>& problems) const {
 
 void ServerApp::drain(std::function<void()> done) {
   ready_ = false;
-  if (runtime_ == nullptr) return http_->drain(3'000, std::move(done));
-  stream_->close();
-  intake_->stop();
-  bus_->stop();
+  if (fleet_ != nullptr) fleet_->stop();
+  if (standby_ == nullptr) {
+    stream_->close();
+    intake_->stop();
+    bus_->stop();
+  }
   auto left = std::make_shared<int>(3);
   const auto one = [left, done = std::move(done)] {
     if (--*left == 0) done();

@@ -4,8 +4,8 @@
 //
 // Start-up order matters and is written down in make() and begin(): listen (so that workers know our
 // address), read what is durable, then let executions and deliveries go on, then put the project's files in
-// force, then say that we are ready. On a store that several nodes share, all but one of them stop after
-// listening and are standbys (standby.h) until the store is theirs.
+// force, then say that we are ready. On a store that several nodes share, all but the leader stop before what
+// is the leader's alone: they own shards and run executions (fleet.h), and hand calls on (standby.h).
 #include <memory>
 #include <mutex>
 #include <string>
@@ -18,6 +18,7 @@
 #include "api/waiting_watch.h"
 #include "cli/adapters.h"
 #include "cli/config.h"
+#include "cli/fleet.h"
 #include "cli/installation.h"
 #include "cli/project.h"
 #include "cli/slack_connector.h"
@@ -70,17 +71,20 @@ class ServerApp {
   ServerApp(io::EventLoop& loop, ServeOptions options, Config config);
   // server_store.cpp: which store, and who owns it.
   bool uses_postgres() const { return !options_.store_url.empty(); }
+  void answer(io::HttpRequest request, std::shared_ptr<io::Responder> responder);
   Status open_data_folder();
   Status open_sqlite();
   Status open_postgres();
+  void make_fleet(runtime::TaskDispatcher& below);
+  bool needs_leader(const runtime::TaskOrder& order) const;
   void stand_by(std::function<void(Status)> ready);
-  void ask_for_store(std::function<void(Status)> ready);
-  void take_over(store::Epoch epoch, std::function<void(Status)> ready);
-  void probe_owner(std::function<void(Status)> ready);
-  void write_standby_files();
+  void take_over(store::Epoch epoch);
+  void probe_leader();
+  Status join_fleet();
+  Status begin_fleet();
   std::string shared_operator_token();
 
-  Status build();  // Everything that works on a store that is ours.
+  Status build();  // Everything, without reading or beginning anything.
   void begin(std::function<void(Status)> ready);
   Status make_functions();
   Status make_mocks();
@@ -134,9 +138,13 @@ class ServerApp {
     store::Store* store = nullptr;
   };
   std::shared_ptr<StoreReach> store_reach_ = std::make_shared<StoreReach>();
-  store::Epoch epoch_ = 0;
-  std::unique_ptr<Standby> standby_;  // Null: this node owns the store.
+  store::Epoch epoch_ = 0;             // Of shard 0.
+  store::Sharing* sharing_ = nullptr;  // Null where the store is ours alone.
+  std::unique_ptr<Standby> standby_;   // Null: this node leads.
   std::unique_ptr<io::HttpClient> probe_;
+  std::function<void(Status)> when_ready_;        // Of a node that does not lead yet.
+  std::vector<response::AccessKey> shared_keys_;  // Of the accounts, while this node does not lead.
+  bool is_looking_ = false;                       // The fleet.
   std::function<void()> lost_;
   std::unique_ptr<response::Audit> audit_;
   std::unique_ptr<response::People> people_;
@@ -148,6 +156,7 @@ class ServerApp {
   std::unique_ptr<functions::FunctionService> functions_;
   std::unique_ptr<integrations::Dispatcher> dispatcher_;
   std::unique_ptr<integrations::MockDispatcher> mocks_;  // Null without SFN_MOCK_CONFIG.
+  std::unique_ptr<Fleet> fleet_;                         // Null where the store is ours alone.
   std::unique_ptr<runtime::Runtime> runtime_;
   std::unique_ptr<integrations::LambdaIntegration> lambda_integration_;
   std::unique_ptr<integrations::Jobs> jobs_;

@@ -60,6 +60,10 @@ void ServerApp::add_metrics() {
       out.push_back({name, "", value, true, help});
     };
     add_runtime_samples(runtime_->figures(), out);
+    if (fleet_ != nullptr) {
+      gauge("sortie_shards_owned", static_cast<double>(fleet_->shards_owned()),
+            "Shards that this node owns, of 16.");
+    }
     const store::StoreFigures store = store_->figures();
     counter("sortie_store_commits_total", static_cast<double>(store.commits), "Commits of the store.");
     counter("sortie_store_bytes_written_total", static_cast<double>(store.bytes_written),

@@ -6,7 +6,9 @@
 #include "base/text.h"
 #include "cli/log.h"
 #include "cli/server_app.h"
+#include "integrations/results.h"
 #include "io/file.h"
+#include "json/members.h"
 #include "store/postgres/postgres_store.h"
 #include "store/sqlite/sqlite_store.h"
 
@@ -16,6 +18,7 @@ namespace server_store {
 
 constexpr std::int64_t kPredecessorMs = 5'000;  // More than a lease.
 constexpr std::int64_t kPollMs = 50;
+constexpr std::int64_t kProbeMs = 100;
 
 }  // namespace server_store
 
@@ -53,7 +56,9 @@ Status ServerApp::open_postgres() {
     if (lost_) lost_();
   };
   const std::string own = postgres.address;
-  SORTIE_TRY(store_, store::open_postgres_store(std::move(postgres)));
+  SORTIE_TRY(store::SharedStore opened, store::open_shared_postgres_store(std::move(postgres)));
+  store_ = std::move(opened.store);
+  sharing_ = opened.sharing;
   log(LogLevel::kInfo, "the store is " + store::without_password(options_.store_url));
   Result<store::Epoch> epoch = store_->acquire(0);
   // A process that died at this very address: nobody else serves it, so its lease is waited for.
@@ -73,61 +78,95 @@ Status ServerApp::open_postgres() {
   return {};
 }
 
-void ServerApp::stand_by(std::function<void(Status)> ready) {
-  log(LogLevel::kInfo, "standing by; the store belongs to " + standby_->owner());
-  probe_ = std::make_unique<io::HttpClient>(loop_);
-  probe_owner(ready);
-  ask_for_store(std::move(ready));
+void ServerApp::make_fleet(runtime::TaskDispatcher& below) {
+  Fleet::Wiring wiring{loop_, *store_, *sharing_, below, {}, {}, {}, {}};
+  wiring.needs_leader = [this](const runtime::TaskOrder& order) { return needs_leader(order); };
+  wiring.on_lead = [this](store::Epoch epoch) { take_over(epoch); };
+  wiring.on_leader = [this](const std::string& url) {
+    if (standby_ == nullptr || standby_->owner() == url) return;
+    standby_->set_owner(url);
+    log(LogLevel::kInfo, "the leader is " + url);
+  };
+  wiring.on_lost = [this] {
+    if (lost_) lost_();
+  };
+  fleet_ = std::make_unique<Fleet>(std::move(wiring));
 }
 
-// A standby is ready when the owner answers and the command line of this machine can talk to it.
-void ServerApp::probe_owner(std::function<void(Status)> ready) {
+// What waits for others' work, what starts executions or puts events, and functions that are not here or
+// whose calls only the node that runs them can check.
+bool ServerApp::needs_leader(const runtime::TaskOrder& order) const {
+  const asl::TaskResource& resource = order.resource;
+  if (resource.pattern != asl::TaskPattern::kRequestResponse) return true;
+  if (resource.resource_type == "states" || resource.resource_type == "events") return true;
+  if (!resource.is_lambda_arn && resource.resource_type != "lambda") return false;
+  const std::string name =
+      resource.is_lambda_arn ? resource.text : json::text_member(order.parameters, "FunctionName");
+  const auto function = functions_->get_function(integrations::account_of(order), name);
+  return !function || !function->actions.empty();
+}
+
+void ServerApp::stand_by(std::function<void(Status)> ready) {
+  log(LogLevel::kInfo, "the leader is " + standby_->owner());
+  when_ready_ = std::move(ready);
+  is_looking_ = true;
+  probe_ = std::make_unique<io::HttpClient>(loop_);
+  fleet_->start(false);
+  probe_leader();
+}
+
+// A node is ready when the leader answers, the command line of this machine can talk to it, and it can work.
+void ServerApp::probe_leader() {
+  if (standby_ == nullptr || ready_) return;
   io::HttpClientRequest request;
   request.url = standby_->owner() + "/readyz";
   request.timeout_ms = 2'000;
-  probe_->fetch(std::move(request), [this, ready = std::move(ready)](const Result<io::HttpResponse>& answer) {
+  probe_->fetch(std::move(request), [this](const Result<io::HttpResponse>& answer) {
     if (standby_ == nullptr || ready_) return;
-    if (answer && answer->status == 200) write_standby_files();
-    if (answer && answer->status == 200 && !operator_token_.empty()) {
+    if (answer && answer->status == 200 && join_fleet()) {
       ready_ = true;
-      return ready(Status());
+      return std::exchange(when_ready_, nullptr)(Status());
     }
-    loop_.call_after(kTakeOverMs, [this, ready] {
-      if (standby_ != nullptr) probe_owner(ready);
-    });
+    loop_.call_after(server_store::kProbeMs, [this] { probe_leader(); });
   });
 }
 
-void ServerApp::ask_for_store(std::function<void(Status)> ready) {
-  loop_.call_after(kTakeOverMs, [this, ready = std::move(ready)]() mutable {
-    const Result<store::Epoch> epoch = store_->acquire(0);
-    if (epoch) return take_over(*epoch, std::move(ready));
-    if (epoch.error().code == "ShardHeld" && epoch.error().place != standby_->owner()) {
-      standby_->set_owner(epoch.error().place);
-      log(LogLevel::kInfo, "the store belongs to " + standby_->owner());
-    }
-    ask_for_store(std::move(ready));
-  });
-}
-
-void ServerApp::take_over(store::Epoch epoch, std::function<void(Status)> ready) {
-  const bool was_ready = std::exchange(ready_, false);
-  epoch_ = epoch;
-  standby_.reset();
-  log(LogLevel::kInfo, "this node owns the store now");
-  if (Status built = build(); !built) return ready(built);
-  begin([was_ready, ready = std::move(ready)](const Status& status) {
-    if (!was_ready || !status) ready(status);
-  });
-}
-
-// The command line of this machine talks to this node; the owner, which gets what it says, knows the same
-// token.
-void ServerApp::write_standby_files() {
+// What a node that does not lead needs: functions, the accounts' keys (with them its command line talks to
+// this node, and tasks to our own APIs), and its place among the nodes.
+Status ServerApp::join_fleet() {
   response::Audit audit(loop_, *store_, response::Lease{0, 0});
   response::People people(loop_, random_, *store_, audit);
-  if (shared_operator_token().empty() || !people.load() || people.account_keys().empty()) return;
-  write_access_files(people.account_keys());
+  if (shared_operator_token().empty()) return Error{"NotReady", "", "", ""};
+  SORTIE_TRY_STATUS(people.load());
+  shared_keys_ = people.account_keys();
+  if (shared_keys_.empty()) return Error{"NotReady", "", "", ""};
+  write_access_files(shared_keys_);
+  if (!config_.folder.empty()) tell(functions_->load_folder(config_.folder + "/functions"));
+  SORTIE_TRY_STATUS(runtime_->cluster()->join());
+  return fleet_->begin_work();
+}
+
+Status ServerApp::begin_fleet() {
+  if (fleet_ == nullptr) return {};
+  SORTIE_TRY_STATUS(fleet_->begin_work());
+  if (!std::exchange(is_looking_, true)) fleet_->start(true);
+  return {};
+}
+
+void ServerApp::take_over(store::Epoch epoch) {
+  ready_ = false;
+  epoch_ = epoch;
+  standby_.reset();
+  log(LogLevel::kInfo, "this node leads now");
+  audit_->set_lease(response::Lease{0, epoch_});
+  runtime_->cluster()->lead(epoch);
+  begin([this](const Status& status) {
+    const auto ready = std::exchange(when_ready_, nullptr);
+    if (ready) return ready(status);
+    if (status) return;
+    log(LogLevel::kError, "this node cannot lead", status.error());
+    if (lost_) lost_();
+  });
 }
 
 // Made of a secret of the store; empty when that cannot be read (yet).

@@ -49,10 +49,10 @@ Standby::~Standby() {
 
 void Standby::handle(io::HttpRequest request, std::shared_ptr<io::Responder> responder) {
   if (request.path == "/healthz") return responder->send({200, {}, "ok\n"});
-  if (owner_.empty()) return standby::refuse(*responder, "no node owns the store right now");
-  if (request.path == "/readyz") return responder->send({200, {}, "standby\n"});
+  if (owner_.empty()) return standby::refuse(*responder, "no node leads right now");
+  if (request.path == "/readyz") return responder->send({200, {}, "worker\n"});
   if (request.headers.has(standby::kForwarded)) {
-    return standby::refuse(*responder, "the store has just changed its owner");
+    return standby::refuse(*responder, "the leader has just changed");
   }
   if (request.path == "/v1/stream") {
     return responder->send({307, {{"Location", owner_ + request.target}}, ""});
@@ -70,7 +70,7 @@ void Standby::handle(io::HttpRequest request, std::shared_ptr<io::Responder> res
   const auto id = client_.fetch(
       std::move(forwarded), [way = on_the_way_, responder](const Result<io::HttpResponse>& answer) {
         if (way->responders.erase(responder) == 0) return;
-        if (!answer) return standby::refuse(*responder, "the owner of the store does not answer");
+        if (!answer) return standby::refuse(*responder, "the leader does not answer");
         responder->send({answer->status, standby::end_to_end(answer->headers), answer->body});
       });
   // A caller that goes away takes its call back: a long poll must not go on without it.

@@ -1,14 +1,13 @@
 #pragma once
-// A node that waits: another one owns the store, this one takes every call and hands it on.
+// The front door of a node that does not lead: it takes every call and hands it on.
 //
-// Several `sortie serve --store postgres://...` on one database are one service. One of them, the owner,
-// holds the lease and does the work; the others are standbys. A standby asks for the store every kTakeOverMs
-// and gets it when the owner ends, dies, or is silent for as long as its lease; until then it forwards what
-// arrives to the owner's address, byte for byte, with the caller's own credentials: nodes need not trust each
-// other, the owner checks who calls. A call that was forwarded once is not forwarded again. While there is no
-// owner to be reached the answer is 503 with Retry-After, which SDKs and careful clients repeat.
+// Several `sortie serve --store postgres://...` on one database are one service. One of them, the leader
+// (here the owner), answers calls; the others work beside it (fleet.h) and forward what arrives to the
+// leader's address, byte for byte, with the caller's own credentials: nodes need not trust each other, the
+// leader checks who calls. A call that was forwarded once is not forwarded again. While there is no leader to
+// be reached the answer is 503 with Retry-After, which SDKs and careful clients repeat.
 //
-// The live stream is not carried: the answer is a redirect to the owner (307).
+// The live stream is not carried: the answer is a redirect to the leader (307).
 #include <functional>
 #include <memory>
 #include <string>
@@ -18,8 +17,6 @@
 #include "io/http_server.h"
 
 namespace sortie::cli {
-
-inline constexpr std::int64_t kTakeOverMs = 100;
 
 class Standby {
  public:

@@ -76,6 +76,7 @@ void Telemetry::watch(response::Approvals& approvals) {
 }
 
 void Telemetry::on_execution(const runtime::ExecutionChange& change) {
+  if (change.elsewhere) return;  // That node counts it.
   const bool is_over = change.status != store::ExecutionStatus::kRunning;
   if (!change.began && !is_over) return;
   const std::string_view playbook = arn_part(change.execution_arn, 1);

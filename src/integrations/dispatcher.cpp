@@ -1,5 +1,6 @@
 #include "integrations/dispatcher.h"
 
+#include <algorithm>
 #include <set>
 #include <utility>
 
@@ -182,6 +183,11 @@ void Dispatcher::when_handed_over(const runtime::AttemptKey& key, std::function<
 }
 
 bool Dispatcher::holds(const runtime::AttemptKey& key) const { return core_->orders.contains(key); }
+
+bool Dispatcher::holds_any(const std::function<bool(store::ExecutionNo)>& is_of) const {
+  return std::any_of(core_->orders.begin(), core_->orders.end(),
+                     [&](const auto& order) { return is_of(order.first.execution); });
+}
 
 std::size_t Dispatcher::in_flight() const { return core_->orders.size(); }
 

@@ -80,6 +80,7 @@ class Dispatcher final : public runtime::TaskDispatcher {
   void cancel(const runtime::AttemptKey& key) override;
   void when_handed_over(const runtime::AttemptKey& key, std::function<void()> go_on) override;
   bool holds(const runtime::AttemptKey& key) const override;
+  bool holds_any(const std::function<bool(store::ExecutionNo)>& is_of) const override;
   // Carries out an order that no execution stands behind; its end comes here instead of to the runtime, an
   // error with its name as code and its cause as message. The key is made here.
   // What went over the wire comes beside it, where the integration tells.

@@ -56,6 +56,9 @@ class MockDispatcher final : public runtime::TaskDispatcher {
   void when_handed_over(const runtime::AttemptKey& key, std::function<void()> go_on) override {
     next_.when_handed_over(key, std::move(go_on));
   }
+  bool holds_any(const std::function<bool(store::ExecutionNo)>& is_of) const override {
+    return next_.holds_any(is_of);
+  }
 
  private:
   void answer(const runtime::TaskOrder& order, const std::vector<MockConfig::Response>& responses);

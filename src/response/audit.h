@@ -78,6 +78,8 @@ class Audit {
   Result<std::uint64_t> export_lines(std::uint64_t after_sequence, std::size_t limit, std::string& out) const;
 
   const Lease& lease() const { return lease_; }
+  // The shard was acquired after this was made.
+  void set_lease(Lease lease) { lease_ = lease; }
   Clock& clock() const { return clock_; }
 
  private:

@@ -294,7 +294,7 @@ class RuntimeImpl final : public Runtime, private Cluster {
     auto live =
         load_live(store_, row->no, [this](const std::string& key) { return definitions_.machine(key); });
     if (!live && live.error().code == "ExecutionDoesNotExist") return std::vector<WaitingReason>();
-    if (!live && options_.is_shared) {
+    if (!live && options_.is_shared && shards_) {
       SORTIE_TRY(const bool waits, has_inbox_note(store_, shards_->map().of(row->no), row->no));
       if (waits) return std::vector<WaitingReason>{not_begun(*row)};
     }

@@ -26,9 +26,9 @@ struct NodeStanding {
 struct ShardStanding {
   ShardNo no = 0;
   Epoch epoch = 0;
-  bool is_mine = false;
+  bool is_mine = false;  // Even where our lease has run out, as long as nobody took it.
   bool is_held = false;  // By a node whose lease has not run out.
-  std::string address;   // Of the holder.
+  std::string address;   // Of whoever owns it, or did last.
 };
 
 // One moment of the store. A shard that nobody ever owned is not there.

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Nodes on one PostgreSQL: nodes die, are frozen, the database restarts and crashes, while executions run and events
-arrive through every node.
+"""Nodes on one PostgreSQL that all work: nodes die, are frozen, the database restarts and crashes, while executions run
+and events arrive through every node.
 
 What has to hold is what holds for one node on SQLite: every execution succeeds, each transition happens once, history
 ids have no gap, each effect is made, an accepted event is never lost and starts one execution. Skips visibly where
@@ -23,6 +23,7 @@ import product as p
 from botocore.exceptions import BotoCoreError, ClientError
 from postgres import Postgres
 
+SHARDS = 16
 ROUNDS, RUNS = (60, 300) if p.LONG else (8, 40)
 SEED = 11
 # What an effect costs lets deaths fall between it and the record of it.
@@ -63,7 +64,7 @@ def arn_of(kind: str, name: str) -> str:
 
 
 def says(node: p.Server) -> str:
-    """ "ready" as the owner, "standby" as a node that hands calls on, "" while it cannot answer."""
+    """ "ready" as the leader, "worker" as a node that hands calls on, "" while it cannot answer."""
     with contextlib.suppress(OSError):
         return node.http("GET", "/readyz")[1].strip()
     return ""
@@ -96,17 +97,40 @@ class Cluster:
         return self
 
     def owner(self) -> int:
-        """Which node holds the lease, as the database says; -1: none."""
-        address = self.database.sql(
-            "SELECT convert_from(address, 'UTF8') FROM sortie.node JOIN sortie.shard ON node.id = shard.node"
-            " WHERE lease_until > clock_timestamp()"
+        """Which node leads (owns shard 0), as the database says; -1: none."""
+        return self.owners().get(0, -1)
+
+    def owners(self) -> dict[int, int]:
+        """Which node owns each shard, of those whose lease has not run out."""
+        rows = self.database.sql(
+            "SELECT shard.no || ' ' || convert_from(address, 'UTF8') FROM sortie.node JOIN sortie.shard"
+            " ON node.id = shard.node WHERE lease_until > clock_timestamp()"
         )
-        return next((i for i, node in enumerate(self.nodes) if node.url == address), -1)
+        by_url = {node.url: i for i, node in enumerate(self.nodes)}
+        pairs = [line.split() for line in rows.splitlines() if line.strip()]
+        return {int(no): by_url[url] for no, url in pairs if url in by_url}
+
+    def wait_until_even(self) -> None:
+        """Every shard is owned, and every node owns some."""
+        p.until(
+            lambda: len(owners := self.owners()) == SHARDS and set(owners.values()) == set(range(len(self.nodes))),
+            told="the shards are not spread over the nodes",
+        )
 
     def wait_for_another_than(self, dead: int) -> float:
         began = time.monotonic()
         p.until(lambda: self.owner() not in (-1, dead), told="nobody takes the store over")
         return time.monotonic() - began
+
+    def ran(self) -> list[int]:
+        """How many executions each node has ended since it started, as its metrics say."""
+        counts = []
+        for node in self.nodes:
+            status, text = node.http("GET", "/metrics", Authorization=f"Bearer {(node.data / 'operator.token').read_text().strip()}")
+            assert status == 200, text
+            lines = [line for line in text.splitlines() if line.startswith("sortie_executions_closed_total")]
+            counts.append(sum(int(float(line.rsplit(" ", 1)[1])) for line in lines))
+        return counts
 
     def stop(self) -> None:
         for node in self.nodes:
@@ -228,7 +252,7 @@ class Story:
         """An effect is made again only where a node died, or lost the store, between the effect and its record."""
         found = []
         # A busy machine may keep a living owner from renewing its lease.
-        moves = [t for node in self.cluster.nodes for t in told_at(node, "this node owns the store now")]
+        moves = [t for node in self.cluster.nodes for t in told_at(node, "this node took a shard over") + told_at(node, "this node leads now")]
         ends = self.deaths + moves
         for mark, at in self.cluster.sink.times.items():
             if at[-1] > self.recorded.get(mark, at[-1]) + 0.05:
@@ -265,6 +289,35 @@ def test_one_node_goes_on_when_the_database_restarts_and_when_it_is_killed_itsel
                 else:
                     story.kill(node)
                     node.start()
+
+        story.run(disturb)
+        story.check()
+
+
+def test_executions_run_on_every_node_and_move_only_when_nodes_come_and_go() -> None:
+    with cluster_of(3) as cluster:
+        cluster.wait_until_even()
+        story = Story(cluster)
+        story.run(lambda: None)
+        story.check()
+        ran = cluster.ran()
+        assert min(ran) > 0 and sum(ran) == RUNS + len(story.events), ran
+        assert all(times == 1 for times in cluster.sink.seen.values()), "nothing moved, nothing is repeated"
+        print(f"  executions ended by each node: {ran}")
+
+
+def test_nodes_are_restarted_one_after_the_other_under_load() -> None:
+    with cluster_of(3) as cluster:
+        cluster.wait_until_even()
+        story = Story(cluster)
+
+        def disturb() -> None:
+            for node in list(cluster.nodes):
+                time.sleep(0.5)
+                story.deaths.append(time.time())
+                assert node.stop() == 0, node.log()[-2000:]
+                node.start()
+                cluster.wait_until_even()
 
         story.run(disturb)
         story.check()
@@ -309,13 +362,13 @@ def test_a_node_that_was_frozen_longer_than_its_lease_writes_nothing_and_stands_
             p.until(lambda: says(other) == "ready")
             process.send_signal(signal.SIGCONT)
             story.cluster.nodes = [other, cluster_nodes[frozen]]
-            p.until(lambda: says(cluster_nodes[frozen]) == "standby")
+            p.until(lambda: says(cluster_nodes[frozen]) == "worker")
 
         cluster_nodes = list(cluster.nodes)
         story.run(disturb)
         story.check()
         assert process.poll() is None
-        assert "another node owns the store now" in cluster_nodes[frozen].log()
+        assert "another node took over what this one owned" in cluster_nodes[frozen].log()
 
 
 if __name__ == "__main__":

@@ -23,12 +23,14 @@ void append_frames(const Answer& answer, std::vector<FrameRow>* rows) {
 }  // namespace reader_sharing
 
 Result<Standing> Reader::standing(std::int64_t node) {
+  // A node that could not renew its lease for a while still owns what nobody took.
   SORTIE_TRY(
       Answer answer,
-      ask("SELECT 0::bigint, id, CASE WHEN works THEN 1::bigint ELSE 0 END, 0::bigint, address FROM node"
+      ask("SELECT 0::bigint, id, CASE WHEN works THEN 1::bigint ELSE 0 END, id, address, 1::bigint FROM node"
           "  WHERE lease_until > clock_timestamp()"
-          " UNION ALL SELECT 1::bigint, s.no, s.epoch, coalesce(n.id, 0), coalesce(n.address, '')"
-          "  FROM shard s LEFT JOIN node n ON n.id = s.node AND n.lease_until > clock_timestamp()"
+          " UNION ALL SELECT 1::bigint, s.no, s.epoch, coalesce(n.id, 0), coalesce(n.address, ''),"
+          "   CASE WHEN n.lease_until > clock_timestamp() THEN 1::bigint ELSE 0 END"
+          "  FROM shard s LEFT JOIN node n ON n.id = s.node"
           " ORDER BY 1, 2",
           {}));
   Standing standing;
@@ -40,7 +42,8 @@ Result<Standing> Reader::standing(std::int64_t node) {
     } else {
       const std::int64_t holder = answer.integer(i, 3);
       standing.shards.push_back({static_cast<ShardNo>(number), static_cast<Epoch>(answer.integer(i, 2)),
-                                 holder != 0 && holder == node, holder != 0, std::move(address)});
+                                 holder != 0 && holder == node, answer.integer(i, 5) != 0,
+                                 std::move(address)});
     }
   }
   return standing;
