@@ -274,7 +274,7 @@ class RuntimeImpl final : public Runtime, private Cluster {
       SORTIE_TRY(const std::optional<store::ExecutionRow> whole, store_.find_execution(row.no));
       if (!whole) continue;  // Deleted since.
       SORTIE_TRY(ExecutionSummary summary, summarize_row(*whole));
-      summary.is_pending_redrive = shard_->map_runs().awaits_redrive(*whole);
+      summary.is_pending_redrive = shard_ != nullptr && shard_->map_runs().awaits_redrive(*whole);
       out.push_back(std::move(summary));
     }
     return out;
@@ -559,7 +559,7 @@ class RuntimeImpl final : public Runtime, private Cluster {
     SORTIE_TRY(const std::optional<store::ExecutionRow> row, store_.find_execution(arn));
     if (!row) return no_such_execution(arn);
     SORTIE_TRY(ExecutionDescription out, describe_row(store_, *row, loop_.now(), with_definition));
-    out.is_pending_redrive = shard_->map_runs().awaits_redrive(*row);
+    out.is_pending_redrive = shard_ != nullptr && shard_->map_runs().awaits_redrive(*row);
     return out;
   }
 
