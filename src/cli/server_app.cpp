@@ -188,6 +188,33 @@ void ServerApp::make_integrations() {
   dispatcher_->add("states", *states_integration_);
   dispatcher_->add("events", *events_integration_);
   for (const char* kind : {"topic", "queue", "aws-sdk", "*"}) dispatcher_->add(kind, *aws_);
+  make_runtime();
+  targets_ = std::make_unique<Targets>(Targets::Wiring{loop_, *runtime_, *functions_, *pool_, *approvals_,
+                                                       config_.region, config_.endpoint_url});
+  events::BusOptions bus;
+  bus.account = config_.account;
+  bus.region = config_.region;
+  bus.accounts = config_.accounts;
+  bus.retention_ms = config_.keep_events_ms;
+  bus.audit_line = [this](const Actor& actor, std::string action, std::string subject) {
+    return audit_->line({{}, actor, actor.channel, std::move(action), std::move(subject), "done", "", {}, 0});
+  };
+  bus_ = std::make_unique<events::EventBus>(loop_, random_, *store_, *targets_, std::move(bus));
+  bus_sink_->attach(*bus_);
+  queues_ = std::make_unique<SdkQueues>(
+      SdkQueues::Wiring{*pool_, config_.account, config_.region, config_.endpoint_url});
+  events::QueueIntake::Options intake;
+  intake.account = config_.account;
+  intake.on_trouble = [](const std::string& name, const Error& error) {
+    log(LogLevel::kError, "source " + name, error);
+  };
+  intake.on_recovery = [](const std::string& name) {
+    log(LogLevel::kInfo, "source " + name + " can be reached again");
+  };
+  intake_ = std::make_unique<events::QueueIntake>(loop_, *bus_, *queues_, std::move(intake));
+}
+
+void ServerApp::make_runtime() {
   runtime::Options options;
   options.account = config_.account;
   options.region = config_.region;
@@ -216,29 +243,6 @@ void ServerApp::make_integrations() {
   if (fleet_ != nullptr) fleet_->attach(*runtime_);
   dispatcher_->attach(*runtime_);
   if (mocks_ != nullptr) mocks_->attach(*runtime_);
-  targets_ = std::make_unique<Targets>(Targets::Wiring{loop_, *runtime_, *functions_, *pool_, *approvals_,
-                                                       config_.region, config_.endpoint_url});
-  events::BusOptions bus;
-  bus.account = config_.account;
-  bus.region = config_.region;
-  bus.accounts = config_.accounts;
-  bus.retention_ms = config_.keep_events_ms;
-  bus.audit_line = [this](const Actor& actor, std::string action, std::string subject) {
-    return audit_->line({{}, actor, actor.channel, std::move(action), std::move(subject), "done", "", {}, 0});
-  };
-  bus_ = std::make_unique<events::EventBus>(loop_, random_, *store_, *targets_, std::move(bus));
-  bus_sink_->attach(*bus_);
-  queues_ = std::make_unique<SdkQueues>(
-      SdkQueues::Wiring{*pool_, config_.account, config_.region, config_.endpoint_url});
-  events::QueueIntake::Options intake;
-  intake.account = config_.account;
-  intake.on_trouble = [](const std::string& name, const Error& error) {
-    log(LogLevel::kError, "source " + name, error);
-  };
-  intake.on_recovery = [](const std::string& name) {
-    log(LogLevel::kInfo, "source " + name + " can be reached again");
-  };
-  intake_ = std::make_unique<events::QueueIntake>(loop_, *bus_, *queues_, std::move(intake));
 }
 
 Status ServerApp::listen() {
@@ -556,6 +560,7 @@ void ServerApp::tell(const std::vector<Error>& problems) const {
 void ServerApp::drain(std::function<void()> done) {
   ready_ = false;
   if (fleet_ != nullptr) fleet_->stop();
+  dispatcher_->begin_end();
   if (standby_ == nullptr) {
     stream_->close();
     intake_->stop();

@@ -90,6 +90,7 @@ class ServerApp {
   Status make_mocks();
   void make_execution_log();
   void make_integrations();
+  void make_runtime();
   Status listen();
   void make_routes();
   api::StatesServices states_services();

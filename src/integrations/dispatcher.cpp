@@ -12,6 +12,7 @@ struct Dispatcher::Core {
   runtime::Runtime* runtime = nullptr;  // Null before attach() and after stop().
   std::map<runtime::AttemptKey, std::shared_ptr<Report::State>> orders;
   std::function<void(const AttemptEnd&)> observer;
+  bool is_ending = false;
   store::FrameNo trials = 0;  // Their keys belong to no execution: 0 is none.
 };
 
@@ -71,6 +72,7 @@ void Report::succeeded(json::Value output) const {
 }
 
 void Report::failed(std::string error, std::string cause) const {
+  if (const auto core = state_->core.lock(); core != nullptr && core->is_ending && !state_->trial) return;
   state_->post_last(AttemptEnd::Outcome::kFailed, error, json::Value(),
                     [error, cause = std::move(cause), trial = state_->trial, trace = state_->trace](
                         auto& runtime, const auto& key) {
@@ -93,7 +95,7 @@ std::string action_of(const asl::TaskResource& resource) {
   return resource.resource.substr(0, resource.resource.find('.'));
 }
 
-Dispatcher::Dispatcher(Loop& loop) : core_(std::make_shared<Core>(Core{loop, nullptr, {}, {}, 0})) {}
+Dispatcher::Dispatcher(Loop& loop) : core_(std::make_shared<Core>(Core{loop, nullptr, {}, {}, false, 0})) {}
 
 Dispatcher::~Dispatcher() { stop(); }
 
@@ -106,6 +108,8 @@ void Dispatcher::attach(runtime::Runtime& runtime) { core_->runtime = &runtime; 
 void Dispatcher::observe(std::function<void(const AttemptEnd&)> observer) {
   core_->observer = std::move(observer);
 }
+
+void Dispatcher::begin_end() { core_->is_ending = true; }
 
 void Dispatcher::stop() {
   core_->runtime = nullptr;

@@ -73,6 +73,9 @@ class Dispatcher final : public runtime::TaskDispatcher {
   void add(std::string kind, Integration& integration);
   void attach(runtime::Runtime& runtime);  // Before the runtime recovers.
   void stop();                             // No report leaves any more, no order is started.
+  // The process is about to end: what fails from now on may have failed for that reason, so it is not
+  // reported, and dispatched again afterwards.
+  void begin_end();
   // Called for each report that is an attempt's last, before the runtime hears of it. One observer.
   void observe(std::function<void(const AttemptEnd&)> observer);
 

@@ -34,6 +34,23 @@ def lambda_handler(event, context):
     return event
 """
 FUNCTION = f"arn:aws:lambda:us-east-1:{p.ACCOUNT}:function:Mark"
+# What only the leader can carry out for an execution that another node owns, and what stays with the leader.
+CHILD = {
+    "Type": "Task",
+    "Resource": "arn:aws:states:::states:startExecution.sync:2",
+    "Parameters": {
+        "StateMachineArn": f"arn:aws:states:us-east-1:{p.ACCOUNT}:stateMachine:heard",
+        "Input": {"id.$": "$.id"},
+    },
+    "End": True,
+}
+TOKEN = {
+    "Type": "Task",
+    "Resource": "arn:aws:states:::lambda:invoke.waitForTaskToken",
+    "Parameters": {"FunctionName": "Mark", "Payload": {"mark.$": "$$.Task.Token"}},
+    "TimeoutSeconds": 600,
+    "End": True,
+}
 
 
 def step(name: str, **following) -> dict:
@@ -55,6 +72,9 @@ def project(sink: p.Sink) -> dict[str, str]:
         "functions/Mark/lambda_function.py": MARK.replace("SINK", sink.url),
         "functions/Mark/function.yaml": "runtime: python3.11\nhandler: lambda_function.lambda_handler\ntimeout: 30\n",
         "playbooks/kill.asl.json": json.dumps({"StartAt": "a", "States": states}),
+        "playbooks/parent.asl.json": json.dumps({"StartAt": "C", "States": {"C": CHILD}}),
+        "playbooks/token.asl.json": json.dumps({"StartAt": "T", "States": {"T": TOKEN}}),
+        "playbooks/long.asl.json": json.dumps({"StartAt": "W", "States": {"W": {"Type": "Wait", "Seconds": 600, "End": True}}}),
         "playbooks/heard.asl.json": json.dumps({"StartAt": "E", "States": {"E": step("e", End=True)}}),
     }
 
@@ -261,7 +281,8 @@ class Story:
         """An effect is made again only where a node died, or lost the store, between the effect and its record."""
         found = []
         # A busy machine may keep a living owner from renewing its lease.
-        moves = [t for node in self.cluster.nodes for t in told_at(node, "this node took a shard over") + told_at(node, "this node leads now")]
+        told = ("this node took a shard over", "this node leads now")
+        moves = [t for node in self.cluster.nodes for message in told for t in told_at(node, message)]
         ends = self.deaths + moves
         for mark, at in self.cluster.sink.times.items():
             if at[-1] > self.recorded.get(mark, at[-1]) + 0.05:
@@ -310,7 +331,8 @@ def test_executions_run_on_every_node_and_move_only_when_nodes_come_and_go() -> 
         story.run(lambda: None)
         story.check()
         ran = cluster.ran()
-        assert min(ran) > 0 and sum(ran) == RUNS + len(story.events), ran
+        ended = cluster.database.sql("SELECT count(*) FROM sortie.execution WHERE status = 1")
+        assert min(ran) > 0 and sum(ran) == int(ended) >= RUNS + len(story.events), f"{ran} of {ended}"
         assert all(times == 1 for times in cluster.sink.seen.values()), "nothing moved, nothing is repeated"
         print(f"  executions ended by each node: {ran}")
 
@@ -330,6 +352,50 @@ def test_nodes_are_restarted_one_after_the_other_under_load() -> None:
 
         story.run(disturb)
         story.check()
+
+
+def test_nested_executions_stops_and_task_tokens_work_whoever_owns_the_execution_while_leaders_die() -> None:
+    with cluster_of(3) as cluster:
+        cluster.wait_until_even()
+        story = Story(cluster)
+        story.clients = {"stepfunctions": {n.port: n.client("stepfunctions", attempts=1) for n in cluster.nodes}}
+
+        def start(machine: str, name: str) -> str:
+            begin = {"stateMachineArn": arn_of("stateMachine", machine), "name": name, "input": json.dumps({"id": name})}
+            story.persist("stepfunctions", lambda sfn: sfn.start_execution(**begin))
+            return arn_of("execution", machine) + ":" + name
+
+        parents, parked = [], []
+        for round_ in range(3):
+            parents += [start("parent", f"p{round_}-{i}") for i in range(20)]
+            parked += [start("long", f"l{round_}-{i}") for i in range(10)]
+            start("token", f"t{round_}")
+            leader = cluster.owner()
+            story.kill(cluster.nodes[leader])
+            cluster.wait_for_others_than(leader)
+            cluster.nodes[leader].start()
+        sfn = cluster.nodes[0].client("stepfunctions", attempts=10)
+        for arn in parents:
+            told = p.ended(sfn, arn)
+            assert told["status"] == "SUCCEEDED", told
+            child = json.loads(told["output"])
+            assert child["Status"] == "SUCCEEDED" and json.loads(told["input"])["id"] == child["Input"]["id"], child
+        children = cluster.database.sql("SELECT count(*) FROM sortie.execution WHERE encode(arn, 'escape') LIKE '%:heard:%'")
+        assert int(children) == len(parents), children
+        for arn in parked:
+            story.persist("stepfunctions", lambda sfn, arn=arn: sfn.stop_execution(executionArn=arn, error="E", cause="why"))
+            assert sfn.describe_execution(executionArn=arn)["status"] == "ABORTED"
+        for i in range(3):
+            p.until(lambda: len([m for m in cluster.sink.seen if len(m) >= 60]) == 3, told="tokens are not handed out")
+            token = sorted(m for m in cluster.sink.seen if len(m) >= 60)[i]
+            story.persist("stepfunctions", lambda sfn, token=token: sfn.send_task_success(taskToken=token, output="1"))
+            assert p.ended(sfn, arn_of("execution", "token") + f":t{i}")["status"] == "SUCCEEDED"
+        failed = next(a for a in parked)
+        story.persist("stepfunctions", lambda sfn: sfn.redrive_execution(executionArn=failed))
+        p.until(lambda: sfn.describe_execution(executionArn=failed)["status"] == "RUNNING")
+        for node in cluster.nodes:
+            told = node.cli("check")
+            assert told.returncode == 0, f"check: {told.stdout}{told.stderr}"
 
 
 def test_three_nodes_are_one_service_while_nodes_and_the_database_die() -> None:
