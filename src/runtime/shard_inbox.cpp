@@ -69,7 +69,7 @@ void Shard::take_redrive(const InboxNote& note, Mail mail) {
   if (!live) return discard(note.key);
   (*live)->state.region = wiring_.options.region;
   Extra extra = decode_extra((*live)->image.extra);
-  if (const json::Value& token = note.what.get("token"); token.is_string() && !token.as_string().empty()) {
+  if (const json::Value& token = note.what.get("token"); token.is_string()) {
     extra.remember_redrive(token.to_std_string(), wiring_.loop.now());
   }
   (*live)->image.extra = encode_extra(extra);
