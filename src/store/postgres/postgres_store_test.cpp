@@ -292,6 +292,22 @@ TEST_F(PostgresStoreTest, AShardThatIsGivenBackIsTakenByAnotherNodeAtOnceAndShut
   EXPECT_EQ(told, 0) << "what was given back was not lost";
 }
 
+TEST_F(PostgresStoreTest, ANodeThatLosesOneShardToItsLeaseLosesThemAll) {
+  int told = 0;
+  options_.on_lost = [&] { ++told; };
+  auto first = open();
+  options_.on_lost = nullptr;
+  Epoch leads = *first->acquire(0);
+  ASSERT_TRUE(first->acquire(3).ok());
+  auto second = open();
+  sql("UPDATE node SET lease_until = clock_timestamp() - interval '1 second' WHERE id = 1");
+  ASSERT_TRUE(second->acquire(3).ok());
+  // Nobody took shard 0 yet, and its epoch is the first node's; but a half-dead leader must not write.
+  EXPECT_EQ(commit(*first, leads, step(1, 0)).error().code, "StaleEpoch");
+  loop_.run_until([&] { return told == 1; });
+  EXPECT_TRUE(second->acquire(0).ok());
+}
+
 TEST_F(PostgresStoreTest, WalksTheFramesOfOneShardAndAllFromBeforeThereWereShardsAsShardZero) {
   SharedStore store = std::move(open_shared_postgres_store(options_)).value();
   const Epoch epoch = *store.store->acquire(0);

@@ -103,21 +103,24 @@ CREATE TABLE execution_change(
 -- would carry on with every execution, so `acquire` has another shape.
 DROP FUNCTION acquire(bigint, bigint, bigint);
 -- The new epoch; or 0, who holds the shard, and for how many milliseconds more unless it renews its lease. A
--- lease that ran out counts for grace_ms longer.
+-- lease that ran out counts for grace_ms longer. A node whose shard is taken for that reason is dead as a whole:
+-- it is no node any more, and nothing of what it owned can be written by it. The order of locks is the fence's.
 CREATE FUNCTION acquire(this_shard bigint, this_node bigint, grace_ms bigint, shard_count bigint)
 RETURNS TABLE(new_epoch bigint, holder bytea, left_ms bigint) LANGUAGE plpgsql AS $$
 DECLARE
   owner bigint;
+  owner_now bigint;
 BEGIN
   IF shard_count <> 16 THEN
     RAISE EXCEPTION 'this database is divided into 16 shards';
   END IF;
   INSERT INTO shard(no, epoch) VALUES(this_shard, 0) ON CONFLICT DO NOTHING;
-  SELECT shard.node INTO owner FROM shard WHERE no = this_shard FOR UPDATE;
+  SELECT shard.node INTO owner FROM shard WHERE no = this_shard;
+  DELETE FROM node WHERE id = owner AND id <> this_node
+    AND lease_until <= clock_timestamp() - grace_ms * interval '1 millisecond';
+  SELECT shard.node INTO owner_now FROM shard WHERE no = this_shard FOR UPDATE;
   SELECT 0, address, greatest(ceil(extract(epoch FROM lease_until - clock_timestamp()) * 1000), 1)
-    INTO new_epoch, holder, left_ms
-    FROM node WHERE id = owner AND id <> this_node
-      AND lease_until > clock_timestamp() - grace_ms * interval '1 millisecond';
+    INTO new_epoch, holder, left_ms FROM node WHERE id = owner_now AND id <> this_node;
   IF FOUND THEN
     RETURN NEXT;
     RETURN;
@@ -125,6 +128,25 @@ BEGIN
   UPDATE shard SET epoch = epoch + 1, node = this_node WHERE no = this_shard
     RETURNING epoch, '\x'::bytea, 0 INTO new_epoch, holder, left_ms;
   RETURN NEXT;
+END $$;
+
+CREATE OR REPLACE FUNCTION fence(
+  this_node bigint, this_generation bigint, this_group bigint, lease_ms bigint, shards bigint[], epochs bigint[])
+RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+  held bigint;
+BEGIN
+  UPDATE node SET group_no = this_group, lease_until = clock_timestamp() + lease_ms * interval '1 millisecond'
+    WHERE id = this_node AND generation = this_generation;
+  IF NOT FOUND THEN
+    RAISE EXCEPTION 'this node is not registered any more' USING ERRCODE = 'SF003';
+  END IF;
+  SELECT count(*) INTO held FROM (
+    SELECT 1 FROM shard JOIN unnest(shards, epochs) AS wanted(no, epoch) USING (no, epoch)
+    WHERE shard.node = this_node ORDER BY no FOR SHARE OF shard) AS locked;
+  IF held <> cardinality(shards) THEN
+    RAISE EXCEPTION 'a shard has another epoch' USING ERRCODE = 'SF001';
+  END IF;
 END $$;
 )sql";
 

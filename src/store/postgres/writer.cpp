@@ -196,7 +196,7 @@ Status Writer::write_group(const std::vector<const Batch*>& batches) {
 }
 
 Result<Writer::Epochs> Writer::read_epochs() {
-  SORTIE_TRY(Answer rows, ask("SELECT no, epoch FROM shard", {}));
+  SORTIE_TRY(Answer rows, ask("SELECT no, epoch FROM shard WHERE node = $1", Params().add(node_)));
   Epochs epochs;
   for (std::size_t i = 0; i < rows.rows(); ++i) {
     epochs[static_cast<ShardNo>(rows.integer(i, 0))] = static_cast<Epoch>(rows.integer(i, 1));
@@ -265,7 +265,7 @@ void Writer::renew_lease() {
   // The next step, or the next group, tries again when this does not help at once.
   if (db_->is_broken() || gone) static_cast<void>(connect_again());
   if (owned_.empty() || lost_a_shard_) return;
-  Result<Answer> rows = db_->query("SELECT no, epoch FROM shard");
+  Result<Answer> rows = db_->query("SELECT no, epoch FROM shard WHERE node = $1", Params().add(node_));
   if (!rows) return;
   Epochs current;
   for (std::size_t i = 0; i < rows->rows(); ++i) {
