@@ -421,7 +421,7 @@ def test_three_nodes_are_one_service_while_nodes_and_the_database_die() -> None:
         print(f"  work moved {len(moved)} times, in {min(moved):.2f} to {max(moved):.2f} s")
 
 
-def test_a_node_that_was_frozen_longer_than_its_lease_writes_nothing_and_stands_by_afterwards() -> None:
+def test_a_node_that_was_frozen_longer_than_its_lease_writes_nothing_and_joins_afterwards() -> None:
     with cluster_of(2) as cluster:
         story = Story(cluster)
         frozen = cluster.owner()
