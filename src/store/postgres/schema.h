@@ -21,10 +21,10 @@
 // over texts of any length hold their first kIndexedBytes only.
 //
 // Fencing: every group begins with fence(). It renews the node's lease and takes a share lock on the rows of
-// its shards, which must be the node's own under the epochs that the group names; acquire() needs the same rows
-// alone. So a group is before the change of owner or refused, whatever clocks say. A node that loses one shard
-// because its lease ran out loses its own row with it: nothing of what it owned is written by it any more. SQLSTATEs: SF001 a stale epoch, SF003
-// the node is not registered under this generation (any more).
+// its shards, which must be the node's own under the epochs that the group names; acquire() needs the same
+// rows alone. So a group is before the change of owner or refused, whatever clocks say. A node that loses one
+// shard because its lease ran out loses its own row with it: nothing of what it owned is written by it any
+// more. SQLSTATEs: SF001 a stale epoch, SF003 the node is not registered under this generation (any more).
 #include "store/postgres/connection.h"
 
 namespace sortie::store::postgres {
