@@ -54,7 +54,7 @@ pkg_check_modules(RE2 REQUIRED IMPORTED_TARGET re2)
 pkg_check_modules(SQLITE REQUIRED IMPORTED_TARGET sqlite3)
 pkg_check_modules(PQ REQUIRED IMPORTED_TARGET libpq)
 pkg_check_modules(SECCOMP REQUIRED IMPORTED_TARGET libseccomp)
-# What ships allocates with mimalloc: a transition is a few dozen small blocks, made on one thread and given back on another, and with
+# What ships allocates with mimalloc: a transition is a few dozen small blocks, and with
 # the C library's allocator a quarter to two thirds of the loop's time went there. Programs only, and not under a sanitizer or in tests.
 add_library(sortie_allocator INTERFACE)
 if(CMAKE_BUILD_TYPE STREQUAL "Release")
