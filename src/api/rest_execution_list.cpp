@@ -16,8 +16,12 @@
 namespace sortie::api {
 namespace execution_list {
 
-// Clocks may step back; numbers do not. Whoever started so much earlier than asked for ends the walk.
+// Clocks may step back; numbers do not. Who started so much earlier than asked for ends the walk, and so do
+// so many in a row that started any earlier: on a busy server ten minutes are more than a request can look
+// at.
 constexpr std::int64_t kClockSlackMs = 10 * 60 * 1000;
+constexpr std::uint64_t kClockSlackRows = 500;
+constexpr std::size_t kLooksBetweenClocks = 16;
 constexpr std::int64_t kLastEventsRead = 40;
 constexpr std::int64_t kSearchMs = 8;  // After so long a request answers with what it has.
 constexpr std::size_t kRowsAtOnceMax = 1'000;
@@ -155,11 +159,14 @@ class Walker {
 
   Result<Walk> run(const RowPlan& plan, store::ExecutionNo& before) {
     std::size_t most = limit_ + 1;
-    while (walk_.more && !is_over()) {
+    while (walk_.more && !is_full() && !is_late()) {
       SORTIE_TRY(const RowPage page, next_rows(services_.store, plan, before, most));
       walk_.more = page.more;
       for (const store::ExecutionRow& row : page.rows) {
-        if (is_over()) {
+        // What is read is tried, except where trying costs.
+        const bool is_time_to_look =
+            search_.looks_inside() && walk_.looks % kLooksBetweenClocks == kLooksBetweenClocks - 1;
+        if (is_full() || (is_time_to_look && is_late())) {
           walk_.more = true;
           return std::move(walk_);
         }
@@ -177,13 +184,14 @@ class Walker {
   }
 
  private:
-  bool is_over() const {
-    return walk_.items.size() >= limit_ || walk_.rows >= kSearchRowsMax || walk_.looks >= kSearchLooksMax ||
-           (walk_.rows > 0 && services_.loop.now() >= until_);
+  bool is_full() const {
+    return walk_.items.size() >= limit_ || walk_.rows >= kSearchRowsMax || walk_.looks >= kSearchLooksMax;
   }
-  bool is_too_old(const store::ExecutionRow& row) const {
-    return row.started_at.ms < search_.started_from.ms &&
-           search_.started_from.ms - row.started_at.ms > kClockSlackMs;
+  bool is_late() const { return walk_.rows > 0 && services_.loop.now() >= until_; }
+  bool is_too_old(const store::ExecutionRow& row) {
+    older_ = row.started_at < search_.started_from ? older_ + 1 : 0;
+    return older_ > kClockSlackRows ||
+           (older_ > 0 && search_.started_from.ms - row.started_at.ms > kClockSlackMs);
   }
   void take(const store::ExecutionRow& row) {
     walk_.reached = row.started_at;
@@ -205,6 +213,7 @@ class Walker {
   const ExecutionFacts facts_;
   const std::string own_;
   const Timestamp until_;
+  std::uint64_t older_ = 0;  // Rows in a row that started before what is asked for.
   Walk walk_;
 };
 
@@ -234,8 +243,10 @@ Result<json::Value> list_executions(const RestServices& services, const RestCall
     SORTIE_TRY(query.before, read_page_number(listing, cursor));
   } else if (const Timestamp end = std::min(search.started_before, search.stopped_before); end != kNever) {
     // What stopped before then has started before then, too.
-    const Timestamp late = end.plus_ms(execution_list::kClockSlackMs);
-    SORTIE_TRY(query.before, execution_list::first_not_before(services.store, late));
+    SORTIE_TRY(const store::ExecutionNo exact, execution_list::first_not_before(services.store, end));
+    SORTIE_TRY(query.before,
+               execution_list::first_not_before(services.store, end.plus_ms(execution_list::kClockSlackMs)));
+    query.before = std::min(query.before, exact + execution_list::kClockSlackRows);
   }
   store::ExecutionNo below = query.before;
   SORTIE_TRY(const RowPlan plan,

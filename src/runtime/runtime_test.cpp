@@ -8,6 +8,7 @@
 #include "json/text.h"
 #include "store/forwarding.h"
 #include "store/memory/memory_store.h"
+#include "store/search_terms.h"
 #include "store/testing/manual_loop.h"
 
 namespace sortie::runtime {
@@ -34,8 +35,8 @@ struct RuntimeTest : ::testing::Test {
   Actor actor;
 
   RuntimeTest() { restart(); }
-  void restart() {
-    const store::MemoryImage disk = store ? store->image() : store::MemoryImage();
+  void restart() { restart(store ? store->image() : store::MemoryImage()); }
+  void restart(const store::MemoryImage& disk) {
     runtime.reset();
     store = std::make_unique<store::MemoryStore>(loop, disk);
     desk.orders.clear();
@@ -270,6 +271,49 @@ TEST_F(RuntimeTest, WhatTheStoreWillNeverTakeFailsItsExecutionAndIsNotTriedForEv
   EXPECT_EQ(history(arn).substr(history(arn).rfind(' ') + 1), "ExecutionFailed");
   EXPECT_EQ(runtime->figures().commit_failures, 1u);
   runtime.reset();
+}
+
+// Those in whose input the text stands, as a search finds them.
+std::vector<store::ExecutionNo> found_by_text(store::Store& store, const std::string& text) {
+  return *store.find_by_terms({.terms = {{store::term_of(store::TermKind::kText, text)}}});
+}
+
+TEST_F(RuntimeTest, AnExecutionIsFoundByItsTextsItsNameAndTheWordsOfItsError) {
+  put(record(R"({"StartAt":"F","States":{"F":{"Type":"Fail","Error":"No.Host","Cause":"it is i-7."}}})"));
+  EXPECT_EQ(**store::find_terms_from(*store), 1u) << "all that there will be have their terms";
+  runtime->start_execution(
+      {.state_machine_arn = kMachine, .name = "Night-1", .input_text = R"({"id":["F-1"]})"},
+      [](const Result<StartReply>& started) { EXPECT_TRUE(started.ok()); });
+  loop.run_until_idle();
+  EXPECT_EQ(found_by_text(*store, "f-1"), std::vector<store::ExecutionNo>{1});
+  EXPECT_EQ(store->find_by_terms({.name = "night-", .name_is_prefix = true})->size(), 1u);
+  for (const char* word : {"no.host", "i-7"}) {
+    EXPECT_EQ(store->find_by_terms({.terms = {{store::term_of(store::TermKind::kError, word)}}})->size(), 1u)
+        << word;
+  }
+}
+
+TEST_F(RuntimeTest, ExecutionsFromBeforeThereWereTermsAreBroughtUpToDateInSteps) {
+  put(record(R"({"StartAt":"P","States":{"P":{"Type":"Pass","End":true}}})"));
+  constexpr int kAll = 120;
+  for (int i = 1; i <= kAll; ++i) start(kMachine, "old-" + std::to_string(i));
+  store::MemoryImage disk = store->image();
+  disk.terms.clear();
+  disk.term_names.clear();
+  disk.documents.erase({store::kSearchKind, store::kSearchFromKey});
+  restart(disk);
+  EXPECT_EQ(**store::find_terms_from(*store), kAll + 1u);
+  const auto found = [&] {
+    return store->find_by_terms({.name = "old-", .name_is_prefix = true, .limit = 1'000})->size();
+  };
+  EXPECT_EQ(found(), 0u);
+  loop.advance_to(loop.now().plus_ms(25));
+  EXPECT_EQ(found(), 50u) << "one step, from the newest downwards";
+  EXPECT_EQ(**store::find_terms_from(*store), kAll - 50u + 1);
+  restart();  // It goes on where it was.
+  loop.advance_to(loop.now().plus_ms(1'000));
+  EXPECT_EQ(found(), static_cast<std::size_t>(kAll));
+  EXPECT_EQ(**store::find_terms_from(*store), 1u);
 }
 
 }  // namespace

@@ -15,7 +15,7 @@ namespace sortie::store {
 
 namespace sqlite {
 
-constexpr std::size_t kIdleSliceUnits = 1024;
+constexpr std::size_t kIdleSliceUnits = 256;  // Whoever comes waits for one slice.
 // Each may touch a dozen pages that no other does: what a commit waits for behind a piece of deleting.
 constexpr std::size_t kDeletedAtOnce = 16;
 
@@ -93,6 +93,7 @@ class SqliteStore final : public ForwardingReads, private Committer {
   void run_checkpoints();
   void copy_log();
   void want_checkpoint();
+  void ask_for_checkpoint();
 
   const SqliteOptions options_;
   std::optional<FolderLock> lock_;
@@ -101,7 +102,8 @@ class SqliteStore final : public ForwardingReads, private Committer {
   Writer writer_;
   Reader reader_;
   CommitQueue queue_;
-  bool quiet_ = false;  // Idle work is done until the next commit.
+  bool quiet_ = false;                  // Idle work is done until the next commit.
+  std::uint64_t copied_when_idle_ = 0;  // Bytes ever written to the log when it was last copied for idleness.
 
   std::mutex checkpoint_mutex_;
   std::condition_variable checkpoint_wake_;
@@ -117,7 +119,12 @@ bool SqliteStore::idle_step() {
   if (!writer_.has_frozen() && writer_.has_active()) writer_.freeze();
   Result<bool> more = writer_.fold_slice(kIdleSliceUnits);
   if (more.ok() && more.value()) return true;
-  if (more.ok()) static_cast<void>(writer_.checkpoint());
+  // Not here: copying and syncing takes as long as the log is, and whoever comes now would wait for it.
+  const std::uint64_t written = writer_.figures().wal_bytes_written;
+  if (more.ok() && written != copied_when_idle_) {
+    copied_when_idle_ = written;
+    ask_for_checkpoint();
+  }
   quiet_ = true;
   return false;
 }
@@ -127,6 +134,10 @@ void SqliteStore::want_checkpoint() {
   if (now < checkpointed_at_) checkpointed_at_ = 0;
   if (now < options_.checkpoint_bytes || now - checkpointed_at_ < options_.checkpoint_bytes / 4) return;
   checkpointed_at_ = now;
+  ask_for_checkpoint();
+}
+
+void SqliteStore::ask_for_checkpoint() {
   if (options_.run_work) {
     queue_.post_to_thread([this] { copy_log(); });
     return;
