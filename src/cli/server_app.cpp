@@ -201,6 +201,7 @@ void ServerApp::make_integrations() {
   };
   bus_ = std::make_unique<events::EventBus>(loop_, random_, *store_, *targets_, std::move(bus));
   bus_sink_->attach(*bus_);
+  status_events_ = std::make_unique<StatusEvents>(*runtime_, *bus_);
   queues_ = std::make_unique<SdkQueues>(
       SdkQueues::Wiring{*pool_, config_.account, config_.region, config_.endpoint_url});
   events::QueueIntake::Options intake;

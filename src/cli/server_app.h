@@ -23,6 +23,7 @@
 #include "cli/project.h"
 #include "cli/slack_connector.h"
 #include "cli/standby.h"
+#include "cli/status_events.h"
 #include "cli/telemetry.h"
 #include "events/webhook.h"
 #include "integrations/aws.h"
@@ -168,6 +169,7 @@ class ServerApp {
   std::unique_ptr<integrations::EventsIntegration> events_integration_;
   std::unique_ptr<Targets> targets_;
   std::unique_ptr<events::EventBus> bus_;
+  std::unique_ptr<StatusEvents> status_events_;
   std::unique_ptr<SdkQueues> queues_;
   std::unique_ptr<events::QueueIntake> intake_;
 

@@ -135,6 +135,10 @@ class EventBus {
   void delete_rule(std::string_view key, bool with_targets, const Actor& actor, Callback<Unit> done);
   void set_rule_tags(std::string_view key, json::Value tags, const Actor& actor, Callback<Unit> done);
   std::shared_ptr<const CompiledRule> find_rule(std::string_view key) const;
+  // Whether an enabled rule of the account's default bus has this very source in its pattern: where nobody
+  // does, such events need not be made.
+  bool listens_to(std::string_view account, std::string_view source) const;
+  static bool names_source(const Rule& rule, std::string_view source);
   // By name.
   std::vector<std::shared_ptr<const CompiledRule>> list_rules(std::string_view account,
                                                               std::string_view bus) const;
@@ -212,6 +216,8 @@ class EventBus {
   DedupTable dedup_;
   std::map<std::string, RulePointer, std::less<>>
       rules_;  // In force, by key: all rules of a bus are together.
+  mutable std::map<std::string, bool, std::less<>>
+      listening_;                                           // What listens_to() found, until a rule changes.
   std::map<std::string, BusRules, std::less<>> bus_rules_;  // The same, by the bus's key.
   std::map<std::string, std::pair<std::uint64_t, RulePointer>> rules_in_flight_;  // nullptr: being deleted.
   std::map<std::string, Bus, std::less<>> buses_;

@@ -75,6 +75,28 @@ Status EventBus::load_rules() {
 void EventBus::put_in_force(const std::string& key, const RulePointer& rule) {
   bus_rules_[bus_key(rule->rule)].put(rule);
   rules_[key] = rule;
+  listening_.clear();
+}
+
+bool EventBus::names_source(const Rule& rule, std::string_view source) {
+  const Result<json::Value> pattern = json::parse(rule.event_pattern);
+  if (!pattern) return false;
+  const auto sources = pattern->get("source").items();
+  return std::any_of(sources.begin(), sources.end(), [source](const json::Value& value) {
+    return value.is_string() && value.as_string() == source;
+  });
+}
+
+bool EventBus::listens_to(std::string_view account, std::string_view source) const {
+  constexpr std::size_t kKeptMax = 1'000;
+  std::string key = std::string(account) + " " + std::string(source);
+  if (const auto known = listening_.find(key); known != listening_.end()) return known->second;
+  const std::vector<RulePointer> rules = list_rules(account, kDefaultBus);
+  const bool listens = std::any_of(rules.begin(), rules.end(), [source](const RulePointer& rule) {
+    return rule->rule.is_enabled() && names_source(rule->rule, source);
+  });
+  if (listening_.size() < kKeptMax) listening_.emplace(std::move(key), listens);
+  return listens;
 }
 
 Result<std::vector<RuleMatch>> EventBus::matches_of(const Event& event) const {
@@ -274,6 +296,7 @@ void EventBus::delete_rule(std::string_view key_view, bool with_targets, const A
     if (const RulePointer gone = find_rule(key)) {
       bus_rules_[bus_key(gone->rule)].remove(gone->rule.name);
       rules_.erase(key);
+      listening_.clear();
     }
     ticks_.erase(key);
     std::erase_if(due_, [&key](const auto& due) { return due.second == key; });

@@ -63,6 +63,26 @@ def test_a_failed_execution_is_redriven_after_its_function_appears(server: p.Ser
     assert p.error_of(sfn.redrive_execution, executionArn=execution)[0] == "ExecutionNotRedrivable"
 
 
+def test_a_rule_hears_how_executions_end_and_does_not_hear_itself(server: p.Server) -> None:
+    sfn, events = server.client("stepfunctions"), server.client("events")
+    hears = sfn.create_state_machine(name="hears", definition=machine(F={"Type": "Fail", "Error": "Too"}), roleArn=ROLE)["stateMachineArn"]
+    pattern = {"source": ["aws.states"], "detail-type": ["Step Functions Execution Status Change"], "detail": {"status": ["FAILED"]}}
+    events.put_rule(Name="failures", EventPattern=json.dumps(pattern))
+    events.put_targets(Rule="failures", Targets=[{"Id": "1", "Arn": hears, "RoleArn": ROLE}])
+    fails = machine(F={"Type": "Fail", "Error": "E", "Cause": "C"})
+    arn = sfn.create_state_machine(name="fails", definition=fails, roleArn=ROLE)["stateMachineArn"]
+    failed = sfn.start_execution(stateMachineArn=arn, input='{"a": 1}')["executionArn"]
+    heard = p.until(lambda: sfn.list_executions(stateMachineArn=hears)["executions"])
+    event = json.loads(p.ended(sfn, heard[0]["executionArn"])["input"])
+    assert event["resources"] == [failed] and event["detail"]["executionArn"] == failed, event
+    told = {name: event["detail"][name] for name in ("status", "error", "cause", "input", "output", "redriveStatus")}
+    assert told == {"status": "FAILED", "error": "E", "cause": "C", "input": '{"a": 1}', "output": None, "redriveStatus": "REDRIVABLE"}
+    sfn.start_execution(stateMachineArn=arn)
+    p.until(lambda: len(sfn.list_executions(stateMachineArn=hears, statusFilter="FAILED")["executions"]) == 2)
+    events.remove_targets(Rule="failures", Ids=["1"])
+    events.delete_rule(Name="failures")
+
+
 def test_express_machines_answer_at_once_and_keep_no_history(server: p.Server) -> None:
     sfn = server.client("stepfunctions")
     arn = sfn.create_state_machine(name="x", definition=a_pass({"a": 1}), roleArn=ROLE, type="EXPRESS")["stateMachineArn"]
