@@ -119,6 +119,8 @@ MapRuns::Existing MapRuns::take_earlier(Run& run, std::uint64_t child, std::uint
 
 MapRuns::Existing MapRuns::redrive_child(Run& run, std::uint64_t child, std::uint32_t items,
                                          const store::ExecutionRow& row) {
+  // Its end is in the store, and has yet to be told here.
+  if (shard_.is_in_memory(row.no)) return Existing::kUnreadable;
   auto live = load_left_behind(
       shard_.wiring_.store, row, shard_.wiring_.loop.now(),
       [this](const std::string& key) { return shard_.wiring_.definitions.machine(key); },

@@ -34,6 +34,8 @@ void MapRuns::pump(Run& run) {
     if (run.stage != Stage::kRunning && run.stage != Stage::kPending) return schedule(run);
     if (i + 1 == map_children::kStartsPerTurn) schedule(run);
   }
+  // After a restart the children that were come by may have failed, all of them, before the run was there.
+  if (run.stage == Stage::kRunning && is_exceeded(run)) return schedule(run);
   if (run.stage == Stage::kRunning && run.next_child - run.asked_child >= kProgressEvery) write_progress(run);
   if (run.buffer.size() < map_children::kSlice && !run.exhausted && !run.adding_pending) read_slice(run);
   const bool done = run.exhausted && run.buffer.empty() && run.batch.empty() && !run.adding_pending;

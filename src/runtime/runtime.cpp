@@ -216,6 +216,15 @@ class RuntimeImpl final : public Runtime, private Cluster {
         return loop_.post([done, at = *at] { done(at); });
       }
     }
+    if ((*row)->status != store::ExecutionStatus::kRunning && owner != nullptr &&
+        owner->is_in_memory((*row)->no)) {
+      // The store knows of its end, and this process is about to hear of it; or somebody else ended it.
+      if (!owner->is_in_motion((*row)->no)) return fail(unavailable({"StaleEpoch", "another node owns it"}));
+      owner->after_commit((*row)->no, [this, name, client_token, actor, done] {
+        redrive_execution(name, client_token, actor, done);
+      });
+      return;
+    }
     auto live = load_left_behind(store_, **row, loop_.now(),
                                  [this](const std::string& key) { return definitions_.machine(key); });
     if (!live) return fail(live.error().code.starts_with("Store") ? unavailable(live.error()) : live.error());
@@ -517,7 +526,9 @@ class RuntimeImpl final : public Runtime, private Cluster {
     if (shard_->is_full(machine_arn) || remote_->is_full()) {
       return Error{"ThrottlingException", "too much work is waiting", "", "try again later"};
     }
-    return make_live(request, definitions_, options_, random_, loop_.now());
+    auto made = make_live(request, definitions_, options_, random_, loop_.now());
+    if (!made && made.error().code == "StoreUnavailable") return unavailable(made.error());
+    return made;
   }
 
   // StartExecution is idempotent for a running execution of the same name and input (AWS API reference).
@@ -566,8 +577,17 @@ class RuntimeImpl final : public Runtime, private Cluster {
   void tell_waiters(const std::string& arn) {
     watchers_.tell_end(arn, [this](const std::string& ended) -> std::optional<ExecutionDescription> {
       Result<ExecutionDescription> now = describe(ended, false);
+      if (!now && now.error().code.starts_with("Store")) tell_waiters_later(ended);
       if (!now || now->status == store::ExecutionStatus::kRunning) return std::nullopt;
       return *std::move(now);
+    });
+  }
+
+  // An end is told once: who waits for it must not miss it because of a read that failed.
+  void tell_waiters_later(const std::string& arn) {
+    constexpr std::int64_t kAgainMs = 1'000;
+    loop_.call_at(loop_.now().plus_ms(kAgainMs), [this, arn, alive = std::weak_ptr<int>(alive_)] {
+      if (!alive.expired()) tell_waiters(arn);
     });
   }
 

@@ -316,5 +316,115 @@ TEST_F(RuntimeTest, ExecutionsFromBeforeThereWereTermsAreBroughtUpToDateInSteps)
   EXPECT_EQ(**store::find_terms_from(*store), 1u);
 }
 
+// A store whose answers come when they are let through, and whose reads may fail.
+struct LateStore final : store::ForwardingStore {
+  explicit LateStore(store::Store& below) : ForwardingStore(below) {}
+  void append(store::Batch batch, Done done) override {
+    ForwardingStore::append(std::move(batch), [this, done = std::move(done)](const Status& status) {
+      if (!holding) return done(status);
+      held.push_back([done, status] { done(status); });
+    });
+  }
+  Result<std::optional<store::ExecutionRow>> find_execution(std::string_view arn) override {
+    if (failing) return Error{"StoreUnavailable", "I/O error", "", ""};
+    return ForwardingStore::find_execution(arn);
+  }
+  void let_through() {
+    holding = false;
+    for (const auto& done : std::exchange(held, {})) done();
+  }
+  bool holding = false, failing = false;
+  std::vector<std::function<void()>> held;
+};
+
+struct LateStoreTest : RuntimeTest {
+  LateStoreTest() {
+    runtime = Runtime::make(loop, random, late, desk, {});
+    EXPECT_TRUE(runtime->recover().ok());
+  }
+  ~LateStoreTest() override { runtime.reset(); }
+  LateStore late{*store};
+};
+
+TEST_F(LateStoreTest, ARedriveWaitsForAnEndThatTheStoreShowsAlready) {
+  put(record(kTaskMachine));
+  const std::string arn = start(kMachine, "one");
+  late.holding = true;
+  fail_last();
+  ASSERT_EQ(runtime->describe_execution(arn)->status, store::ExecutionStatus::kFailed);
+  std::string answer;
+  runtime->redrive_execution(
+      arn, "", actor, [&](const Result<Timestamp>& done) { answer = done ? "redriven" : done.error().code; });
+  loop.run_until_idle();
+  EXPECT_EQ(answer, "") << "the end has yet to be told";
+  late.let_through();
+  loop.run_until_idle();
+  EXPECT_EQ(answer, "redriven");
+  succeed_last();
+  EXPECT_EQ(runtime->describe_execution(arn)->status, store::ExecutionStatus::kSucceeded);
+}
+
+TEST_F(LateStoreTest, WhoWaitsForAnEndHearsOfItAlthoughAReadFailed) {
+  put(record(kTaskMachine));
+  const std::string arn = start(kMachine, "one");
+  int told = 0;
+  const auto waiter = runtime->when_ended(arn, [&](const ExecutionDescription&) { ++told; });
+  loop.run_until_idle();
+  late.holding = true;
+  succeed_last();
+  late.failing = true;
+  late.let_through();
+  loop.run_until_idle();
+  EXPECT_EQ(told, 0);
+  late.failing = false;
+  loop.advance_to(loop.now().plus_ms(5'000));
+  EXPECT_EQ(told, 1);
+}
+
+TEST_F(LateStoreTest, ChildrenThatAllFailedBeforeTheirMapRunWasLoadedAgainFailIt) {
+  put(record(R"({"StartAt":"M","States":{"M":{"Type":"Map","End":true,"ItemsPath":"$.items",
+    "ItemProcessor":{"ProcessorConfig":{"Mode":"DISTRIBUTED","ExecutionType":"STANDARD"},
+    "StartAt":"T","States":{"T":)" +
+             kTask + "}}}}}"));
+  std::string arn;
+  runtime->start_execution({.state_machine_arn = kMachine, .name = "one", .input_text = R"({"items":[1,2]})"},
+                           [&](const Result<StartReply>& done) { arn = done->execution_arn; });
+  loop.run_until_idle();
+  ASSERT_EQ(desk.orders.size(), 2u);
+  late.holding = true;
+  for (const TaskOrder& order : desk.orders) runtime->task_failed(order.key, "Broken", "both");
+  loop.run_until_idle();
+  restart();  // Nobody had counted them.
+  loop.advance_to(loop.now().plus_ms(5'000));
+  const Result<ExecutionDescription> ended = runtime->describe_execution(arn);
+  EXPECT_EQ(ended->status, store::ExecutionStatus::kFailed);
+  EXPECT_EQ(ended->error, "States.ExceedToleratedFailureThreshold");
+}
+
+TEST_F(RuntimeTest, OneThatLostTheShardRefusesNoTokenThatItsSuccessorWaitsFor) {
+  const std::string token_task =
+      R"({"Type":"Task","Resource":"arn:aws:states:::lambda:invoke.waitForTaskToken",
+          "Parameters":{"FunctionName":"f"},)";
+  put(record(R"({"StartAt":"A","States":{"A":)" + token_task + R"("Next":"B"},"B":)" + token_task +
+             R"("End":true}}})"));
+  const std::string arn = start(kMachine, "one");
+  Desk desk_of_next;
+  const auto next = Runtime::make(loop, random, *store, desk_of_next, {});
+  ASSERT_TRUE(next->recover().ok());
+  loop.run_until_idle();
+  std::string answer;
+  const auto tell = [&](Runtime& who, const std::string& token) {
+    who.send_task_success(token, "1", actor, {},
+                          [&](const Result<Unit>& told) { answer = told ? "ok" : told.error().code; });
+    loop.run_until_idle();
+    return answer;
+  };
+  ASSERT_EQ(tell(*next, desk_of_next.orders.back().task_token), "ok");
+  ASSERT_EQ(desk_of_next.orders.back().state_name, "B");
+  EXPECT_EQ(tell(*runtime, desk_of_next.orders.back().task_token), "ServiceUnavailable");
+  EXPECT_EQ(tell(*next, desk_of_next.orders.back().task_token), "ok");
+  EXPECT_EQ(next->describe_execution(arn)->status, store::ExecutionStatus::kSucceeded);
+}
+
 }  // namespace
 }  // namespace sortie::runtime

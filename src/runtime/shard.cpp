@@ -316,8 +316,13 @@ void Shard::process(LiveExecution& live) {
   live.decision.emplace(decide(live, batch));
   ++committing_;
   const store::ExecutionNo no = live.no;
-  if (batch.empty()) {
-    // Nothing to write (a late report, an early timer): answer all the same, from the loop.
+  const auto& mails = live.decision->mails;
+  const bool is_heard =
+      std::any_of(mails.begin(), mails.end(), [](const auto& each) { return !!each.first.reply; });
+  if (batch.empty() && !is_heard) {
+    // Nothing to write (a late report, an early timer). Where somebody hears the answer the store is asked
+    // all the same: one that lost the shard must not refuse, by what it remembers, what its successor waits
+    // for.
     wiring_.loop.post([this, no] { committed(no, Status()); });
     return;
   }

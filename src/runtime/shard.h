@@ -71,6 +71,10 @@ class Shard {
   }
   // The number of an execution that has begun but may not be in the store yet; 0: none.
   store::ExecutionNo find_beginning(std::string_view arn) const;
+  // Held in memory, and whether a decision or a stimulus of it is under way. One that has ended stays so
+  // until its end was told here, a moment after the store shows it.
+  bool is_in_memory(store::ExecutionNo no) const { return live_.contains(no); }
+  bool is_in_motion(store::ExecutionNo no) const;
   void after_commit(store::ExecutionNo no, std::function<void()> callback);
   // No more stimuli from outside now: too many wait, or too many of this machine's, so that one that is noisy
   // leaves room to the others; who has few is let in when the others have filled it. Who starts something
@@ -94,8 +98,6 @@ class Shard {
   friend class MapRuns;  // Whose runs are executions of this shard, too.
   friend class Audit;
   friend class TermBackfill;
-  // A decision or a stimulus of it is under way.
-  bool is_in_motion(store::ExecutionNo no) const;
   LiveExecution& admit(std::unique_ptr<LiveExecution> live);
   void take_in(LiveExecution& live, Mail mail);
   void count_done(const LiveExecution& live, std::size_t mails);

@@ -59,7 +59,12 @@ void Shard::take_redrive(const InboxNote& note, Mail mail) {
     notes_.erase(note.key);
     return;
   }
-  if (!*row || live_.contains(note.no)) return discard(note.key);
+  if (!*row) return discard(note.key);
+  if (live_.contains(note.no)) {
+    if ((*row)->status == store::ExecutionStatus::kRunning) return discard(note.key);
+    notes_.erase(note.key);  // Its end is in the store, and is about to be told here: taken again after that.
+    return;
+  }
   auto live = load_left_behind(wiring_.store, **row, wiring_.loop.now(),
                                [this](const std::string& key) { return wiring_.definitions.machine(key); });
   if (!live && live.error().code != "ExecutionNotRedrivable") {
