@@ -19,14 +19,18 @@ namespace sortie::simulation {
 
 using FaultTally = std::map<std::string, std::uint64_t>;
 
+inline std::string list_of(const FaultTally& tally) {
+  std::string out;
+  for (const auto& [kind, count] : tally) {
+    out += (out.empty() ? "" : ", ") + kind + " " + std::to_string(count);
+  }
+  return out;
+}
+
 inline std::string to_text(const FaultTally& tally) {
   std::uint64_t all = 0;
-  std::string kinds;
-  for (const auto& [kind, count] : tally) {
-    all += count;
-    kinds += (kinds.empty() ? "" : ", ") + kind + " " + std::to_string(count);
-  }
-  return std::to_string(all) + " faults injected (" + kinds + ")";
+  for (const auto& [kind, count] : tally) all += count;
+  return std::to_string(all) + " faults injected (" + list_of(tally) + ")";
 }
 
 class FaultPlan {

@@ -2,7 +2,10 @@
 // What the server simulation runs: random machines whose every task waits in one of two ways (a function's
 // answer, or a task token), the input and the outcome of each, and what the world answers to an attempt. An
 // answer depends on state, parameters and attempt alone, so whatever fails, a run has one right outcome, and
-// the reference interpreter knows it.
+// the reference interpreter knows it. Beside the random ones stand a few of known shape: one that asks
+// people, one that starts another and waits for it, distributed Maps, and two that fail until they are
+// redriven.
+#include <algorithm>
 #include <functional>
 #include <string>
 #include <vector>
@@ -15,10 +18,18 @@
 namespace sortie::simulation {
 
 inline constexpr std::int64_t kTaskTimeoutSeconds = 90'000;
+inline const std::string kFragile = "Fragile";
+inline const std::string kWorkerDeath = "Runtime.ExitError";
+
+// States of the machines that are not random; their tasks succeed, the fragile ones only once mended.
+inline bool is_steady(const std::string& state) {
+  return state == "Steady" || state == "Beside" || state == kFragile;
+}
 
 // An attempt that is lost is never answered in time; it ends as its timeout does.
 inline reference::TaskAnswer world_answers(const std::string& state, const json::Value& parameters,
                                            unsigned attempt) {
+  if (is_steady(state)) return {.result = json::Value::object({{"got", 1}})};
   const std::size_t dice =
       std::hash<std::string>{}(state + reference::canonical(parameters) + std::to_string(attempt));
   if (dice / 64 % 24 == 0) return {.error = "States.Timeout", .cause = "", .timed_out = true};
@@ -37,7 +48,15 @@ inline json::Value waiting_task(const json::Value& state, Random& random) {
     const char* field = state.find("Arguments") != nullptr ? "Arguments" : "Parameters";
     out.set("Resource", "arn:aws:states:::lambda:invoke.waitForTaskToken");
     out.set(field, json::ObjectBuilder(state.get(field)).set("FunctionName", "f").build());
+    return out.build();
   }
+  // A worker that dies is no answer of the world's; whatever else is to be retried has its own count.
+  std::vector<json::Value> retriers{json::Value::object({{"ErrorEquals", json::Value::array({kWorkerDeath})},
+                                                         {"IntervalSeconds", 1},
+                                                         {"BackoffRate", 1},
+                                                         {"MaxAttempts", 1'000'000}})};
+  for (const json::Value& each : state.get("Retry").items()) retriers.push_back(each);
+  out.set("Retry", json::Value::array(std::move(retriers)));
   return out.build();
 }
 
@@ -59,12 +78,15 @@ inline json::Value waiting(const json::Value& tree, Random& random) {
 
 }  // namespace machines
 
-// One that ends in one way only, whatever is slow and whatever is fast.
-inline json::Value make_machine(Random& random, const json::Value& input) {
+// One that ends in one way only on each of these inputs, whatever is slow and whatever is fast.
+inline json::Value make_machine(Random& random, const std::vector<json::Value>& inputs) {
   for (;;) {
     const json::Value machine = machines::waiting(reference::RandomMachine(random).make(), random);
-    const auto run = reference::Interpreter(world_answers).run(machine, input);
-    if (!run.ambiguous && run.events.size() > 5 && run.events.size() < 150) return machine;
+    const auto fits = [&](const json::Value& input) {
+      const auto run = reference::Interpreter(world_answers).run(machine, input);
+      return !run.ambiguous && run.events.size() > 5 && run.events.size() < 150;
+    };
+    if (std::all_of(inputs.begin(), inputs.end(), fits)) return machine;
   }
 }
 
@@ -77,6 +99,57 @@ inline std::string approval_machine() {
       "ResultPath":"$.answer","Next":"Act"},
     "Act":{"Type":"Task","Resource":"arn:aws:lambda:us-east-1:123456789012:function:echo",
       "Parameters":{"decision.$":"$.answer.decision"},"ResultPath":"$.acted","End":true}}})";
+}
+
+// One that starts another, waits for its end and goes on with it, whatever it is.
+inline json::Value nesting_machine(const std::string& child_arn) {
+  return *json::parse(R"({"StartAt":"Call","States":{
+    "Call":{"Type":"Task","QueryLanguage":"JSONata","Resource":"arn:aws:states:::states:startExecution.sync:2",
+      "Arguments":{"StateMachineArn":")" +
+                      child_arn + R"(","Input":{"n":"{% $states.input.n %}",
+        "list":"{% $states.input.list %}","parent":"{% $states.context.Execution.Name %}"}},
+      "Output":{"n":"{% $states.input.n %}","called":"{% $states.result.Output %}"},
+      "Catch":[{"ErrorEquals":["States.TaskFailed"],"Next":"Last",
+        "Output":{"n":"{% $states.input.n %}","error":"{% $states.errorOutput.Error %}"}}],"Next":"Last"},
+    "Last":{"Type":"Pass","End":true}}})");
+}
+
+// A distributed Map whose children are executions of a random machine.
+inline json::Value map_machine(const json::Value& processor, bool reads_object, bool tolerates) {
+  const json::Value distributed =
+      json::ObjectBuilder(processor)
+          .set("ProcessorConfig",
+               json::Value::object({{"Mode", "DISTRIBUTED"}, {"ExecutionType", "STANDARD"}}))
+          .build();
+  json::ObjectBuilder each(*json::parse(R"({"Type":"Map","MaxConcurrency":2,"ResultPath":"$.made","End":true,
+    "ItemSelector":{"n.$":"$$.Map.Item.Value","list.$":"$.list","mark.$":"$.mark"}})"));
+  each.set("ItemProcessor", distributed);
+  if (tolerates) each.set("ToleratedFailurePercentage", 100);
+  if (reads_object) {
+    each.set("ItemReader", *json::parse(R"({"Resource":"arn:aws:states:::s3:getObject",
+      "ReaderConfig":{"InputType":"JSONL"},"Parameters":{"Bucket":"b","Key":"k"}})"));
+  } else {
+    each.set("ItemsPath", "$.list");
+  }
+  return json::Value::object(
+      {{"StartAt", "Each"}, {"States", json::Value::object({{"Each", each.build()}})}});
+}
+
+// A task that fails until whoever watches has redriven the execution often enough.
+inline std::string fragile_flow() {
+  return R"({"StartAt":"Fragile","States":{"Fragile":{"Type":"Task","End":true,"ResultPath":"$.mended",
+    "Resource":"arn:aws:lambda:us-east-1:123456789012:function:f",
+    "Parameters":{"n.$":"$.n","mark.$":"$.mark"}}}})";
+}
+inline json::Value fragile_machine() {
+  return *json::parse(R"({"StartAt":"Both","States":{"Both":{"Type":"Parallel","ResultPath":"$.both",
+    "Next":"After","Branches":[{"StartAt":"Steady","States":{
+      "Steady":{"Type":"Task","Resource":"arn:aws:states:::lambda:invoke.waitForTaskToken",
+        "TimeoutSeconds":90000,"Parameters":{"FunctionName":"f","n.$":"$.n"},"ResultPath":"$.steady",
+        "Next":"Beside"},
+      "Beside":{"Type":"Task","Resource":"arn:aws:lambda:us-east-1:123456789012:function:f",
+        "Parameters":{"n.$":"$.n"},"ResultPath":"$.task","End":true}}},)" +
+                      fragile_flow() + R"(]},"After":{"Type":"Pass","End":true}}})");
 }
 
 }  // namespace sortie::simulation

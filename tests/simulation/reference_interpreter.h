@@ -53,6 +53,9 @@ class Interpreter {
  public:
   explicit Interpreter(Tasks tasks) : tasks_(std::move(tasks)) {}
 
+  std::string execution_name;
+  std::vector<Value> object_items;  // What an ItemReader reads.
+
   struct Run {
     bool succeeded = false;
     Value output;
@@ -105,6 +108,8 @@ class Interpreter {
     if (text == input_n) return see.input.get("n");
     if (text == "$states.input.list") return see.input.get("list");
     if (text == "$states.result") return *see.result;
+    if (text == "$states.result.Output") return see.result->get("Output");
+    if (text == "$states.context.Execution.Name") return Value(execution_name);
     if (text == "$states.errorOutput.Error") return see.error->get("Error");
     if (text == "$states.context.Map.Item.Value") return *see.item;
     if (text == "$exists($v) ? $v : 0") {
@@ -319,8 +324,34 @@ class Interpreter {
     return failures == 0;
   }
 
+  // Each item is an execution of its own, with a history of its own.
+  bool map_run(const Value& state, const Value& input, Scope& scope, Value* result, Failed* failure) {
+    const Value in_state = state.find("ItemReader") != nullptr
+                               ? Value::array(object_items)
+                               : path(state.get("ItemsPath").to_std_string(), {input, scope});
+    std::vector<Value> outputs;
+    for (const Value& each : in_state.items()) {
+      const Sight see{input, scope, nullptr, nullptr, &each};
+      Interpreter child(tasks_);
+      const Run run = child.run(state.get("ItemProcessor"),
+                                shaped(state, "ItemSelector", state.get("ItemSelector"), see));
+      out_.ambiguous = out_.ambiguous || run.ambiguous;
+      if (run.succeeded) outputs.push_back(run.output);
+    }
+    const bool failed = outputs.size() < in_state.items().size();
+    if (failed && state.get("ToleratedFailurePercentage") != Value(100)) {
+      *failure = {"States.ExceedToleratedFailureThreshold", "", false};
+      return false;
+    }
+    *result = Value::array(std::move(outputs));
+    return true;
+  }
+
   bool map(const std::string& name, const Value& state, const Value& input, Scope& scope, const Value& item,
            Value* result, Failed* failure) {
+    if (state.get("ItemProcessor").get("ProcessorConfig").get("Mode") == Value("DISTRIBUTED")) {
+      return map_run(state, input, scope, result, failure);
+    }
     const Value items = is_jsonata(state)
                             ? query(state.get("Items"), {input, scope, nullptr, nullptr, &item}, "Items")
                             : path(state.get("ItemsPath").to_std_string(), {input, scope});

@@ -1,23 +1,20 @@
 // The whole server under injected faults (server_world.h), seed after seed. A seed that fails is made
 // smaller, one client and as few faults as still make it fail, and told together with how to replay it.
 //
-//   SORTIE_SIM_SEEDS=n   seeds 1..n (default 25)      SORTIE_SIM_SEED=x     one seed
+// Which seeds, and in how many processes: seed_runner.h (default 25).
+//
 //   SORTIE_SIM_CLIENTS=1,4   only these clients       SORTIE_SIM_FAULTS=7,12   only these draws strike
 #include <gtest/gtest.h>
 
 #include <cstdlib>
 
+#include "seed_runner.h"
 #include "server_world.h"
 
 namespace sortie::simulation {
 namespace server_simulation {
 
 constexpr int kRerunsMax = 40;
-
-std::uint64_t number_from(const char* name, std::uint64_t fallback) {
-  const char* text = std::getenv(name);
-  return text == nullptr || *text == '\0' ? fallback : std::strtoull(text, nullptr, 0);
-}
 
 template <typename T>
 std::set<T> list_from(const char* name) {
@@ -81,32 +78,36 @@ std::string smallest(RunOptions options, RunReport report) {
   return describe(options, report);
 }
 
+std::string run_one(std::uint64_t seed, FaultTally& tally, FaultTally& sums) {
+  RunOptions options;
+  options.seed = seed;
+  options.clients = list_from<std::size_t>("SORTIE_SIM_CLIENTS");
+  options.faults = list_from<std::uint64_t>("SORTIE_SIM_FAULTS");
+  const RunReport report = run_server(options, tally);
+  sums["starts"] += report.starts;
+  sums["executions"] += report.executions;
+  sums["events"] += report.events;
+  sums["decisions"] += report.decisions;
+  sums["redrives"] += report.redrives;
+  sums["map runs"] += report.map_runs;
+  sums["writes torn"] += report.writes_torn;
+  sums["sectors lost"] += report.sectors_lost;
+  sums["steps"] += report.steps;
+  if (report.problems.empty()) return "";
+  return describe(options, report) + "\nsmaller:\n" + smallest(options, report);
+}
+
 TEST(Server, LosesRepeatsAndForgetsNothingWhateverFails) {
-  const std::uint64_t one = number_from("SORTIE_SIM_SEED", 0);
-  const std::uint64_t last = one != 0 ? one : number_from("SORTIE_SIM_SEEDS", 25);
-  FaultTally tally;
-  RunReport sum;
-  for (std::uint64_t seed = one != 0 ? one : 1; seed <= last; ++seed) {
-    RunOptions options;
-    options.seed = seed;
-    options.clients = list_from<std::size_t>("SORTIE_SIM_CLIENTS");
-    options.faults = list_from<std::uint64_t>("SORTIE_SIM_FAULTS");
-    const RunReport report = run_server(options, tally);
-    ASSERT_TRUE(report.problems.empty()) << describe(options, report) << "\nsmaller:\n"
-                                         << smallest(options, report);
-    sum.executions += report.executions;
-    sum.events += report.events;
-    sum.decisions += report.decisions;
-    sum.starts += report.starts;
-    sum.steps += report.steps;
+  const SeedRange range = seeds_from_environment(25);
+  FaultTally tally, sums;
+  run_seeds(range, run_one, tally, sums);
+  std::printf("server: %s\n%s\n", to_text(tally).c_str(), list_of(sums).c_str());
+  if (range.is_one()) return;
+  for (const char* what : {"executions", "redrives", "map runs", "decisions"})
+    EXPECT_GT(sums[what], 0u) << what;
+  for (const char* kind : {"paused beyond the lease", "lease lost at a commit", "worker death"}) {
+    EXPECT_GT(tally[kind], 0u) << kind;
   }
-  std::printf("server: %s; %llu starts, %llu executions, %llu events, %llu decisions, %llu steps\n",
-              to_text(tally).c_str(), static_cast<unsigned long long>(sum.starts),
-              static_cast<unsigned long long>(sum.executions), static_cast<unsigned long long>(sum.events),
-              static_cast<unsigned long long>(sum.decisions), static_cast<unsigned long long>(sum.steps));
-  if (one != 0) return;
-  EXPECT_GT(sum.executions, 0u);
-  EXPECT_GT(tally["paused beyond the lease"], 0u);
 }
 
 // The same seed is the same run: only then is a replay one.

@@ -25,24 +25,35 @@ void World::problem(const std::string& text) {
   if (!is_over()) report_.problems.push_back(text);
 }
 
+void World::make_machines(std::uint64_t seed) {
+  const auto input = [](std::int64_t n) {
+    return json::Value::object({{"n", n}, {"list", json::Value::array({1, 2, 3})}});
+  };
+  for (const char* name : {"m0", "m1", "m2"}) {
+    SeededRandom own(seed++);
+    machines_[name] = make_machine(own, {input(2)});
+  }
+  SeededRandom own(seed);
+  machines_["nest"] = nesting_machine(kArnPrefix + "stateMachine:m0");
+  const json::Value processor = make_machine(own, {input(1), input(2), input(3), input(4), input(5)});
+  machines_["each"] = map_machine(processor, own.next() % 2 == 0, own.next() % 3 != 0);
+  machines_["mend"] = fragile_machine();
+  machines_["mend-each"] = map_machine(*json::parse(fragile_flow()), own.next() % 2 == 0, false);
+}
+
 // Each client is the same whoever else is there.
 void World::make_clients(const std::set<std::size_t>& chosen) {
-  const json::Value sample = *json::parse(R"({"n":2,"list":[1,2,3]})");
   const std::uint64_t seed = random_.next();
-  for (std::size_t i = 0; i < kMachines; ++i) {
-    SeededRandom own(seed + i);
-    machines_["m" + std::to_string(i)] = make_machine(own, sample);
-  }
+  make_machines(seed);
   for (std::size_t i = 0; i < kClients; ++i) {
     if (!chosen.empty() && !chosen.contains(i)) continue;
     SeededRandom own(seed + 1000 + i);
     Client client;
     client.mark = "mark-" + std::to_string(i);
-    const std::size_t machine = own.next() % (kMachines + 1);
-    client.machine = machine == kMachines ? kApprovalMachine : "m" + std::to_string(machine);
+    client.machine = kMachineNames[own.next() % kMachineNames.size()];
     const std::string big = own.next() % 3 == 0 ? R"(,"big":")" + std::string(3000, 'x') + "\"" : "";
     client.input_text = R"({"n":2,"list":[1,2,3],"mark":")" + client.mark + "\"" + big + "}";
-    client.by_event = own.next() % 2 == 0;
+    client.by_event = own.next() % 2 == 0 && !is_redriven(client.machine);
     clients_.push_back(std::move(client));
   }
 }
@@ -101,6 +112,24 @@ void World::begin(Client& client) {
             });
       },
       up_to(4'000));
+  if (is_redriven(client.machine)) watch(client);
+}
+
+// Somebody who redrives the execution whenever it has failed.
+void World::watch(Client& client) {
+  loop_.call_at(loop_.now().plus_ms(5'000 + up_to(20'000)), [this, &client] {
+    Node* node = some_node();
+    const auto known = node == nullptr ? Error{} : node->runtime->describe_execution(arn_of(client));
+    if (calm_ || (known.ok() && known->status == store::ExecutionStatus::kSucceeded)) return;
+    if (known.ok() && known->status != store::ExecutionStatus::kRunning) {
+      const std::int64_t next = known->redrive_count + 1;
+      node->runtime->redrive_execution(arn_of(client), "redrive " + std::to_string(next), person("carol"),
+                                       [&client, next](const Result<Timestamp>& told) {
+                                         if (told) client.redrives = std::max(client.redrives, next);
+                                       });
+    }
+    watch(client);
+  });
 }
 
 void World::send(Client& client) {
@@ -182,14 +211,15 @@ void World::boot() {
   for (auto& [key, answer] : std::exchange(late_, {})) {
     if (!chance(50)) continue;
     if (answer.error.empty()) {
-      node.runtime->task_succeeded(key, answer.result);
+      node.answer(key, answer.result);
     } else if (!answer.timed_out) {
-      node.runtime->task_failed(key, answer.error, answer.cause);
+      node.answer_failure(key, answer.error, answer.cause);
     }
   }
 }
 
 void World::publish() {
+  // The one that starts another comes after it.
   std::vector<std::pair<std::string, std::string>> all{{kApprovalMachine, approval_machine()}};
   for (const auto& [name, machine] : machines_) all.emplace_back(name, json::to_text(machine));
   for (const auto& [name, definition] : all) {
@@ -201,6 +231,8 @@ void World::publish() {
           record.definition = definition;
           record.role_arn = "arn:aws:iam::123456789012:role/r";
           if (node.runtime->find_state_machine(record.arn)) return done(true);
+          if (name == "nest" && !node.runtime->find_state_machine(kArnPrefix + "stateMachine:m0"))
+            return done(false);
           node.runtime->put_state_machine(record, {}, [done](const auto& kept) { done(kept.ok()); });
         },
         0);
@@ -232,14 +264,20 @@ void World::kill_node(std::size_t index) {
   nodes_.erase(nodes_.begin() + static_cast<std::ptrdiff_t>(index));
 }
 
-// The owner is silent for longer than its lease: another process takes the shard, on the same store.
+// Another process takes the shard, on the same store: the owner was silent for longer than its lease.
 void World::take_over() {
-  if (store_ == nullptr || nodes_.empty() || !nodes_.back()->loop.is_paused() || !disk_.has_power()) return;
+  if (store_ == nullptr || nodes_.empty() || !disk_.has_power()) return;
   auto next = std::make_unique<Node>(loop_, *store_, *this, random_.next());
   ++report_.starts;
   if (!next->start()) return;
   if (nodes_.size() > 1) kill_node(0);
   nodes_.push_back(std::move(next));
+}
+
+// Just before a write or just behind it the lease is lost, and the owner does not know.
+void World::at_commit(Node& node) {
+  if (nodes_.size() != 1 || &node != nodes_.back().get() || !node.is_up() || !disk_.has_power()) return;
+  if (!faults_.is_over() && faults_.strikes("lease lost at a commit", 2'000)) take_over();
 }
 
 void World::maybe_fail() {
@@ -264,7 +302,9 @@ void World::maybe_fail() {
   if (nodes_.size() == 1 && faults_.strikes("paused beyond the lease", 4'000)) {
     Node* paused = nodes_.back().get();
     paused->loop.pause();
-    loop_.call_at(loop_.now().plus_ms(2'000 + up_to(2'000)), [this] { take_over(); });
+    loop_.call_at(loop_.now().plus_ms(2'000 + up_to(2'000)), [this] {
+      if (!nodes_.empty() && nodes_.back()->loop.is_paused()) take_over();
+    });
     loop_.call_at(loop_.now().plus_ms(1'000 + up_to(8'000)), [this, paused] {
       for (const auto& node : nodes_) {
         if (node.get() == paused) node->loop.resume();
@@ -275,113 +315,6 @@ void World::maybe_fail() {
   if (faults_.strikes("clock back", 1'500)) loop_.jump(-up_to(900'000));
 }
 
-// --- The world answers ---
-
-void World::dispatched(Node& node, const runtime::TaskOrder& order) {
-  // One that went on after its lease may still send what it had committed: effects are at least once. What
-  // the owner sends is wanted, and its frame waits for it, durably: nothing leaves before that.
-  const bool owns = !nodes_.empty() && &node == nodes_.back().get();
-  if (owns && recorded_.contains(order.idempotency_key)) {
-    problem(order.idempotency_key + " is asked for again, and its result was acknowledged");
-  }
-  const auto frame = node.store.find_frame({order.key.execution, order.key.frame});
-  if (owns && frame.ok() && !frame->has_value()) {
-    problem(order.idempotency_key + " left before its frame was durable");
-  }
-  const bool waits = order.resource.pattern == asl::TaskPattern::kWaitForTaskToken;
-  if (order.resource.text.find("sqs:") != std::string::npos) return ask_people(node, order);
-  if (!waits) return answer_function(node, order);
-  const auto submit = [&node, key = order.key] {
-    node.runtime->task_submitted(key, json::Value::object({}));
-  };
-  node.loop.call_at(loop_.now().plus_ms(up_to(50)), submit);
-  answer_token(order);
-}
-
-void World::answer_function(Node& node, const runtime::TaskOrder& order) {
-  const bool echoes = order.resource.text.ends_with(":echo");
-  const reference::TaskAnswer answer =
-      echoes ? reference::TaskAnswer{.result = order.parameters}
-             : world_answers(order.state_name, order.parameters, order.key.attempt);
-  late_.emplace_back(order.key, answer);
-  if (late_.size() > 12) late_.pop_front();
-  int times = faults_.strikes("result twice", 20'000) ? 2 : 1;
-  std::int64_t delay = up_to(400);
-  if (answer.timed_out) {  // It comes after its time, when nobody waits for it, or never.
-    faults_.count("result lost");
-    if (chance(50)) times = 0;
-    delay = (kTaskTimeoutSeconds + 1'000) * 1'000;
-  } else if (faults_.strikes("result late", 20'000)) {
-    delay = up_to(600'000);
-  }
-  for (int i = 0; i < times; ++i) {
-    node.loop.call_at(loop_.now().plus_ms(delay + i * up_to(2'000)), [&node, key = order.key, answer] {
-      if (answer.timed_out) return node.runtime->task_succeeded(key, json::Value("too late"));
-      if (answer.error.empty()) return node.runtime->task_succeeded(key, answer.result);
-      node.runtime->task_failed(key, answer.error, answer.cause);
-    });
-  }
-}
-
-void World::answer_token(const runtime::TaskOrder& order) {
-  const reference::TaskAnswer answer = world_answers(order.state_name, order.parameters, order.key.attempt);
-  if (answer.timed_out) return faults_.count("token never answered");
-  const std::int64_t delay = faults_.strikes("answer late", 20'000) ? up_to(600'000) : up_to(600);
-  const int times = faults_.strikes("answer twice", 20'000) ? 2 : 1;
-  for (int i = 0; i < times; ++i) {
-    persist(
-        [this, token = order.task_token, key = order.idempotency_key, answer](
-            Node& node, const std::function<void(bool)>& done) {
-          const auto told = [this, key, done](const Result<Unit>& result) {
-            if (result) recorded_.insert(key);
-            const std::string code = result ? "" : result.error().code;
-            if (code == "InvalidToken") problem("a token of ours is refused: " + result.error().message);
-            done(result.ok() || code == "TaskTimedOut" || code == "TaskDoesNotExist" ||
-                 code == "InvalidToken");
-          };
-          if (answer.error.empty()) {
-            node.runtime->send_task_success(token, json::to_text(answer.result), person("dave"), {}, told);
-          } else {
-            node.runtime->send_task_failure(token, answer.error, answer.cause, person("dave"), {}, told);
-          }
-        },
-        delay);
-  }
-}
-
-void World::ask_people(Node& node, const runtime::TaskOrder& order) {
-  json::Value message = order.parameters.get("MessageBody");
-  node.approvals->open(order, "approval-queue", message, [this, &node, order](const Result<std::string>& id) {
-    if (!id) {
-      if (id.error().code != "ServiceUnavailable")
-        return problem("an approval is refused: " + id.error().message);
-      node.loop.call_at(loop_.now().plus_ms(500), [this, &node, order] { ask_people(node, order); });
-      return;
-    }
-    node.runtime->task_submitted(order.key, json::Value::object({}));
-    if (asked_.insert(*id).second && chance(85)) decide(*id);  // Some nobody answers: they expire.
-  });
-}
-
-void World::decide(const std::string& id) {
-  const bool approve = chance(70);
-  for (const char* name : {"alice", "bob", "alice"}) {
-    persist(
-        [this, id, name, approve](Node& node, const std::function<void(bool)>& done) {
-          response::DecideRequest request{id, person(name), approve, "because it is right", {}, "api"};
-          node.approvals->decide(request, [this, id, done](const Result<response::Approval>& told) {
-            if (told && told->decision) {
-              const auto [known, is_new] = decided_.emplace(id, told->decision->outcome);
-              if (!is_new && known->second != told->decision->outcome) problem(id + " was decided twice");
-            }
-            const std::string code = told ? "" : told.error().code;
-            done(told.ok() || code == "AlreadyDecided" || code == "AlreadyVoted");
-          });
-        },
-        up_to(200'000));
-  }
-}
-
 // --- The run ---
 
 bool World::has_ended() {
@@ -390,6 +323,11 @@ bool World::has_ended() {
   }
   Node* node = some_node();
   if (node == nullptr || nodes_.size() != 1 || node->bus->figures().pending_deliveries > 0) return false;
+  for (const Client& client : clients_) {
+    if (!is_redriven(client.machine)) continue;
+    const auto known = node->store.find_execution(arn_of(client));
+    if (!known || !*known || (*known)->status != store::ExecutionStatus::kSucceeded) return false;
+  }
   const auto running = node->store.list_executions({.status = store::ExecutionStatus::kRunning, .limit = 1});
   return running.ok() && running->empty();
 }
@@ -420,6 +358,8 @@ RunReport World::run() {
   if (!is_over()) check_end();
   close_all();
   report_.faults = faults_.injected();
+  report_.writes_torn = disk_.figures().writes_torn;
+  report_.sectors_lost = disk_.figures().sectors_lost;
   return report_;
 }
 

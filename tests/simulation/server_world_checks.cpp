@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "base/text.h"
 #include "runtime/check.h"
 #include "server_world_parts.h"
 
@@ -49,39 +50,14 @@ void World::check_end() {
   Node& node = *nodes_.back();
   const auto rows = node.store.list_executions({.limit = 1000});
   if (!rows) return problem("executions cannot be listed: " + rows.error().message);
-  std::map<std::string, int> runs;
-  for (const store::ExecutionRow& row : *rows) {
-    const auto described = node.runtime->describe_execution(row.arn);
-    if (!described) {
-      problem(row.arn + " cannot be described: " + described.error().message);
-      continue;
-    }
-    const std::string mark = json::parse(described->input_text)->get("mark").to_std_string();
-    const auto client =
-        std::find_if(clients_.begin(), clients_.end(), [&](const Client& each) { return each.mark == mark; });
-    if (client == clients_.end()) {
-      problem(row.arn + " belongs to nobody");
-      continue;
-    }
-    // An event that was sent again without an answer is another event, and may start another execution.
-    const bool counts = !client->by_event || row.name.find(client->event_id) != std::string::npos;
-    if (counts) ++runs[mark];
-    ++report_.executions;
-    check_one(node, row, *client);
-  }
-  for (const Client& client : clients_) {
-    report_.events += client.by_event ? 1 : 0;
-    if (!client.accepted) problem(client.mark + " was never accepted");
-    if (client.accepted && runs[client.mark] != 1) {
-      problem(client.mark + (client.by_event ? " (event " + client.event_id + ")" : "") +
-              " was accepted and has " + std::to_string(runs[client.mark]) + " executions");
-    }
-  }
+  Census census;
+  for (const store::ExecutionRow& row : *rows) check_row(node, row, census);
+  check_census(census);
   report_.decisions = decided_.size();
 }
 
-void World::check_one(Node& node, const store::ExecutionRow& row, const Client& client) {
-  const auto described = node.runtime->describe_execution(row.arn);
+void World::check_row(Node& node, const store::ExecutionRow& row, Census& census) {
+  ++report_.executions;
   if (row.status == store::ExecutionStatus::kRunning) {
     std::string why;
     if (const auto reasons = node.runtime->explain(row.arn)) {
@@ -89,32 +65,117 @@ void World::check_one(Node& node, const store::ExecutionRow& row, const Client& 
     }
     return problem(row.arn + " is stuck:" + why);
   }
-  const bool succeeded = row.status == store::ExecutionStatus::kSucceeded;
-  const json::Value output = described->output_text ? *json::parse(*described->output_text) : json::Value();
-  if (client.machine == kApprovalMachine) {
-    if (!succeeded) return problem(row.arn + " failed: " + described->error.value_or(""));
-    return check_approval(node, row, output);
+  if (row.arn.find(":mapRun:") != std::string::npos) return check_map_run(node, row);
+  const auto described = node.runtime->describe_execution(row.arn);
+  if (!described) return problem(row.arn + " cannot be described: " + described.error().message);
+  const json::Value input = *json::parse(described->input_text);
+  if (!described->map_run_arn.empty()) {  // A child of a distributed Map.
+    const std::string& run = described->map_run_arn;
+    const std::string name = run.substr(run.find(":mapRun:") + 8, run.rfind('/') - run.find(":mapRun:") - 8);
+    const json::Value& each = machines_.at(name).get("States").get("Each");
+    const bool may_be_stopped = each.get("ToleratedFailurePercentage").is_null() && !is_redriven(name);
+    if (may_be_stopped && row.status == store::ExecutionStatus::kAborted) return;
+    return check_one(node, row, *described, each.get("ItemProcessor"));
   }
-  const auto expected = reference::Interpreter(world_answers)
-                            .run(machines_.at(client.machine), *json::parse(client.input_text));
+  if (input.get("parent").is_string()) {  // Started by another execution.
+    ++census.nested[input.get("parent").to_std_string()];
+    return check_one(node, row, *described, machines_.at("m0"));
+  }
+  const std::string mark = input.get("mark").to_std_string();
+  const auto client =
+      std::find_if(clients_.begin(), clients_.end(), [&](const Client& each) { return each.mark == mark; });
+  if (client == clients_.end()) return problem(row.arn + " belongs to nobody");
+  // An event that was sent again without an answer is another event, and may start another execution.
+  if (!client->by_event || row.name.find(client->event_id) != std::string::npos) ++census.of_clients[mark];
+  if (client->machine == "nest") census.nested.try_emplace(row.name, 0);
+  if (client->machine == kApprovalMachine) {
+    if (row.status != store::ExecutionStatus::kSucceeded) {
+      return problem(row.arn + " failed: " + described->error.value_or(""));
+    }
+    return check_approval(node, row, *json::parse(*described->output_text));
+  }
+  if (is_redriven(client->machine)) check_redriven(node, row, *client);
+  check_one(node, row, *described, machines_.at(client->machine));
+}
+
+void World::check_census(const Census& census) {
+  for (const Client& client : clients_) {
+    report_.events += client.by_event ? 1 : 0;
+    if (!client.accepted) problem(client.mark + " was never accepted");
+    const auto found = census.of_clients.find(client.mark);
+    const int runs = found == census.of_clients.end() ? 0 : found->second;
+    if (client.accepted && runs != 1) {
+      problem(client.mark + (client.by_event ? " (event " + client.event_id + ")" : "") +
+              " was accepted and has " + std::to_string(runs) + " executions");
+    }
+  }
+  for (const auto& [name, children] : census.nested) {
+    if (children != 1) problem(name + " started " + std::to_string(children) + " executions instead of one");
+  }
+}
+
+// A run that is over has counted each of its items once, and each has an execution.
+void World::check_map_run(Node& node, const store::ExecutionRow& row) {
+  const auto run = node.runtime->describe_map_run(row.arn);
+  if (!run) return problem(row.arn + " cannot be described: " + run.error().message);
+  ++report_.map_runs;
+  const runtime::MapRunCounts& items = run->items;
+  const std::int64_t counted = items.succeeded + items.failed + items.timed_out + items.aborted;
+  store::ExecutionQuery query;
+  query.state_machine_arn = row.arn;
+  const auto children = node.store.list_executions(query);
+  if (!children) return problem("the children of " + row.arn + " cannot be listed");
+  const bool succeeded = row.status == store::ExecutionStatus::kSucceeded;
+  if (items.running != 0 || items.pending_redrive != 0 || (succeeded && counted != items.total)) {
+    problem(row.arn + " is over and has items that are not");
+  }
+  if (succeeded && static_cast<std::int64_t>(children->size()) != items.total) {
+    problem(row.arn + " has " + std::to_string(children->size()) + " executions for " +
+            std::to_string(items.total) + " items");
+  }
+}
+
+reference::Interpreter::Run World::expected_of(const json::Value& machine, const json::Value& input,
+                                               const std::string& name) const {
+  reference::Interpreter interpreter([this](const std::string& state, const json::Value& parameters,
+                                            unsigned attempt) -> reference::TaskAnswer {
+    if (parameters.find("StateMachineArn") == nullptr) return world_answers(state, parameters, attempt);
+    const auto child = expected_of(machines_.at("m0"), parameters.get("Input"), "");
+    if (!child.succeeded) return {.error = "States.TaskFailed"};
+    return {.result = json::Value::object({{"Output", child.output}})};
+  });
+  interpreter.execution_name = name;
+  const auto lines = split(kItemsObject, '\n');
+  for (const std::string_view line : lines) {
+    if (!line.empty()) interpreter.object_items.push_back(*json::parse(line));
+  }
+  return interpreter.run(machine, input);
+}
+
+void World::check_one(Node& node, const store::ExecutionRow& row,
+                      const runtime::ExecutionDescription& described, const json::Value& machine) {
+  const bool succeeded = row.status == store::ExecutionStatus::kSucceeded;
+  const json::Value output = described.output_text ? *json::parse(*described.output_text) : json::Value();
+  const auto expected = expected_of(machine, *json::parse(described.input_text), row.name);
   if (succeeded != expected.succeeded) {
-    return problem(row.arn + (succeeded ? " succeeded" : " failed with " + described->error.value_or("")) +
+    return problem(row.arn + (succeeded ? " succeeded" : " failed with " + described.error.value_or("")) +
                    ", unlike the interpreter");
   }
-  if (!succeeded && described->error != expected.error) {
-    return problem(row.arn + " failed with " + described->error.value_or("") + " instead of " +
+  if (!succeeded && described.error != expected.error) {
+    return problem(row.arn + " failed with " + described.error.value_or("") + " instead of " +
                    expected.error);
   }
   if (succeeded &&
       reference::without_ids(reference::canonical(output)) != reference::canonical(expected.output)) {
-    return problem(row.arn + " has the output " + *described->output_text + " instead of " +
+    return problem(row.arn + " has the output " + *described.output_text + " instead of " +
                    reference::canonical(expected.output));
   }
-  check_history(node, row, expected);
+  check_history(node, row, described.redrive_count == 0 ? &expected : nullptr);
 }
 
+// Without an interpreter's account (of an execution that was redriven) only the form is looked at.
 void World::check_history(Node& node, const store::ExecutionRow& row,
-                          const reference::Interpreter::Run& expected) {
+                          const reference::Interpreter::Run* expected) {
   const auto page = node.runtime->history(row.arn, 1, 5'000, false);
   if (!page) return problem(row.arn + " has no history: " + page.error().message);
   std::int64_t id = 0;
@@ -123,11 +184,28 @@ void World::check_history(Node& node, const store::ExecutionRow& row,
       return problem(row.arn + " has a gap in its history at " + std::to_string(event.id));
     }
   }
+  if (expected == nullptr || expected->partial) return;
   std::vector<std::string> made = reference::lines_of(page->events);
-  std::vector<std::string> wanted = expected.events;
+  std::vector<std::string> wanted = expected->events;
   std::sort(made.begin(), made.end());
   std::sort(wanted.begin(), wanted.end());
-  if (!expected.partial && made != wanted) problem(row.arn + " has another history than the interpreter's");
+  if (made != wanted) problem(row.arn + " has another history than the interpreter's");
+}
+
+// Each redrive that was acknowledged took place, and each stands in the history once.
+void World::check_redriven(Node& node, const store::ExecutionRow& row, const Client& client) {
+  const auto described = node.runtime->describe_execution(row.arn);
+  const auto page = node.runtime->history(row.arn, 1, 5'000, false);
+  if (!described || !page) return problem(row.arn + " cannot be read");
+  report_.redrives += static_cast<std::uint64_t>(described->redrive_count);
+  const auto redriven = std::count_if(
+      page->events.begin(), page->events.end(),
+      [](const engine::HistoryEvent& event) { return event.type == engine::EventType::kExecutionRedriven; });
+  if (described->redrive_count < client.redrives || redriven != described->redrive_count) {
+    problem(row.arn + " was redriven " + std::to_string(described->redrive_count) + " times, " +
+            std::to_string(redriven) + " of them stand in its history and " +
+            std::to_string(client.redrives) + " were acknowledged");
+  }
 }
 
 void World::check_approval(Node& node, const store::ExecutionRow& row, const json::Value& output) {

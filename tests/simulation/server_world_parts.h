@@ -9,11 +9,13 @@
 namespace sortie::simulation::server_world {
 
 inline constexpr Timestamp kStart{1'800'000'000'000};
-inline constexpr std::size_t kMachines = 3;
 inline constexpr std::uint64_t kStepsMax = 120'000;
 inline constexpr std::size_t kFaultsMax = 160;
 inline constexpr std::size_t kProblemsMax = 5;
 inline const std::string kApprovalMachine = "approve";
+inline const std::vector<std::string> kMachineNames = {"m0",   "m1",   "m2",        "nest",
+                                                       "each", "mend", "mend-each", kApprovalMachine};
+inline bool is_redriven(const std::string& machine) { return machine.starts_with("mend"); }
 
 inline Actor person(const std::string& name) {
   Actor actor;
@@ -32,7 +34,12 @@ struct Client {
   bool by_event = false;
   bool accepted = false;
   std::string event_id;
+  std::int64_t redrives = 0;  // That were acknowledged.
 };
+
+inline std::string arn_of(const Client& client) {
+  return kArnPrefix + "execution:" + client.machine + ":" + client.mark;
+}
 
 class World final : public Outside {
  public:
@@ -57,6 +64,7 @@ class World final : public Outside {
   void problem(const std::string& text);
   bool is_over() const { return report_.problems.size() >= kProblemsMax; }
 
+  void make_machines(std::uint64_t seed);
   void make_clients(const std::set<std::size_t>& chosen);
   void persist(Ask ask, std::int64_t after_ms);
   void try_call(const std::shared_ptr<Call>& call);
@@ -75,19 +83,37 @@ class World final : public Outside {
 
   // The world's people and machines.
   void dispatched(Node& node, const runtime::TaskOrder& order) override;
+  void at_commit(Node& node) override;
+  std::int64_t read_ms() override;
+  void found_stuck(Node& node, const runtime::StuckFrame& found) override;
+  reference::TaskAnswer function_answers(Node& node, const runtime::TaskOrder& order);
+  bool is_mended(Node& node, const std::string& mark);
   void answer_function(Node& node, const runtime::TaskOrder& order);
   void answer_token(const runtime::TaskOrder& order);
   void ask_people(Node& node, const runtime::TaskOrder& order);
   void decide(const std::string& id);
   void begin(Client& client);
+  void watch(Client& client);
   void send(Client& client);
   void read_some_history();
   bool has_ended();
 
+  // What holds at the end (server_world_checks.cpp).
+  struct Census {
+    std::map<std::string, int> of_clients;  // By mark: executions of its own.
+    std::map<std::string, int> nested;      // By name of the execution that started them.
+  };
   void check_end();
-  void check_one(Node& node, const store::ExecutionRow& row, const Client& client);
-  void check_history(Node& node, const store::ExecutionRow& row, const reference::Interpreter::Run& expected);
+  void check_row(Node& node, const store::ExecutionRow& row, Census& census);
+  void check_map_run(Node& node, const store::ExecutionRow& row);
+  void check_census(const Census& census);
+  void check_one(Node& node, const store::ExecutionRow& row, const runtime::ExecutionDescription& described,
+                 const json::Value& machine);
+  void check_history(Node& node, const store::ExecutionRow& row, const reference::Interpreter::Run* expected);
+  void check_redriven(Node& node, const store::ExecutionRow& row, const Client& client);
   void check_approval(Node& node, const store::ExecutionRow& row, const json::Value& output);
+  reference::Interpreter::Run expected_of(const json::Value& machine, const json::Value& input,
+                                          const std::string& name) const;
 
   SeededRandom random_;
   FaultPlan faults_;
@@ -101,6 +127,7 @@ class World final : public Outside {
   std::map<std::string, json::Value> machines_;           // By name; random ones.
   std::set<std::string> recorded_;                        // Keys of attempts whose result was acknowledged.
   std::map<std::string, std::string> decided_;            // Approval id -> what people were told.
+  std::map<runtime::AttemptKey, bool> worker_died_;       // Of each attempt of a function.
   std::set<std::string> asked_;                           // Approvals that people know of.
   std::map<std::string, std::vector<std::string>> seen_;  // ARN -> history lines that somebody has read.
   std::deque<std::pair<runtime::AttemptKey, reference::TaskAnswer>> late_;  // Results of a dead process.

@@ -2,13 +2,11 @@
 // each of which changes five places of the store; power goes at any write, sync or read, and what was not
 // synced stays, goes, or is torn. After each start: the store's own check passes, every acknowledged step is
 // there, and every other one is wholly there or wholly not.
-//
-//   SORTIE_SIM_SEEDS=n   seeds 1..n (default 4)      SORTIE_SIM_SEED=x   one seed, to replay it
+// Which seeds: seed_runner.h (default 4).
 #include <gtest/gtest.h>
 
-#include <cstdlib>
-
 #include "fault_plan.h"
+#include "seed_runner.h"
 #include "store/sqlite/sqlite_store.h"
 #include "store/testing/store_harness.h"
 #include "virtual_loop.h"
@@ -182,28 +180,19 @@ void World::verify_one(ExecutionNo no, std::int64_t told_step) {
   EXPECT_EQ(lines.size(), static_cast<std::size_t>(step + 1)) << "execution " << no;
 }
 
-std::uint64_t number_from(const char* name, std::uint64_t fallback) {
-  const char* text = std::getenv(name);
-  return text == nullptr || *text == '\0' ? fallback : std::strtoull(text, nullptr, 0);
-}
-
 TEST(StoreOnDisk, KeepsWhatItAcknowledgedAndNothingByHalfWhateverTheDiskDoes) {
-  const std::uint64_t one = number_from("SORTIE_SIM_SEED", 0);
-  const std::uint64_t last = one != 0 ? one : number_from("SORTIE_SIM_SEEDS", 4);
-  FaultTally tally;
-  std::uint64_t torn = 0, lost = 0;
-  for (std::uint64_t seed = one != 0 ? one : 1; seed <= last; ++seed) {
-    World world(seed, tally);
+  FaultTally tally, sums;
+  const auto run = [](std::uint64_t seed, FaultTally& faults, FaultTally& counts) -> std::string {
+    World world(seed, faults);
     world.run();
-    torn += world.figures().writes_torn;
-    lost += world.figures().sectors_lost;
-    if (::testing::Test::HasFailure()) {
-      FAIL() << "seed " << seed << " fails; replay it with: make sim SEED=" << seed;
-    }
-  }
-  std::printf("store on disk: %s; %llu writes torn, %llu sectors lost\n", to_text(tally).c_str(),
-              static_cast<unsigned long long>(torn), static_cast<unsigned long long>(lost));
-  EXPECT_GT(torn, 0u);
+    counts["writes torn"] += world.figures().writes_torn;
+    counts["sectors lost"] += world.figures().sectors_lost;
+    if (!::testing::Test::HasFailure()) return "";
+    return "seed " + std::to_string(seed) + " fails; replay it with: make sim SEED=" + std::to_string(seed);
+  };
+  run_seeds(seeds_from_environment(4), run, tally, sums);
+  std::printf("store on disk: %s\n%s\n", to_text(tally).c_str(), list_of(sums).c_str());
+  EXPECT_GT(sums["writes torn"], 0u);
 }
 
 // Damage of what was synced is no loss of power: it is refused by name, with the way back.

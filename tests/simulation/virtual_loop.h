@@ -46,10 +46,19 @@ class VirtualLoop final : public Loop {
     return true;
   }
   // The clock is set; what is due by then comes at once, what was due comes later than it was told.
-  void jump(std::int64_t ms) { now_ = now_.plus_ms(ms); }
+  void jump(std::int64_t ms) {
+    now_ = now_.plus_ms(ms);
+    jumped_ms_ += ms;
+    last_jump_ms_ = steady_ms();
+  }
+  // How long the clock has gone since it was last set.
+  std::int64_t undisturbed_ms() const { return steady_ms() - last_jump_ms_; }
 
  private:
+  std::int64_t steady_ms() const { return now_.ms - jumped_ms_; }
+
   Timestamp now_;
+  std::int64_t jumped_ms_ = 0, last_jump_ms_ = 0;
   std::deque<Callback> ready_;
   std::map<std::pair<Timestamp, TimerId>, Callback> timers_;
   std::map<TimerId, Timestamp> due_of_;
