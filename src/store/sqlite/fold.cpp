@@ -8,9 +8,9 @@ namespace sortie::store::sqlite {
 
 namespace fold {
 
-constexpr std::size_t kRefsPerPart = 512;                // Keeps rows of history_part short.
-constexpr std::size_t kRunEntries = kRunEntriesMax / 2;  // Sorted and written by one slice.
-constexpr std::size_t kGatheredBytes = 1024 * 1024;      // A longer history becomes several rows.
+constexpr std::size_t kRefsPerPart = 512;            // Keeps rows of history_part short.
+constexpr std::size_t kRunEntries = kRunEntriesMax;  // Sorted and written by one slice.
+constexpr std::size_t kGatheredBytes = 1024 * 1024;  // A longer history becomes several rows.
 
 std::int64_t db_int(std::uint64_t value) { return static_cast<std::int64_t>(value); }
 
@@ -367,13 +367,16 @@ Status Fold::fold_terms(Connection& db, TableState& state, const Generation& fro
   const std::size_t to = std::min(all, from + fold::kRunEntries);
   std::vector<TermEntry> entries;
   entries.reserve(to - std::min(from, to));
-  for (std::size_t i = from; i < to; ++i) {
-    if (i < terms.size()) {
-      entries.push_back({term_key(terms[i].term), terms[i].no});
-    } else {
-      const NameSlot& slot = names[i - terms.size()];
-      entries.push_back({name_key(folded_name(slot.name)), slot.no});
-    }
+  for (std::size_t i = std::max(from, terms.size()); i < to; ++i) {
+    const NameSlot& slot = names[i - terms.size()];
+    entries.push_back({name_key(folded_name(slot.name)), slot.no});
+  }
+  std::sort(entries.begin(), entries.end());
+  if (from < terms.size()) {  // Sorted as numbers, which is faster; their keys are above those of names.
+    std::vector<TermSlot> some(terms.begin() + static_cast<std::ptrdiff_t>(from),
+                               terms.begin() + static_cast<std::ptrdiff_t>(std::min(to, terms.size())));
+    std::sort(some.begin(), some.end());
+    for (const TermSlot& slot : some) entries.push_back({term_key(slot.term), slot.no});
   }
   SORTIE_TRY_STATUS(write_term_run(db, std::move(entries), &state.runs));
   units_done_ += (to - std::min(from, to)) / kTermsPerUnit;

@@ -55,6 +55,9 @@ struct OverlayEntry {
 struct TermSlot {
   ExecutionNo no = 0;
   std::uint32_t term = 0;
+  bool operator<(const TermSlot& other) const {
+    return term != other.term ? term < other.term : no < other.no;
+  }
 };
 struct NameSlot {
   ExecutionNo no = 0;

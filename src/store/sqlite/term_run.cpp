@@ -9,7 +9,7 @@ namespace sortie::store::sqlite {
 
 namespace term_run {
 
-constexpr std::size_t kPartBytes = 4'000;  // Four parts a page.
+constexpr std::size_t kPartBytes = 1'000;  // Reading one takes a few microseconds.
 constexpr std::size_t kMergeAt = 8;        // So many runs of a size become one.
 constexpr int kPartBits = 16;
 
@@ -157,7 +157,7 @@ Result<TermRuns> load_term_runs(Connection& db) {
 
 Status write_term_run(Connection& db, std::vector<TermEntry> entries, TermRuns* runs) {
   if (entries.empty()) return {};
-  std::sort(entries.begin(), entries.end());
+  if (!std::is_sorted(entries.begin(), entries.end())) std::sort(entries.begin(), entries.end());
   entries.erase(std::unique(entries.begin(), entries.end()), entries.end());
   term_run::Builder builder(db, term_run::next_id(*runs));
   for (const TermEntry& entry : entries) SORTIE_TRY_STATUS(builder.add(entry));

@@ -5,7 +5,7 @@
 // plain table would touch a page of 16 KiB for nearly every one of them.
 //
 // A look-up asks every run whose numbers are wanted, newest numbers first: one binary search in memory and
-// one row of a few KiB. Small runs, as an idle server writes them, are merged eight at a time as long as that
+// one row of a KiB. Small runs, as an idle server writes them, are merged eight at a time as long as that
 // is the work of one slice, so there are some hundred runs for a million executions. Retention drops a run
 // when no execution within its numbers is left; until then it may name deleted ones.
 //
