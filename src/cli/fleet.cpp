@@ -161,11 +161,12 @@ void Fleet::balance(const store::Standing& standing) {
     if (cluster_->owns(no) && !leaving_.contains(no)) own.push_back(no);
   }
   for (; own.size() > share; own.pop_back()) give_up(own.back());
+  const std::size_t before = own.size();
   for (store::ShardNo no = 1; no < store::kSharedShards && own.size() < share; ++no) {
     if (cluster_->owns(no) || owners_.contains(no)) continue;
-    take(no);
-    if (cluster_->owns(no)) own.push_back(no);
+    if (take(no)) own.push_back(no);
   }
+  if (own.size() > before) log(LogLevel::kInfo, "this node took shards over");
 }
 
 void Fleet::give_up(store::ShardNo shard) {
@@ -180,14 +181,13 @@ void Fleet::give_up(store::ShardNo shard) {
   });
 }
 
-void Fleet::take(store::ShardNo shard) {
+bool Fleet::take(store::ShardNo shard) {
   const Result<store::Epoch> epoch = wiring_.store.acquire(shard);
-  if (!epoch) return;  // Another node was faster, or its holder is given a moment more.
-  if (cluster_->own(shard, *epoch)) {
-    log(LogLevel::kInfo, "this node took a shard over");
-    return;
-  }
-  static_cast<void>(wiring_.sharing.release(shard));
+  if (!epoch) return false;  // Another node was faster, or its holder is given a moment more.
+  if (cluster_->own(shard, *epoch)) return true;
+  // It cannot be read now: whoever comes next tries.
+  give_up(shard);
+  return false;
 }
 
 void Fleet::note(store::ShardNo shard) {

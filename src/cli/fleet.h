@@ -90,7 +90,7 @@ class Fleet final : public runtime::TaskDispatcher {
   bool is_shut_out(const store::Standing& standing) const;
   void balance(const store::Standing& standing);
   void give_up(store::ShardNo shard);
-  void take(store::ShardNo shard);
+  bool take(store::ShardNo shard);
   void become_leader(store::Epoch epoch);
   void changed(const runtime::ExecutionChange& change);
   void flush_soon();

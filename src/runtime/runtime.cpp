@@ -439,9 +439,9 @@ class RuntimeImpl final : public Runtime, private Cluster {
     }
     if (made != nullptr) merge(*made, std::move(fresh));
     tokens_.emplace(key);
-    shards_.emplace(Shards::Parts{loop_, random_, store_, dispatcher_, definitions_, *tokens_, store_id,
-                                  options_, [this](const ExecutionChange& change) { watchers_.tell(change); },
-                                  [this](const std::string& arn) { tell_waiters(arn); }},
+    shards_.emplace(Shard::Parts{loop_, random_, store_, dispatcher_, definitions_, *tokens_, options_,
+                                 store_id, [this](const ExecutionChange& change) { watchers_.tell(change); },
+                                 [this](const std::string& arn) { tell_waiters(arn); }},
                     map);
     remote_.emplace(Remote::Wiring{loop_, store_, options_, shards_->map()});
     return {};

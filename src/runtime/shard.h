@@ -37,19 +37,22 @@ inline constexpr std::int64_t kRetryStoreMs = 500;
 
 class Shard {
  public:
-  struct Wiring {
+  // The same for all shards of a process.
+  struct Parts {
     Loop& loop;
     Random& random;
     store::Store& store;
     TaskDispatcher& dispatcher;
     Definitions& definitions;
     const TaskTokens& tokens;
-    const ShardMap& map;
-    ExecutionNumbers& numbers;
     const Options& options;
     std::string store_id;
     std::function<void(const ExecutionChange&)> changed;
     std::function<void(const std::string& arn)> ended;
+  };
+  struct Wiring : Parts {
+    const ShardMap& map;
+    ExecutionNumbers& numbers;
     store::ShardNo no;
     store::Epoch epoch;
   };

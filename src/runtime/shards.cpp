@@ -23,17 +23,13 @@ void add(Runtime::Figures& sum, const Runtime::Figures& each) {
 
 }  // namespace shards
 
-Shards::Shards(Parts parts, ShardMap map) : parts_(std::move(parts)), map_(map), shards_(map.count) {}
+Shards::Shards(Shard::Parts parts, ShardMap map) : parts_(std::move(parts)), map_(map), shards_(map.count) {}
 
 Status Shards::own(store::ShardNo no, store::Epoch epoch) {
   if (no == 0) {
     SORTIE_TRY(numbers_.last, parts_.store.last_execution_no());
   }
-  Shard::Wiring wiring{
-      parts_.loop, parts_.random, parts_.store,   parts_.dispatcher, parts_.definitions, parts_.tokens,
-      map_,        numbers_,      parts_.options, parts_.store_id,   parts_.changed,     parts_.ended,
-      no,          epoch};
-  shards_[no] = std::make_unique<Shard>(std::move(wiring));
+  shards_[no] = std::make_unique<Shard>(Shard::Wiring{parts_, map_, numbers_, no, epoch});
   return shards_[no]->recover();
 }
 

@@ -12,20 +12,7 @@ namespace sortie::runtime {
 
 class Shards {
  public:
-  // `wiring` without number and epoch; its map and numbers are this object's.
-  struct Parts {
-    Loop& loop;
-    Random& random;
-    store::Store& store;
-    TaskDispatcher& dispatcher;
-    Definitions& definitions;
-    const TaskTokens& tokens;
-    std::string store_id;
-    const Options& options;
-    std::function<void(const ExecutionChange&)> changed;
-    std::function<void(const std::string& arn)> ended;
-  };
-  Shards(Parts parts, ShardMap map);
+  Shards(Shard::Parts parts, ShardMap map);
 
   const ShardMap& map() const { return map_; }
   const std::string& store_id() const { return parts_.store_id; }
@@ -43,7 +30,7 @@ class Shards {
  private:
   bool read_page(std::string_view after, std::string_view prefix);
 
-  Parts parts_;
+  Shard::Parts parts_;
   const ShardMap map_;
   ExecutionNumbers numbers_;
   std::vector<std::unique_ptr<Shard>> shards_;  // By number; null: not ours.

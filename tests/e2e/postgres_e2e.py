@@ -281,7 +281,7 @@ class Story:
         """An effect is made again only where a node died, or lost the store, between the effect and its record."""
         found = []
         # A busy machine may keep a living owner from renewing its lease.
-        told = ("this node took a shard over", "this node leads now")
+        told = ("this node took shards over", "this node leads now")
         moves = [t for node in self.cluster.nodes for message in told for t in told_at(node, message)]
         ends = self.deaths + moves
         for mark, at in self.cluster.sink.times.items():
