@@ -244,12 +244,16 @@ void Fleet::flush(const std::string& address) {
                                                 {"orders", json::Value::array(std::move(orders))},
                                                 {"gone", json::Value::array(std::move(gone))},
                                                 {"changes", json::Value::array(std::move(changes))}});
+  auto told = std::make_shared<std::map<std::string, runtime::ExecutionChange>>(std::move(post.changes));
   post = Post();
   post.under_way = true;
   send(address, json::to_text(body),
-       [this, address, asked = std::move(asked), epoch = leader_epoch_](bool heard) {
+       [this, address, told, asked = std::move(asked), epoch = leader_epoch_](bool heard) {
          posts_[address].under_way = false;
-         if (!heard) return;  // The next look asks again.
+         if (!heard) {  // The next look tells it again.
+           if (!is_leader_) posts_[leader_].changes.merge(*told);
+           return;
+         }
          for (const runtime::AttemptKey& key : asked) {
            const auto found = orders_.find(key);
            if (found != orders_.end() && epoch == leader_epoch_) found->second.heard = true;
