@@ -14,7 +14,7 @@ test-long: ## the tests with long kill loops and ten-minute fuzzing
 	@scripts/setup.sh --browser && scripts/venv.sh && python3 scripts/test.py --long
 lint: ## floors, sizes, banned calls, formatting, clang-tidy on changed files, ruff
 	@scripts/setup.sh && scripts/venv.sh && python3 scripts/lint.py
-sim: ## the simulation with injected faults: SEEDS=1000, or SEED=0x51f2 to replay one; CANARY=1 proves that it finds faults
+sim: ## the simulation with injected faults: SEEDS=1000 in JOBS=2 processes, or SEED=0x51f2 to replay one; CANARY=1 proves that it finds faults
 	@scripts/setup.sh && scripts/sim.sh
 fuzz: ## the fuzz targets: SECONDS_EACH=60
 	@scripts/setup.sh && python3 scripts/test.py --only fuzz --fuzz-seconds $${SECONDS_EACH:-60}

@@ -112,4 +112,14 @@ std::vector<WaitingReason> explain_frames(const engine::Execution& execution, Ti
   return reasons;
 }
 
+WaitingReason explain_unbegun(const store::ExecutionRow& row) {
+  WaitingReason reason;
+  reason.kind = "ready";
+  reason.since = row.started_at;
+  reason.who = "the node that owns its shard";
+  reason.sentence = "It was accepted at " + to_iso8601(row.started_at) +
+                    " and begins when the node that owns its shard takes it up.";
+  return reason;
+}
+
 }  // namespace sortie::runtime

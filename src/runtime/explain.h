@@ -10,4 +10,7 @@ namespace sortie::runtime {
 
 std::vector<WaitingReason> explain_frames(const engine::Execution& execution, Timestamp now);
 
+// Of an execution that another node accepted, and that has no frame yet.
+WaitingReason explain_unbegun(const store::ExecutionRow& row);
+
 }  // namespace sortie::runtime

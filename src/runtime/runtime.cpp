@@ -171,7 +171,9 @@ class RuntimeImpl final : public Runtime, private Cluster {
     }
     const Result<std::optional<store::ExecutionRow>> known = store_.find_execution(arn);
     if (!known) return loop_.post([done, error = unavailable(known.error())] { done(error); });
-    if (*known) return answer_existing(**known, live.image.input_text, std::move(done));
+    if (*known) {
+      return loop_.post([done, told = reply_to_existing(**known, live.image.input_text)] { done(told); });
+    }
     live.no = shards_->next_no(place);
     Shard* owner = shards_->at(place);
     if (owner == nullptr || owner->is_given_up()) {
@@ -305,7 +307,7 @@ class RuntimeImpl final : public Runtime, private Cluster {
     if (!live && live.error().code == "ExecutionDoesNotExist") return std::vector<WaitingReason>();
     if (!live && options_.is_shared && shards_) {
       SORTIE_TRY(const bool waits, has_inbox_note(store_, shards_->map().of(row->no), row->no));
-      if (waits) return std::vector<WaitingReason>{not_begun(*row)};
+      if (waits) return std::vector<WaitingReason>{explain_unbegun(*row)};
     }
     if (!live) return live.error();
     return explain_frames((*live)->state, loop_.now());
@@ -469,16 +471,6 @@ class RuntimeImpl final : public Runtime, private Cluster {
     remote_->wait_for_start(arn, std::move(callback));
   }
 
-  WaitingReason not_begun(const store::ExecutionRow& row) const {
-    WaitingReason reason;
-    reason.kind = "ready";
-    reason.since = row.started_at;
-    reason.who = "the node that owns its shard";
-    reason.sentence = "It was accepted at " + to_iso8601(row.started_at) +
-                      " and begins when the node that owns its shard takes it up.";
-    return reason;
-  }
-
   static engine::AttemptId attempt_of(const AttemptKey& key) { return {key.frame, key.entry, key.attempt}; }
 
   static Error unavailable(const Error& error) {
@@ -531,18 +523,6 @@ class RuntimeImpl final : public Runtime, private Cluster {
     return made;
   }
 
-  // StartExecution is idempotent for a running execution of the same name and input (AWS API reference).
-  void answer_existing(const store::ExecutionRow& row, const std::string& input_text,
-                       Callback<StartReply> done) {
-    const Result<engine::ExecutionImage> image = engine::decode_execution(row.image);
-    if (!image) return loop_.post([done, error = image.error()] { done(error); });
-    if (row.status == store::ExecutionStatus::kRunning && image->input_text == input_text) {
-      return loop_.post([done, reply = StartReply{row.arn, row.started_at, true}] { done(reply); });
-    }
-    const Error exists{"ExecutionAlreadyExists", "Execution Already Exists: '" + row.arn + "'", "", ""};
-    loop_.post([done, exists] { done(exists); });
-  }
-
   template <typename MakeStimulus>
   void answer_token(std::string_view token, store::Batch with, Callback<Unit> done,
                     MakeStimulus make_stimulus) {
@@ -576,18 +556,16 @@ class RuntimeImpl final : public Runtime, private Cluster {
 
   void tell_waiters(const std::string& arn) {
     watchers_.tell_end(arn, [this](const std::string& ended) -> std::optional<ExecutionDescription> {
+      constexpr std::int64_t kAgainMs = 1'000;
       Result<ExecutionDescription> now = describe(ended, false);
-      if (!now && now.error().code.starts_with("Store")) tell_waiters_later(ended);
+      // An end is told once: who waits for it must not miss it because of a read that failed.
+      if (!now && now.error().code.starts_with("Store")) {
+        loop_.call_at(loop_.now().plus_ms(kAgainMs), [this, ended, alive = std::weak_ptr<int>(alive_)] {
+          if (!alive.expired()) tell_waiters(ended);
+        });
+      }
       if (!now || now->status == store::ExecutionStatus::kRunning) return std::nullopt;
       return *std::move(now);
-    });
-  }
-
-  // An end is told once: who waits for it must not miss it because of a read that failed.
-  void tell_waiters_later(const std::string& arn) {
-    constexpr std::int64_t kAgainMs = 1'000;
-    loop_.call_at(loop_.now().plus_ms(kAgainMs), [this, arn, alive = std::weak_ptr<int>(alive_)] {
-      if (!alive.expired()) tell_waiters(arn);
     });
   }
 

@@ -84,4 +84,12 @@ Result<std::unique_ptr<LiveExecution>> make_live(StartRequest& request, Definiti
   return live;
 }
 
+Result<StartReply> reply_to_existing(const store::ExecutionRow& row, const std::string& input_text) {
+  SORTIE_TRY(const engine::ExecutionImage image, engine::decode_execution(row.image));
+  if (row.status == store::ExecutionStatus::kRunning && image.input_text == input_text) {
+    return StartReply{row.arn, row.started_at, true};
+  }
+  return Error{"ExecutionAlreadyExists", "Execution Already Exists: '" + row.arn + "'", "", ""};
+}
+
 }  // namespace sortie::runtime

@@ -13,4 +13,8 @@ namespace sortie::runtime {
 Result<std::unique_ptr<LiveExecution>> make_live(StartRequest& request, Definitions& definitions,
                                                  const Options& options, Random& random, Timestamp now);
 
+// What a start gets whose name is taken: it is idempotent for a running execution of the same name and input
+// (AWS API reference).
+Result<StartReply> reply_to_existing(const store::ExecutionRow& row, const std::string& input_text);
+
 }  // namespace sortie::runtime
