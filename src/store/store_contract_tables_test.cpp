@@ -110,8 +110,8 @@ TEST_P(StoreContract, CountsFollowAnExecutionThatEndsGoesOnAndIsDeleted) {
   const auto counts = [this] {
     std::string text;
     for (const char* machine : {"", kMachine}) {
-      for (const std::uint64_t n : store().count_executions(machine)->by_status)
-        text += std::to_string(n) + " ";
+      const Result<StatusCounts> counted = store().count_executions(machine);
+      for (const std::uint64_t n : counted->by_status) text += std::to_string(n) + " ";
     }
     return text;
   };
