@@ -1,5 +1,10 @@
 // Faults that are seeded in the code (base/canary.h): the simulation has to find each. What finds none of
 // them would prove nothing. Each runs in a process of its own, because a broken server may also end it.
+//
+// The first seed that finds it, in the release build (a change of what the server does moves it):
+// timer-dropped, effect-before-commit, fence-forgotten, two-transactions, sync-skipped and
+// reply-before-commit 1, delivery-not-recovered 2, memory-ahead-of-disk 6, late-recovery-skipped 21,
+// decision-in-two-batches 34, result-forgotten 42, error-overlooked 94, log-not-rewritten 149.
 #include "base/canary.h"
 
 #include <gtest/gtest.h>
