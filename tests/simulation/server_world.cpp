@@ -343,7 +343,17 @@ RunReport World::run() {
   }
   while (!is_over()) {
     if (++report_.steps > kStepsMax) {
-      problem("it does not end");
+      std::string open;
+      for (const Client& client : clients_) {
+        if (!client.accepted) open += " " + client.mark + " of " + client.machine + " not accepted;";
+      }
+      if (store_ != nullptr) {
+        const auto rows = store_->list_executions({.status = store::ExecutionStatus::kRunning});
+        if (rows) {
+          for (const auto& row : *rows) open += " " + row.arn + " runs;";
+        }
+      }
+      problem("it does not end:" + open);
       break;
     }
     if (faults_.injected().size() >= kFaultsMax || loop_.now().ms > kStart.ms + 20LL * 86'400'000)

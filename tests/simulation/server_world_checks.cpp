@@ -127,7 +127,10 @@ void World::check_map_run(Node& node, const store::ExecutionRow& row) {
   if (!children) return problem("the children of " + row.arn + " cannot be listed");
   const bool succeeded = row.status == store::ExecutionStatus::kSucceeded;
   if (items.running != 0 || items.pending_redrive != 0 || (succeeded && counted != items.total)) {
-    problem(row.arn + " is over and has items that are not");
+    problem(row.arn + " is over and has items that are not: " + std::to_string(items.succeeded) +
+            " succeeded, " + std::to_string(items.failed) + " failed, " + std::to_string(items.aborted) +
+            " aborted, " + std::to_string(items.running) + " running, " +
+            std::to_string(items.pending_redrive) + " to be redriven of " + std::to_string(items.total));
   }
   if (succeeded && static_cast<std::int64_t>(children->size()) != items.total) {
     problem(row.arn + " has " + std::to_string(children->size()) + " executions for " +
