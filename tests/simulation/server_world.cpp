@@ -292,7 +292,7 @@ void World::maybe_fail() {
   }
   for (std::size_t i = 0; i + 1 < nodes_.size();
        ++i) {  // One that lost its lease ends itself, a little later.
-    if (nodes_[i]->store.lost_the_lease() && chance(5)) return kill_node(i);
+    if ((nodes_[i]->store.lost_the_lease() || faults_.is_over()) && chance(5)) return kill_node(i);
   }
   // Whoever took the lease from the owner has died since: the owner ends itself, too, and starts anew.
   if (!nodes_.empty() && nodes_.back()->store.lost_the_lease()) {
