@@ -10,7 +10,7 @@ demo: ## the whole story on real input; SCENARIO=s3 or sg for the others, AUTO=1
 	@scripts/setup.sh && scripts/build.sh && scripts/demo.sh
 test: ## set up, build and run every test
 	@scripts/setup.sh --browser && scripts/venv.sh && python3 scripts/test.py
-test-long: ## the tests with long kill loops and ten-minute fuzzing
+test-long: ## the tests with long kill loops, ten-minute fuzzing, the soak and the long simulation
 	@scripts/setup.sh --browser && scripts/venv.sh && python3 scripts/test.py --long
 lint: ## floors, sizes, banned calls, formatting, clang-tidy on changed files, ruff
 	@scripts/setup.sh && scripts/venv.sh && python3 scripts/lint.py

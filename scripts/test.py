@@ -21,6 +21,8 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 OUT = ROOT / "build" / "test"
 TSAN_PROGRAMS = ["runtime_test", "store_test", "functions_test", "api_test", "io_test", "expr_threads_test"]
 FUZZ_SMOKE_RUNS = 40_000
+SANITIZER_ENV = {"ASAN_OPTIONS": "detect_leaks=1:allocator_may_return_null=1", "UBSAN_OPTIONS": "print_stacktrace=1",
+                 "TSAN_OPTIONS": "halt_on_error=1:second_deadlock_stack=1"}
 LINE = re.compile(r"^(\d+) passed, (\d+) failed(?:, (\d+) skipped)?$")
 
 
@@ -75,9 +77,7 @@ def gtest(program: pathlib.Path, lane: str, seconds: int) -> None:
     what = f"{lane} {program.name}"
     report = OUT / f"{lane}-{program.name}.json"
     report.unlink(missing_ok=True)
-    env = {**os.environ, "ASAN_OPTIONS": "detect_leaks=1:allocator_may_return_null=1", "UBSAN_OPTIONS": "print_stacktrace=1",
-           "TSAN_OPTIONS": "halt_on_error=1:second_deadlock_stack=1"}
-    code, text, took = run(what, [str(program), f"--gtest_output=json:{report}"], seconds, env=env)
+    code, text, took = run(what, [str(program), f"--gtest_output=json:{report}"], seconds, env={**os.environ, **SANITIZER_ENV})
     passed = failed = skipped = 0
     if report.exists():
         for suite in json.loads(report.read_text())["testsuites"]:
@@ -163,6 +163,21 @@ def lane_tsan() -> None:
             gtest(program, "tsan", 900)
 
 
+def lane_load() -> None:
+    """The real server, built with each sanitizer, under the soak's mixed load for a minute."""
+    soak = ROOT / "tests" / "e2e" / "soak_e2e.py"
+    for lane, options in {"asan": ["-DCMAKE_BUILD_TYPE=Asan", "-DCMAKE_CXX_COMPILER=clang++-16", "-DSORTIE_FUZZ=ON"],
+                          "tsan": ["-DCMAKE_BUILD_TYPE=Tsan"]}.items():
+        configure(lane, *options)
+        must(f"build the server with {lane}", ["ninja", "-C", f"build/{lane}", "sortie"])
+        beside = ROOT / "build" / lane
+        for what in ("share", "venv"):  # What an installed server has beside it.
+            if not (beside / what).exists():
+                (beside / what).symlink_to(ROOT / "build" / what)
+        env = {**os.environ, "SORTIE": str(beside / "sortie"), "SORTIE_LONG": "", "SORTIE_SOAK_SECONDS": "60", **SANITIZER_ENV}
+        counted(f"load on the {lane} server", [str(ROOT / "build/venv/bin/python"), str(soak)], 1200, env=env)
+
+
 def lane_sim() -> None:
     """The long simulation, after the proof that it finds the faults that are seeded in the code."""
     code, text, took = run("simulation", ["scripts/sim.sh"], 7200, env={**os.environ, "CANARY": "1", "SEEDS": "2000"})
@@ -188,16 +203,16 @@ def lane_e2e(long: bool) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", choices=["build", "asan", "fuzz", "tsan", "sim", "web", "python", "e2e"])
+    parser.add_argument("--only", choices=["build", "asan", "fuzz", "tsan", "load", "sim", "web", "python", "e2e"])
     parser.add_argument("--fuzz-seconds", type=int, default=0)
-    parser.add_argument("--long", action="store_true", help="ten-minute fuzzing, long kill loops, the long simulation")
+    parser.add_argument("--long", action="store_true", help="ten-minute fuzzing, long kill loops, servers with sanitizers under load, the long simulation")
     args = parser.parse_args()
     OUT.mkdir(parents=True, exist_ok=True)
     fuzz_seconds = args.fuzz_seconds or (600 if args.long else 0)
     lanes = {"build": lane_build, "asan": lane_asan, "fuzz": lambda: lane_fuzz(fuzz_seconds), "tsan": lane_tsan,
-             "sim": lane_sim, "web": lane_web, "python": lane_python, "e2e": lambda: lane_e2e(args.long)}
+             "load": lane_load, "sim": lane_sim, "web": lane_web, "python": lane_python, "e2e": lambda: lane_e2e(args.long)}
     for name, lane in lanes.items():
-        if args.only == name or (args.only is None and (name != "sim" or args.long)):
+        if args.only == name or (args.only is None and (name not in ("load", "sim") or args.long)):
             lane()
     finish()
 

@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 
 #include "base/text.h"
 #include "cli/commands.h"
@@ -69,6 +70,17 @@ int check_postgres(const std::string& url, const OutputOptions& output) {
   return findings ? print_findings(*findings, output) : report(findings.error());
 }
 
+// What the server that holds the folder answers; without sortie.db it may be one that keeps its executions in
+// another store. `refused` says why the store was not opened here, and stands when there is no server to ask.
+Result<json::Value> ask_holder(const Error& refused, const std::string& folder,
+                               const std::function<Result<json::Value>(const Client&)>& call) {
+  const bool held = refused.code == "StoreInUse";
+  if (!held && refused.code != "NotFound") return refused;
+  const Result<Client> client = Client::connect({"", folder});
+  if (!client) return held ? client.error() : refused;
+  return call(*client);
+}
+
 bool write_new(const std::string& path, const std::string& text) {
   const Status status = io::write_file_atomically(path, text, 0644);
   if (!status) report(status.error());
@@ -85,11 +97,9 @@ int check(const Common& common, const std::string& store_url) {
     const auto findings = runtime::check_store(*opened->store);
     return findings ? print_findings(*findings, common.output) : report(findings.error());
   }
-  // A server holds the folder: ask it.
-  const Result<Client> client = Client::connect({"", folder});
-  const Result<json::Value> answer =
-      client ? client->get("/v1/operator/check") : Result<json::Value>(client.error());
-  if (!answer) return report(opened.error().code == "StoreUnavailable" ? answer.error() : opened.error());
+  const Result<json::Value> answer = ask_holder(
+      opened.error(), folder, [](const Client& server) { return server.get("/v1/operator/check"); });
+  if (!answer) return report(answer.error());
   std::vector<std::string> findings;
   for (const json::Value& finding : answer->get("findings").items())
     findings.push_back(finding.to_std_string());
@@ -106,11 +116,10 @@ int backup(const Common& common, const std::string& file) {
     const Status status = opened->store->backup(path);
     if (!status) return report(status.error());
   } else {
-    const Result<Client> client = Client::connect({"", folder});
-    const Result<json::Value> done =
-        client ? client->post("/v1/operator/backup", json::Value::object({{"file", path}}))
-               : Result<json::Value>(client.error());
-    if (!done) return report(opened.error().code == "StoreUnavailable" ? done.error() : opened.error());
+    const Result<json::Value> done = ask_holder(opened.error(), folder, [&path](const Client& server) {
+      return server.post("/v1/operator/backup", json::Value::object({{"file", path}}));
+    });
+    if (!done) return report(done.error());
   }
   print_line(path);
   return kOk;

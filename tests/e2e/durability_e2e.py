@@ -104,6 +104,8 @@ def test_a_data_folder_that_cannot_be_written_is_named() -> None:
         try:
             told = refused_start(server)
             assert str(server.data) in told and "Read-only file system" in told, told
+            checked = server.cli("check")
+            assert checked.returncode != 0 and "Read-only file system" in checked.stderr, checked.stderr
         finally:
             subprocess.run(["umount", "-l", str(server.data)], check=False, capture_output=True)
         server.start()

@@ -18,7 +18,7 @@ import time
 import product as p
 from botocore.exceptions import BotoCoreError, ClientError
 
-KILLS, RUNS = (200, 500) if p.LONG else (12, 60)
+KILLS, RUNS = (2000, 4000) if p.LONG else (12, 60)
 SEED = 7
 # The pause lets kills fall between an effect and the record of it.
 MARK = """import time, urllib.request

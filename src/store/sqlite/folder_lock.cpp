@@ -44,7 +44,7 @@ Result<FolderLock> FolderLock::take(const std::string& folder) {
     std::string owner = folder_lock::read_owner(descriptor);
     ::close(descriptor);
     if (code != EWOULDBLOCK) return folder_lock::unavailable("cannot lock", file, code);
-    return Error{"StoreUnavailable", "the data folder " + folder + " is in use by process " + owner, folder,
+    return Error{"StoreInUse", "the data folder " + folder + " is in use by process " + owner, folder,
                  "stop that process, or name another folder with --data"};
   }
   std::string owner = std::to_string(getpid()) + "\n";

@@ -10,7 +10,7 @@ namespace sortie::store::sqlite {
 
 class FolderLock {
  public:
-  // Makes the folder (mode 0700) when it is not there. Errors: "StoreUnavailable".
+  // Makes the folder (mode 0700) when it is not there. Errors: "StoreInUse", "StoreUnavailable".
   static Result<FolderLock> take(const std::string& folder);
   FolderLock(FolderLock&& other) noexcept : descriptor_(other.descriptor_) { other.descriptor_ = -1; }
   FolderLock& operator=(FolderLock&&) = delete;

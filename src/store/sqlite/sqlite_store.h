@@ -18,7 +18,7 @@
 // overwrites it; a crash between the two may bring it back. Nobody was told that it happened.
 //
 // The folder is made with mode 0700 and locked (flock on `<folder>/lock`) as long as the store lives; a
-// second process gets "StoreUnavailable" that names the first one. Destroying the store commits what is
+// second process gets "StoreInUse" that names the first one. Destroying the store commits what is
 // queued. `Done` callbacks of one group come in one Loop::post; they may still come after the store is gone.
 #include <functional>
 #include <memory>

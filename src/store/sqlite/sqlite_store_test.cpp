@@ -93,7 +93,7 @@ TEST(SqliteStore, ASecondOneOnTheSameFolderIsToldWhoHasIt) {
   ASSERT_TRUE(first.ok());
   auto second = at.open();
   ASSERT_FALSE(second.ok());
-  EXPECT_EQ(second.error().code, "StoreUnavailable");
+  EXPECT_EQ(second.error().code, "StoreInUse");
   EXPECT_THAT(second.error().message, HasSubstr("in use by process " + std::to_string(getpid())));
   first.value().reset();
   EXPECT_TRUE(at.open().ok());
