@@ -205,7 +205,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", choices=["build", "asan", "fuzz", "tsan", "load", "sim", "web", "python", "e2e"])
     parser.add_argument("--fuzz-seconds", type=int, default=0)
-    parser.add_argument("--long", action="store_true", help="ten-minute fuzzing, long kill loops, servers with sanitizers under load, the long simulation")
+    parser.add_argument("--long", action="store_true",
+                        help="ten-minute fuzzing, long kill loops, servers with sanitizers under load, the long simulation")
     args = parser.parse_args()
     OUT.mkdir(parents=True, exist_ok=True)
     fuzz_seconds = args.fuzz_seconds or (600 if args.long else 0)
