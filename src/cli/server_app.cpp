@@ -201,7 +201,7 @@ void ServerApp::make_integrations() {
   };
   bus_ = std::make_unique<events::EventBus>(loop_, random_, *store_, *targets_, std::move(bus));
   bus_sink_->attach(*bus_);
-  status_events_ = std::make_unique<StatusEvents>(*runtime_, *bus_);
+  status_events_ = std::make_unique<StatusEvents>(loop_, *store_, *runtime_, *bus_);
   queues_ = std::make_unique<SdkQueues>(
       SdkQueues::Wiring{*pool_, config_.account, config_.region, config_.endpoint_url});
   events::QueueIntake::Options intake;
@@ -227,6 +227,9 @@ void ServerApp::make_runtime() {
     log(LogLevel::kError, "audit: frame " + std::to_string(found.frame.frame) + " of " + found.execution_arn +
                               " was stuck: " + found.what +
                               (found.set_going ? "; it was set going again" : ""));
+  };
+  options.on_status_change = [this](const runtime::StatusChange& change, store::Batch& batch) {
+    if (status_events_ != nullptr) status_events_->note(change, batch);
   };
   runtime::TaskDispatcher* dispatcher = dispatcher_.get();
   if (mocks_ != nullptr) dispatcher = mocks_.get();
@@ -317,7 +320,9 @@ Status ServerApp::read_durable() {
   approvals_->start(*runtime_);
   waiting_watch_ = std::make_unique<api::WaitingWatch>(loop_, *runtime_, *store_);
   if (slack_ != nullptr) SORTIE_TRY_STATUS(slack_->start(console_url()));
-  return bus_->recover(events::Lease{0, epoch_});
+  SORTIE_TRY_STATUS(bus_->recover(events::Lease{0, epoch_}));
+  status_events_->recover(write);
+  return {};
 }
 
 void ServerApp::start(std::function<void(Status)> ready) {

@@ -234,6 +234,18 @@ struct ExecutionChange {
   std::shared_ptr<const LoggedEvents> logged;  // Null: nothing of this execution is to be logged.
 };
 
+// A decision that begins, redrives or ends an execution; while it is made, not yet durable.
+struct StatusChange {
+  const std::string& execution_arn;
+  const Actor& actor;  // Who is behind the execution.
+  store::ExecutionStatus status;
+  bool began = false, ended = false;  // Both where it runs through at once.
+  std::int64_t redrive_count = 0;
+  Timestamp started_at, redriven_at, stopped_at;
+  const std::optional<std::string>& error;
+  const std::optional<std::string>& cause;
+};
+
 struct ActivityTask {
   std::string task_token;  // Empty: nothing to do within the poll's time.
   std::string input_text;
@@ -267,6 +279,8 @@ struct Options {
   std::int64_t audit_grace_ms = 10'000;
   std::int64_t audit_pause_ms = 60'000;
   std::function<void(const StuckFrame&)> on_stuck;
+  // What it adds to the batch is written in the transaction of the change. Asked again where that fails.
+  std::function<void(const StatusChange&, store::Batch&)> on_status_change;
   // Several nodes (cluster.h): whether they share the store, how the frames of one shard are walked (`above`
   // as in shard_map.h), and whom to tell that a note lies in an inbox.
   bool is_shared = false;

@@ -223,6 +223,7 @@ Decision Shard::decide(LiveExecution& live, store::Batch& batch) {
   if (!live.started || decision.ended) {
     batch.executions.push_back(execution_row(live));
     if (wiring_.store.keeps_terms()) add_terms(live, batch);
+    note_status(live, decision, batch);
   }
   if (decision.ended) batch.ended.push_back(live.no);
   live.payloads.texts = nullptr;
@@ -242,6 +243,15 @@ std::shared_ptr<const LoggedEvents> Shard::logged_events(const LiveExecution& li
   return std::make_shared<const LoggedEvents>(LoggedEvents{live.state.state_machine_arn,
                                                            record->logging_configuration,
                                                            live.state.redrive_count, std::move(events)});
+}
+
+void Shard::note_status(const LiveExecution& live, const Decision& decision, store::Batch& batch) const {
+  const engine::Execution& state = live.state;
+  if (!wiring_.options.on_status_change) return;
+  wiring_.options.on_status_change(
+      {state.arn, live.actor, status_of(state.outcome), decision.began, decision.ended, state.redrive_count,
+       state.started_at, state.redriven_at, state.stopped_at, state.error, state.cause},
+      batch);
 }
 
 void Shard::note_timers(const LiveExecution& live, const std::set<engine::FrameNo>& touched,

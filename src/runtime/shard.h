@@ -111,6 +111,7 @@ class Shard {
                     const std::set<engine::FrameNo>& gone, store::Batch& batch);
   std::shared_ptr<const LoggedEvents> logged_events(const LiveExecution& live,
                                                     std::vector<engine::HistoryEvent> events) const;
+  void note_status(const LiveExecution& live, const Decision& decision, store::Batch& batch) const;
   static void note_timers(const LiveExecution& live, const std::set<engine::FrameNo>& touched,
                           const std::set<engine::FrameNo>& gone, Decision& decision);
   void rearm(const LiveExecution& live, engine::FrameNo no, Decision& decision) const;

@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import threading
 
 import product as p
 
@@ -81,6 +83,39 @@ def test_a_rule_hears_how_executions_end_and_does_not_hear_itself(server: p.Serv
     p.until(lambda: len(sfn.list_executions(stateMachineArn=hears, statusFilter="FAILED")["executions"]) == 2)
     events.remove_targets(Rule="failures", Ids=["1"])
     events.delete_rule(Name="failures")
+
+
+def test_a_rule_hears_every_change_whatever_dies_in_between(server: p.Server) -> None:
+    sfn, events = server.client("stepfunctions", 1), server.client("events")
+    notes = sfn.create_state_machine(name="notes", definition=machine(S={"Type": "Succeed"}), roleArn=ROLE)["stateMachineArn"]
+    arn = sfn.create_state_machine(name="told", definition=machine(F={"Type": "Fail", "Error": "E"}), roleArn=ROLE)["stateMachineArn"]
+    events.put_rule(Name="told", EventPattern=json.dumps({"source": ["aws.states"], "detail": {"stateMachineArn": [arn]}}))
+    events.put_targets(Rule="told", Targets=[{"Id": "1", "Arn": notes, "RoleArn": ROLE}])
+    started = set()
+    for _ in range(4):
+        killer = threading.Timer(0.08, server.kill)
+        killer.start()
+        with contextlib.suppress(Exception):  # The server dies under it.
+            while True:
+                started.add(sfn.start_execution(stateMachineArn=arn)["executionArn"])
+                sfn.redrive_execution(executionArn=next(iter(started)))
+        killer.join()
+        server.start()
+        sfn = server.client("stepfunctions", 1)
+
+    def heard() -> set:
+        pages = sfn.get_paginator("list_executions").paginate(stateMachineArn=notes)
+        inputs = (sfn.describe_execution(executionArn=e["executionArn"])["input"] for page in pages for e in page["executions"])
+        details = (json.loads(text)["detail"] for text in inputs)
+        return {(d["executionArn"], d["redriveCount"], d["status"]) for d in details}
+
+    pages = sfn.get_paginator("list_executions").paginate(stateMachineArn=arn)
+    there = {e["executionArn"]: e["redriveCount"] for page in pages for e in page["executions"]}
+    assert started and started <= there.keys()
+    wanted = {(x, n, status) for x, last in there.items() for n in range(last + 1) for status in ("RUNNING", "FAILED")}
+    p.until(lambda: wanted <= heard(), told=f"of {len(wanted)} changes some were not heard")
+    events.remove_targets(Rule="told", Ids=["1"])
+    events.delete_rule(Name="told")
 
 
 def test_express_machines_answer_at_once_and_keep_no_history(server: p.Server) -> None:
