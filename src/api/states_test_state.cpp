@@ -235,7 +235,9 @@ json::Value inspection_data(const Trial& trial, const engine::StateTrialResult& 
   text("afterInputPath", seen.after_input_path);
   text("afterParameters", seen.after_parameters);
   text("afterItemsPath", seen.after_items_path);
+  text("afterItemsPointer", seen.after_items_pointer);
   text("afterItemSelector", seen.after_item_selector);
+  text("afterItemBatcher", seen.after_item_batcher);
   text("result", seen.result);
   text("afterResultSelector", seen.after_result_selector);
   text("afterResultPath", seen.after_result_path);

@@ -72,6 +72,25 @@ TEST_F(TestState, AMapIsMockedAndHeldAgainstItsToleratedFailures) {
             std::string::npos);
 }
 
+TEST_F(TestState, ADistributedMapShowsItsItemsAsReadSelectedAndBatched) {
+  const auto seen = [&](const std::string& batcher) {
+    const std::string map =
+        R"({"Type":"Map","ItemReader":{"Resource":"arn:aws:states:::s3:getObject","ReaderConfig":{"InputType":"JSON",
+        "MaxItems":3},"Parameters":{"Bucket":"b","Key":"k"}},"ItemSelector":{"v.$":"$$.Map.Item.Value"},
+        "ItemBatcher":)" +
+        batcher + R"(,"ItemProcessor":{"ProcessorConfig":{"Mode":"DISTRIBUTED","ExecutionType":"EXPRESS"},
+        "StartAt":"A","States":{"A":{"Type":"Pass","End":true}}},"End":true})";
+    const std::string answer = run(map, R"(,"mock":{"result":"[]"},"inspectionLevel":"DEBUG",
+        "stateConfiguration":{"mapItemReaderData":"[1, 2, 3, 4]"})");
+    const Result<json::Value> parsed = json::parse(answer);
+    return parsed ? text_member(parsed->get("inspectionData"), "afterItemBatcher") : answer;
+  };
+  EXPECT_EQ(seen(R"({"MaxItemsPerBatch":2,"BatchInput":{"z":1}})"),
+            R"([{"BatchInput":{"z":1},"Items":[{"v":1},{"v":2}]},{"BatchInput":{"z":1},"Items":[{"v":3}]}])");
+  EXPECT_EQ(seen(R"({"MaxInputBytesPerBatch":20})"),
+            R"([{"Items":[{"v":1}]},{"Items":[{"v":2}]},{"Items":[{"v":3}]}])");
+}
+
 TEST_F(TestState, RefusesWhatDoesNotGoTogether) {
   const std::string pass = R"({"Type":"Pass","End":true})";
   EXPECT_EQ(run(pass, R"(,"mock":{"result":"1"})"),

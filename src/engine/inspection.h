@@ -10,10 +10,11 @@
 namespace sortie::engine {
 
 struct Inspection {
-  // JSONPath states only, but for after_arguments, which JSONata states have, and after_item_selector.
+  // JSONPath states only, but for after_arguments, which JSONata states have, and what becomes of a Map's
+  // items from the pointer, the selector and the batcher.
   std::optional<json::Value> after_input_path, after_parameters, after_arguments;
   std::optional<json::Value> result, after_result_selector, after_result_path;
-  std::optional<json::Value> after_items_path, after_item_selector;
+  std::optional<json::Value> after_items_path, after_items_pointer, after_item_selector, after_item_batcher;
   std::optional<double> max_concurrency, tolerated_failure_count, tolerated_failure_percentage;
   // The error that the state met, whatever became of it.
   bool failed = false;

@@ -170,6 +170,29 @@ TEST(JsonataStates, AResultOfTheWrongKindSaysWhatWasExpected) {
             "field 'Output/f' returned an unsupported result type.");
 }
 
+TEST(JsonataStates, ATaskWhoseRoleIsNoRoleNeverRuns) {
+  const auto error = [](const std::string& credentials, const std::string& top) {
+    int calls = 0;
+    Driver driver(top + R"("StartAt":"A","States":{"A":{)" + kInvoke + R"(,"Credentials":{)" + credentials +
+                      R"(},")" + (top == "{" ? "Parameters" : "Arguments") +
+                      R"(":{"FunctionName":"f"},"End":true}}})",
+                  value(R"({"n":5,"role":"arn:aws:iam::123456789012:role/x"})"), [&](const TaskCall& call) {
+                    ++calls;
+                    return echo(call);
+                  });
+    driver.run();
+    EXPECT_EQ(driver.compile_error, "");
+    EXPECT_EQ(calls, driver.execution.error ? 0 : 1);
+    return driver.execution.error.value_or("");
+  };
+  const std::string jsonata = R"({"QueryLanguage":"JSONata",)";
+  EXPECT_EQ(error(R"("RoleArn":"{% $states.input.n %}")", jsonata), "States.QueryEvaluationError");
+  EXPECT_EQ(error(R"("RoleArn":"{% $states.input.role %}")", jsonata), "");
+  EXPECT_EQ(error(R"("RoleArn.$":"$.n")", "{"), "States.Runtime");
+  EXPECT_EQ(error(R"("RoleArn":"admin")", "{"), "States.Runtime");
+  EXPECT_EQ(error(R"("RoleArn.$":"$.role")", "{"), "");
+}
+
 TEST(JsonataStates, AMixedMachinePassesVariablesBothWays) {
   Driver driver(R"({"StartAt":"A","States":{
       "A":{"Type":"Pass","Assign":{"x.$":"$.n"},"Next":"B"},

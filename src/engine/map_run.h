@@ -10,6 +10,7 @@
 // A Map inside a child of a map run stands under M, too.
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "engine/engine.h"
 
@@ -50,5 +51,10 @@ struct MapRunFault {
 };
 std::variant<json::Value, MapRunFault> map_item_input(const Execution& execution, const AttemptId& attempt,
                                                       MapItem item, const Context& context);
+
+// A child of a Map with an ItemBatcher gets {"BatchInput", "Items"}; `batch_input` is null where there is
+// none. An item takes the bytes of its text and one more.
+json::Value batch_of(const json::Value& batch_input, std::vector<json::Value> items);
+std::size_t batch_item_bytes_max(const MapRunLimits& limits, const json::Value& batch_input);
 
 }  // namespace sortie::engine

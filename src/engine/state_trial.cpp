@@ -1,5 +1,9 @@
 #include "engine/state_trial.h"
 
+#include <algorithm>
+#include <utility>
+
+#include "engine/map_run.h"
 #include "engine/step.h"
 #include "json/text.h"
 
@@ -8,6 +12,28 @@ namespace state_trial {
 
 // An entered state is event 2 of an execution that begins with it.
 constexpr std::int64_t kStartedEvent = 1;
+
+// As a map run puts them together (runtime/map_runs.h).
+std::vector<json::Value> batches_of(const std::vector<json::Value>& items, const MapRunLimits& limits,
+                                    const json::Value& batch_input) {
+  const auto count_max = static_cast<std::size_t>(std::max<std::int64_t>(limits.max_items_per_batch, 0));
+  const std::size_t bytes_max = batch_item_bytes_max(limits, batch_input);
+  std::vector<json::Value> batches, batch;
+  std::size_t batch_bytes = 0;
+  const auto close = [&] {
+    if (!batch.empty()) batches.push_back(batch_of(batch_input, std::exchange(batch, {})));
+    batch_bytes = 0;
+  };
+  for (const json::Value& item : items) {
+    const std::size_t bytes = json::to_text(item).size() + 1;
+    if (batch_bytes + bytes > bytes_max) close();
+    batch.push_back(item);
+    batch_bytes += bytes;
+    if (batch.size() == count_max) close();
+  }
+  close();
+  return batches;
+}
 
 }  // namespace state_trial
 
@@ -141,48 +167,80 @@ void Step::map_alone(Frame& frame, const asl::State& state, const std::optional<
   const auto& body = std::get<asl::Map>(state.body);
   Outcome_<json::Value> input = select(frame, state.input_path, frame.state_input);
   if (auto* failure = std::get_if<Failure>(&input)) return fail(kTopFrame, std::move(*failure));
-  const json::Value& given = std::get<json::Value>(input);
-  inspect(state, &Inspection::after_input_path, given);
+  InMapRun run;
+  run.input = std::get<json::Value>(input);
+  inspect(state, &Inspection::after_input_path, run.input);
+  if (body.distributed) {
+    std::optional<Failure> bad = read_map_parameters(frame, body, run);
+    if (!bad) bad = read_map_limits(frame, body, run);
+    if (bad) return fail(kTopFrame, std::move(*bad));
+  }
+  Outcome_<std::vector<json::Value>> made = items_alone(frame, state, run, reader_items);
+  if (auto* failure = std::get_if<Failure>(&made)) return fail(kTopFrame, std::move(*failure));
+  const auto& items = std::get<std::vector<json::Value>>(made);
+  if (body.distributed && body.distributed->batcher) {
+    context_.inspection->after_item_batcher =
+        json::Value::array(state_trial::batches_of(items, map_run_limits(run.limits), run.batch_input));
+  }
+  if (auto bad = limits_alone(frame, body, run.input)) return fail(kTopFrame, std::move(*bad));
   Joining join;
+  join.total = static_cast<std::uint32_t>(items.size());
+  frame.phase = std::move(join);
+}
+
+// What the iterations get, or the batcher.
+Outcome_<std::vector<json::Value>> Step::items_alone(Frame& frame, const asl::State& state,
+                                                     const InMapRun& run,
+                                                     const std::optional<json::Value>& reader_items) {
+  const auto& body = std::get<asl::Map>(state.body);
+  Inspection& seen = *context_.inspection;
+  std::vector<json::Value> items;
   if (reader_items) {
-    join.items = *reader_items;
+    const auto read = reader_items->items();
+    items.assign(read.begin(), read.end());
+    const asl::ItemReader* reader =
+        body.distributed && body.distributed->reader ? &*body.distributed->reader : nullptr;
+    if (reader != nullptr && !reader->items_pointer.empty()) seen.after_items_pointer = *reader_items;
+    const std::int64_t most = reader != nullptr ? map_run_limits(run.limits).max_items : 0;
+    if (most > 0 && items.size() > static_cast<std::size_t>(most))
+      items.resize(static_cast<std::size_t>(most));
   } else {
-    Outcome_<json::Value> items = map_items(frame, state, given);
-    if (auto* failure = std::get_if<Failure>(&items)) return fail(kTopFrame, std::move(*failure));
-    join.items = std::get<json::Value>(std::move(items));
-    inspect(state, &Inspection::after_items_path, join.items);
+    Outcome_<json::Value> found = map_items(frame, state, run.input);
+    if (auto* failure = std::get_if<Failure>(&found)) return std::move(*failure);
+    inspect(state, &Inspection::after_items_path, std::get<json::Value>(found));
+    const auto given = std::get<json::Value>(found).items();
+    items.assign(given.begin(), given.end());
   }
-  if (body.item_selector) {
-    std::vector<json::Value> selected;
-    Frame seen = frame;
-    for (const json::Value& item : join.items.items()) {
-      seen.map_item = MapItem{static_cast<std::uint32_t>(selected.size()), item};
-      Outcome_<json::Value> made = evaluate(seen, *body.item_selector, given, "ItemSelector");
-      if (auto* failure = std::get_if<Failure>(&made)) return fail(kTopFrame, std::move(*failure));
-      selected.push_back(std::get<json::Value>(std::move(made)));
-    }
-    context_.inspection->after_item_selector = json::Value::array(std::move(selected));
+  if (!body.item_selector) return items;
+  for (std::size_t i = 0; i < items.size(); ++i) {
+    Outcome_<json::Value> made =
+        item_input(frame, body, run.input, MapItem{static_cast<std::uint32_t>(i), std::move(items[i])});
+    if (auto* failure = std::get_if<Failure>(&made)) return std::move(*failure);
+    items[i] = std::get<json::Value>(std::move(made));
   }
+  seen.after_item_selector = json::Value::array(items);
+  return items;
+}
+
+std::optional<Failure> Step::limits_alone(const Frame& frame, const asl::Map& map, const json::Value& input) {
   const auto read = [&](const asl::NumberField& field, std::string_view name,
                         std::optional<double>* out) -> std::optional<Failure> {
-    Outcome_<std::optional<double>> value = number(frame, field, given, name);
+    Outcome_<std::optional<double>> value = number(frame, field, input, name);
     if (auto* failure = std::get_if<Failure>(&value)) return std::move(*failure);
     *out = std::get<std::optional<double>>(value);
     return std::nullopt;
   };
   Inspection& seen = *context_.inspection;
-  std::optional<Failure> bad = read(body.max_concurrency, "MaxConcurrencyPath", &seen.max_concurrency);
-  if (!bad) {
-    bad = read(body.tolerated_failure_count, "ToleratedFailureCountPath", &seen.tolerated_failure_count);
-  }
-  if (!bad) {
-    bad = read(body.tolerated_failure_percentage, "ToleratedFailurePercentagePath",
-               &seen.tolerated_failure_percentage);
-  }
-  if (bad) return fail(kTopFrame, std::move(*bad));
+  if (auto bad = read(map.max_concurrency, "MaxConcurrencyPath", &seen.max_concurrency)) return bad;
+  if (seen.max_concurrency.value_or(0) < 0)
+    return runtime_failure(frame, "MaxConcurrency cannot be negative.");
   if (!seen.max_concurrency) seen.max_concurrency = 0;
-  join.total = static_cast<std::uint32_t>(join.items.size());
-  frame.phase = std::move(join);
+  if (auto bad =
+          read(map.tolerated_failure_count, "ToleratedFailureCountPath", &seen.tolerated_failure_count)) {
+    return bad;
+  }
+  return read(map.tolerated_failure_percentage, "ToleratedFailurePercentagePath",
+              &seen.tolerated_failure_percentage);
 }
 
 // Recorded: a Map that tolerates nothing in particular succeeds whatever number is said to have failed.

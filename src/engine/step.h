@@ -155,6 +155,9 @@ class Step {
   // state_trial.cpp
   void parallel_alone(Frame& frame, const asl::State& state);
   void map_alone(Frame& frame, const asl::State& state, const std::optional<json::Value>& reader_items);
+  Outcome_<std::vector<json::Value>> items_alone(Frame& frame, const asl::State& state, const InMapRun& run,
+                                                 const std::optional<json::Value>& reader_items);
+  std::optional<Failure> limits_alone(const Frame& frame, const asl::Map& map, const json::Value& input);
   void inspect(const asl::State& state, std::optional<json::Value> Inspection::*field,
                const json::Value& value) const;
 

@@ -56,12 +56,7 @@ bool MapRuns::next_batch(Run& run) {
   const bool batched = run.map != nullptr && run.map->distributed->batcher.has_value();
   const auto count_max =
       batched ? static_cast<std::size_t>(std::max<std::int64_t>(run.limits.max_items_per_batch, 0)) : 1;
-  std::size_t bytes_max = static_cast<std::size_t>(run.limits.max_input_bytes_per_batch);
-  if (batched) {
-    std::size_t around = 12;  // {"Items":[]}
-    if (!run.batch_input.is_null()) around += 14 + json::to_text(run.batch_input).size();
-    bytes_max -= std::min(bytes_max, around);
-  }
+  const std::size_t bytes_max = batched ? engine::batch_item_bytes_max(run.limits, run.batch_input) : 0;
   while (!run.buffer.empty()) {
     json::Value input = run.buffer.front().value;
     if (run.parent_waits && run.map->item_selector) {
@@ -149,10 +144,7 @@ void MapRuns::start_batch(Run& run) {
   json::Value input = batch.front();
   std::optional<engine::MapItem> item;
   if (run.map != nullptr && run.map->distributed->batcher) {
-    json::ObjectBuilder whole;
-    if (!run.batch_input.is_null()) whole.append("BatchInput", run.batch_input);
-    whole.append("Items", json::Value::array(std::move(batch)));
-    input = whole.build();
+    input = engine::batch_of(run.batch_input, std::move(batch));
   } else {
     const bool selected = run.map != nullptr && run.map->item_selector;
     item = engine::MapItem{static_cast<std::uint32_t>(run.next_item), selected ? run.selected_item : input};

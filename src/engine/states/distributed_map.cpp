@@ -1,10 +1,12 @@
 // A Map in DISTRIBUTED mode: everything that is read once is read here, then a map run takes over.
+#include <algorithm>
 #include <cmath>
 
 #include "base/hash.h"
 #include "base/text.h"
 #include "engine/map_run.h"
 #include "engine/step.h"
+#include "json/text.h"
 
 namespace sortie::engine {
 namespace distributed {
@@ -46,6 +48,20 @@ MapRunLimits map_run_limits(const json::Value& value) {
   limits.max_items_per_batch = whole("batch", 0);
   limits.max_input_bytes_per_batch = whole("bytes", kBatchBytesMax);
   return limits;
+}
+
+json::Value batch_of(const json::Value& batch_input, std::vector<json::Value> items) {
+  json::ObjectBuilder whole;
+  if (!batch_input.is_null()) whole.append("BatchInput", batch_input);
+  whole.append("Items", json::Value::array(std::move(items)));
+  return whole.build();
+}
+
+std::size_t batch_item_bytes_max(const MapRunLimits& limits, const json::Value& batch_input) {
+  std::size_t around = 12;  // {"Items":[]}
+  if (!batch_input.is_null()) around += 14 + json::to_text(batch_input).size();
+  const auto most = static_cast<std::size_t>(limits.max_input_bytes_per_batch);
+  return most - std::min(most, around);
 }
 
 std::string map_run_label(const Execution& execution, const Frame& frame) {

@@ -1,4 +1,6 @@
+#include "base/text.h"
 #include "engine/step.h"
+#include "json/text.h"
 
 namespace sortie::engine {
 namespace {
@@ -47,6 +49,15 @@ std::vector<Detail> with_service(const asl::TaskResource& resource, std::vector<
   return details;
 }
 
+// arn:aws:iam::ACCOUNT:role/NAME
+bool names_role(const json::Value& credentials) {
+  const json::Value& role = credentials.get("RoleArn");
+  if (!role.is_string()) return false;
+  const std::vector<std::string_view> parts = split(role.as_string(), ':');
+  return parts.size() == 6 && parts[0] == "arn" && parts[2] == "iam" && !parts[4].empty() &&
+         parts[5].starts_with("role/");
+}
+
 std::vector<Detail> scheduled_details(const asl::TaskResource& resource, const InTask& task,
                                       const std::string& region) {
   std::vector<Detail> details;
@@ -92,6 +103,15 @@ void Step::run_task(Frame& frame, const asl::State& state) {
     Outcome_<json::Value> made = evaluate(frame, *body.credentials, input, "Credentials");
     if (auto* failure = std::get_if<Failure>(&made)) return fail(no, std::move(*failure));
     task.credentials = std::get<json::Value>(std::move(made));
+    if (!names_role(task.credentials)) {
+      // Nobody's authority is taken instead of the one that was meant.
+      const std::string cause =
+          "The RoleArn of the Credentials field has to be the ARN of an IAM role, but was: " +
+          json::to_text(task.credentials.get("RoleArn"));
+      return fail(no, state.query_language == asl::QueryLanguage::kJsonata
+                          ? query_failure(frame, cause, "Credentials/RoleArn")
+                          : runtime_failure(frame, cause));
+    }
   }
   const auto seconds = [&](const asl::NumberField& field, std::string_view name,
                            std::int64_t* out) -> std::optional<Failure> {
