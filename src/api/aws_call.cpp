@@ -46,6 +46,7 @@ io::HttpResponse aws_json_error(const Error& error, std::string_view content_typ
   io::HttpResponse response = aws_json_answer(
       json::Value::object({{"__type", aws_code(error.code)}, {"message", error.message}}), content_type);
   response.status = aws_status(error.code);
+  if (response.status == 503) response.headers.set("Retry-After", "1");
   return response;
 }
 

@@ -1,6 +1,8 @@
 #include "cli/standby.h"
 
+#include <map>
 #include <set>
+#include <utility>
 
 #include "base/text.h"
 
@@ -36,14 +38,22 @@ void refuse(io::Responder& responder, const std::string& why) {
 }  // namespace standby
 
 struct Standby::OnTheWay {
-  std::set<std::shared_ptr<io::Responder>> responders;
+  std::map<std::shared_ptr<io::Responder>, io::HttpClient::RequestId> calls;
 };
 
 Standby::Standby(io::EventLoop& loop) : on_the_way_(std::make_shared<OnTheWay>()), client_(loop) {}
 
-Standby::~Standby() {
-  for (const std::shared_ptr<io::Responder>& responder : std::exchange(on_the_way_->responders, {})) {
-    standby::refuse(*responder, "this node takes over");
+Standby::~Standby() { give_back("this node takes over"); }
+
+void Standby::set_owner(std::string url) {
+  owner_ = std::move(url);
+  give_back("the leader has just changed");
+}
+
+void Standby::give_back(const std::string& why) {
+  for (const auto& [responder, id] : std::exchange(on_the_way_->calls, {})) {
+    client_.cancel(id);
+    standby::refuse(*responder, why);
   }
 }
 
@@ -66,13 +76,13 @@ void Standby::handle(io::HttpRequest request, std::shared_ptr<io::Responder> res
   forwarded.connect_timeout_ms = standby::kConnectMs;
   forwarded.timeout_ms = standby::kTimeoutMs;
   forwarded.response_bytes_max = standby::kResponseBytesMax;
-  on_the_way_->responders.insert(responder);
   const auto id = client_.fetch(
       std::move(forwarded), [way = on_the_way_, responder](const Result<io::HttpResponse>& answer) {
-        if (way->responders.erase(responder) == 0) return;
+        if (way->calls.erase(responder) == 0) return;
         if (!answer) return standby::refuse(*responder, "the leader does not answer");
         responder->send({answer->status, standby::end_to_end(answer->headers), answer->body});
       });
+  on_the_way_->calls.emplace(responder, id);
   // A caller that goes away takes its call back: a long poll must not go on without it.
   responder->on_close([this, id, way = std::weak_ptr(on_the_way_)] {
     if (!way.expired()) client_.cancel(id);
