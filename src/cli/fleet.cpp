@@ -16,6 +16,7 @@ constexpr char kSignature[] = "X-Sortie-Node";
 constexpr std::int64_t kFlushMs = 5;
 constexpr std::size_t kOrdersPerPost = 500;
 constexpr std::size_t kChangesMax = 5'000;  // Beyond it the leader finds out by itself.
+constexpr std::size_t kGoneMax = 5'000;     // Beyond it calls go on for nobody.
 constexpr int kConnectMs = 1'000, kTimeoutMs = 3'000;
 
 json::Value number(std::uint64_t value) { return static_cast<std::int64_t>(value); }
@@ -143,12 +144,12 @@ void Fleet::see_leader(const store::Standing& standing) {
   }
 }
 
-// What it asked of the leader it does itself now.
+// What it asked of the leader it does itself now. Tasks of activities it offers already.
 void Fleet::become_leader(store::Epoch epoch) {
   is_leader_ = true;
   leader_.clear();
   wiring_.on_lead(epoch);
-  for (auto& [key, order] : std::exchange(orders_, {})) wiring_.below.dispatch(std::move(order.order));
+  for (auto& [key, order] : std::exchange(orders_, {})) dispatch(std::move(order.order));
 }
 
 void Fleet::balance(const store::Standing& standing) {
@@ -244,14 +245,17 @@ void Fleet::flush(const std::string& address) {
                                                 {"orders", json::Value::array(std::move(orders))},
                                                 {"gone", json::Value::array(std::move(gone))},
                                                 {"changes", json::Value::array(std::move(changes))}});
-  auto told = std::make_shared<std::map<std::string, runtime::ExecutionChange>>(std::move(post.changes));
+  auto told = std::make_shared<Post>(std::move(post));
   post = Post();
   post.under_way = true;
   send(address, json::to_text(body),
        [this, address, told, asked = std::move(asked), epoch = leader_epoch_](bool heard) {
          posts_[address].under_way = false;
-         if (!heard) {  // The next look tells it again.
-           if (!is_leader_) posts_[leader_].changes.merge(*told);
+         if (!heard) {  // The next look tells it again, to whoever leads then.
+           if (is_leader_ || leader_.empty()) return;
+           Post& again = posts_[leader_];
+           again.changes.merge(told->changes);
+           again.gone.insert(again.gone.end(), told->gone.begin(), told->gone.end());
            return;
          }
          for (const runtime::AttemptKey& key : asked) {
@@ -294,7 +298,7 @@ bool Fleet::hear(const json::Value& told) {
   if (told.get("notes").is_bool() && told.get("notes").as_bool() && works_) cluster_->read_inbox();
   const auto& orders = told.get("orders").items();
   if (!is_leader_) return orders.empty();
-  for (const json::Value& key : told.get("gone").items()) wiring_.below.cancel(fleet::read_key(key));
+  for (const json::Value& key : told.get("gone").items()) cluster_->call_off(fleet::read_key(key));
   for (const json::Value& change : told.get("changes").items()) cluster_->hear(fleet::read_change(change));
   for (const json::Value& key : orders) {
     if (!cluster_->carry_out(fleet::read_key(key))) return false;
@@ -303,15 +307,22 @@ bool Fleet::hear(const json::Value& told) {
 }
 
 void Fleet::dispatch(runtime::TaskOrder order) {
-  if (is_leader_ || !wiring_.needs_leader(order)) return wiring_.below.dispatch(std::move(order));
+  const bool is_activity = order.resource.is_activity;
+  if (is_leader_ && is_activity) return;  // The runtime offers it.
+  if (is_leader_ || !(is_activity || wiring_.needs_leader(order))) {
+    return wiring_.below.dispatch(std::move(order));
+  }
   const runtime::AttemptKey key = order.key;
   orders_.try_emplace(key, Order{std::move(order)});
   flush_soon();
 }
 
+// What is not under way here may be with the leader, also when it has been submitted (a job, an approval).
 void Fleet::cancel(const runtime::AttemptKey& key) {
-  if (orders_.erase(key) != 0 && !leader_.empty()) {
-    posts_[leader_].gone.push_back(key);
+  orders_.erase(key);
+  if (!is_leader_ && !leader_.empty() && !wiring_.below.holds(key)) {
+    auto& gone = posts_[leader_].gone;
+    if (gone.size() < fleet::kGoneMax) gone.push_back(key);
     flush_soon();
   }
   wiring_.below.cancel(key);

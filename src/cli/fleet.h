@@ -16,8 +16,9 @@
 //   changes  leader, these executions have changed (for live views and who waits for their end); else the
 //            leader's own look finds it
 //
-// Orders. A task that only the leader can carry out (it starts executions, puts events, waits for a job, or
-// calls a function that is not here or may call us) goes to the leader; its result comes through the inbox.
+// Orders. A task that only the leader can carry out (it starts executions, puts events, waits for a job or a
+// task token, is an activity's, or calls a function that is not here or may call us) goes to the leader; its
+// result comes through the inbox.
 #include <functional>
 #include <map>
 #include <memory>

@@ -179,6 +179,10 @@ void Step::stop(const Stop& request) {
 }
 
 void Step::fail(const Fail& report) {
+  if (x_.last_event_id == 0) {  // It has not begun, and says both.
+    start();
+    queue_.clear();
+  }
   x_.error = report.error;
   x_.cause = report.cause;
   end(Outcome::kFailed, EventType::kExecutionFailed,

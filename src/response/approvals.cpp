@@ -4,12 +4,14 @@
 
 #include "base/text.h"
 #include "json/text.h"
+#include "runtime/cluster.h"
 #include "store/for_each_document.h"
 
 namespace sortie::response {
 namespace approval_desk {
 
 constexpr std::int64_t kRetryMs = 5'000;
+constexpr std::int64_t kDoubtMs = 200;
 // The engine's own timeout comes first; this only notices that it did.
 constexpr std::int64_t kDeadlineSlackMs = 5'000;
 
@@ -49,7 +51,10 @@ void Approvals::start(runtime::Runtime& runtime) {
   runtime_ = &runtime;
   std::vector<std::string> ids;
   for (const auto& [id, open] : open_) ids.push_back(id);
-  for (const std::string& id : ids) reconcile(id);
+  for (const std::string& id : ids) {
+    follow(open_.find(id)->second);
+    reconcile(id);
+  }
   subscription_ = runtime.observe(guarded([this](const runtime::ExecutionChange& change) {
     if (change.status == store::ExecutionStatus::kRunning) return;
     const auto found = ids_by_execution_.find(change.execution_arn);
@@ -59,11 +64,47 @@ void Approvals::start(runtime::Runtime& runtime) {
   }));
 }
 
+// What another node ended is told here as well as it can be; this hears of it in any case.
+void Approvals::follow(Open& open) {
+  if (runtime_ == nullptr || runtime_->cluster() == nullptr) return;
+  open.following = runtime_->when_ended(
+      open.approval.execution_arn,
+      guarded([this, key = open.approval.key](const runtime::ExecutionDescription&) { close(key); }));
+}
+
+void Approvals::when_certain(const std::string& id, std::function<void()> then) {
+  runtime::Cluster* cluster = runtime_->cluster();
+  if (cluster == nullptr) return then();
+  Open* open = find_open(id);
+  if (open == nullptr) return;
+  open->busy = true;
+  const bool in_doubt = cluster->is_being_answered(open->approval.key);
+  const auto document =
+      in_doubt ? Result<std::optional<std::string>>(std::nullopt) : store_.find_document("approval", id);
+  if (in_doubt || !document) {
+    loop_.call_at(loop_.now().plus_ms(approval_desk::kDoubtMs),
+                  guarded([this, id, then = std::move(then)] { when_certain(id, then); }));
+    return;
+  }
+  Result<Approval> now = *document ? parse_approval(**document) : Result<Approval>(open->approval);
+  if (now && now->status != ApprovalStatus::kPending) return finish(*now);
+  if (now) open->approval = *std::move(now);
+  open->busy = false;
+  then();
+}
+
 // After a restart: is the attempt behind this approval still waiting?
 void Approvals::reconcile(const std::string& id) {
-  Open* open = find_open(id);
+  const Open* open = find_open(id);
   if (open == nullptr || !open->durable) return;
-  const Approval& approval = open->approval;
+  when_certain(id, [this, id] {
+    judge(id);
+    if (const Open* judged = find_open(id); judged != nullptr && !judged->busy) leave(id);
+  });
+}
+
+void Approvals::judge(const std::string& id) {
+  const Approval approval = find_open(id)->approval;
   const Result<runtime::ExecutionDescription> execution =
       runtime_->describe_execution(approval.execution_arn);
   const bool gone = !execution.ok() && execution.error().code == "ExecutionDoesNotExist";
@@ -129,6 +170,7 @@ void Approvals::drop(const Approval& approval) {
   const auto execution = ids_by_execution_.find(approval.execution_arn);
   execution->second.erase(approval.id);
   if (execution->second.empty()) ids_by_execution_.erase(execution);
+  const std::shared_ptr<void> following = std::move(found->second.following);
   open_.erase(found);
   // They find it closed and say so.
   for (const std::function<void()>& next : waiting) loop_.post(guarded(next));
@@ -206,6 +248,7 @@ void Approvals::opened(const Approval& approval, const std::vector<Approval>& su
   const auto openers = std::move(open.openers);
   if (status) {
     open.durable = true;
+    follow(open);
     known_[approval.id] = {approval.requested_at.ms, ApprovalStatus::kPending};
     by_time_.insert({approval.requested_at.ms, approval.id});
     ++figures_.requested;

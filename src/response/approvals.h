@@ -119,6 +119,7 @@ class Approvals final : public integrations::ApprovalDesk {
     Loop::TimerId timer = 0;
     std::deque<std::function<void()>> waiting;
     std::vector<std::function<void(Result<std::string>)>> openers;
+    std::shared_ptr<void> following;  // The end of an execution that may be another node's.
   };
   using Outcome = std::function<void(Status)>;
 
@@ -149,6 +150,11 @@ class Approvals final : public integrations::ApprovalDesk {
   void close_as_gone(const std::string& id, std::string note);
   void settled(const std::string& id, Approval closed, const Status& status, const Callback<Approval>& done);
   void reconcile(const std::string& id);
+  void judge(const std::string& id);
+  void follow(Open& open);
+  // With several nodes an answer may wait for the execution's owner, and decides when that takes it, whoever
+  // leads by then. Until then nothing else happens to the approval; `then` where it is still open.
+  void when_certain(const std::string& id, std::function<void()> then);
   AuditEntry entry_for(const Approval& approval, std::string action, std::string outcome) const;
   store::Batch batch_for(const Approval& approval, AuditEntry entry) const;
   // Callbacks that come back after this object is gone do nothing.

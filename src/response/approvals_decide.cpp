@@ -233,9 +233,10 @@ void Approvals::settled(const std::string& id, Approval closed, const Status& st
     return done(closed);
   }
   if (!deciding::nobody_waits(status.error())) {
-    done(Error{"ServiceUnavailable", "Nothing was decided: " + status.error().message, "",
-               "Try again in a moment"});
-    return leave(id);
+    const runtime::Cluster* cluster = runtime_->cluster();
+    const std::string told = cluster == nullptr ? "Nothing was decided: " : "Nothing may be decided yet: ";
+    done(Error{"ServiceUnavailable", told + status.error().message, "", "Try again in a moment"});
+    return when_certain(id, [this, id] { leave(id); });
   }
   const bool late = loop_.now() >= std::min(closed.deadline, closed.expires_at);
   const std::string note = late ? "Nobody decided in time" : "The execution no longer waits for it";

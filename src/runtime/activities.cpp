@@ -20,6 +20,14 @@ void Activities::withdraw(const AttemptKey& key) {
   places_.erase(place);
 }
 
+void Activities::withdraw_of(const std::function<bool(store::ExecutionNo)>& is_of) {
+  std::vector<AttemptKey> gone;
+  for (const auto& [key, place] : places_) {
+    if (is_of(key.execution)) gone.push_back(key);
+  }
+  for (const AttemptKey& key : gone) withdraw(key);
+}
+
 std::shared_ptr<void> Activities::poll(const std::string& activity_arn, std::string worker,
                                        std::int64_t wait_ms, std::function<void(ActivityTask)> done) {
   auto poll = std::make_shared<Poll>();

@@ -1,6 +1,7 @@
 #pragma once
 // Activity tasks that wait for a worker, and workers that wait for a task. Nothing here is durable: what
-// waits is offered again from the frames at start-up, and a poll belongs to its connection.
+// waits is offered again from the frames at start-up, and a poll belongs to its connection. Of several nodes
+// each offers what its shards wait for, and the leader, where workers poll, all of it.
 #include <deque>
 #include <functional>
 #include <map>
@@ -27,6 +28,7 @@ class Activities {
 
   void offer(const std::string& activity_arn, Offer offer);
   void withdraw(const AttemptKey& key);
+  void withdraw_of(const std::function<bool(store::ExecutionNo)>& is_of);
   bool holds(const AttemptKey& key) const { return places_.contains(key); }
   std::shared_ptr<void> poll(const std::string& activity_arn, std::string worker, std::int64_t wait_ms,
                              std::function<void(ActivityTask)> done);

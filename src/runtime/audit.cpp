@@ -153,7 +153,7 @@ std::optional<Audit::Trouble> Audit::inspect_task(const store::FrameKey& key,
   const auto attempt = engine::waiting_attempt(found->second);
   if (!attempt) return std::nullopt;
   const AttemptKey name = key_of(key.execution, *attempt);
-  if (shard_.activities_.holds(name) || shard_.wiring_.dispatcher.holds(name)) return std::nullopt;
+  if (shard_.wiring_.activities.holds(name) || shard_.wiring_.dispatcher.holds(name)) return std::nullopt;
   return Trouble::kNotCalled;
 }
 

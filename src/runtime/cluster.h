@@ -4,9 +4,9 @@
 //
 // The leader owns shard 0, takes every call and starts everything. An execution that another node owns is
 // written by the leader together with a row in the inbox of its shard (inbox.h); the owner takes the row in
-// the transaction of the decision that it causes, under its own epoch. Stops, redrives and the results of
-// what the leader carries out for others go the same way. So what was accepted is durable whoever dies, and
-// nothing happens twice.
+// the transaction of the decision that it causes, under its own epoch. Stops, redrives, the results of what
+// the leader carries out for others, answers to task tokens and who took an activity's task go the same way.
+// So what was accepted is durable whoever dies, and nothing happens twice.
 //
 // Everything runs on the loop's thread.
 #include <functional>
@@ -42,6 +42,11 @@ class Cluster {
   // The leader only: dispatches an attempt of an execution that another node owns. An attempt that nobody
   // waits for is ignored; an error means that the store could not be read.
   virtual Status carry_out(const AttemptKey& key) = 0;
+  // The leader only: nobody waits for the attempt any more.
+  virtual void call_off(const AttemptKey& key) = 0;
+  // Whether an answer to this attempt waits for the owner of its execution. What an earlier leader accepted
+  // may still be decided after the next one has read everything.
+  virtual bool is_being_answered(const AttemptKey& key) = 0;
 };
 
 }  // namespace sortie::runtime

@@ -12,6 +12,7 @@
 #include "runtime/placement.h"
 #include "store/memory/memory_store.h"
 #include "store/testing/manual_loop.h"
+#include "store/testing/narrow_store.h"
 
 namespace sortie::runtime {
 namespace cluster_test {
@@ -28,6 +29,13 @@ const std::string kToken =
 const std::string kChild =
     R"({"StartAt":"T","States":{"T":{"Type":"Task","Resource":"arn:aws:states:::states:startExecution.sync",)"
     R"("Parameters":{"StateMachineArn":"x"},"End":true}}})";
+
+const std::string kActivityArn = "arn:aws:states:us-east-1:123456789012:activity:a";
+const std::string kActivity =
+    R"({"StartAt":"T","States":{"T":{"Type":"Task","Resource":")" + kActivityArn + R"(","End":true}}})";
+const std::string kMapRun =
+    R"({"StartAt":"M","States":{"M":{"Type":"Map","ItemProcessor":{"ProcessorConfig":{"Mode":"DISTRIBUTED",)"
+    R"("ExecutionType":"STANDARD"},"StartAt":"P","States":{"P":{"Type":"Pass","End":true}}},"End":true}}})";
 
 struct Desk final : TaskDispatcher {
   std::vector<TaskOrder> orders;
@@ -66,7 +74,8 @@ struct ClusterTest : ::testing::Test {
     for (store::ShardNo no = 1; no < kSharedShardCount; ++no) own(worker, no);
     put("task", kTask);
   }
-  void open(Node& node) {
+  void open(Node& node) { open(node, store); }
+  void open(Node& node, store::Store& behind) {
     Options options;
     options.is_shared = true;
     options.scan_frames = [this](store::ShardNo shard, store::ExecutionNo above, store::FrameKey after,
@@ -78,14 +87,15 @@ struct ClusterTest : ::testing::Test {
       return rows;
     };
     options.on_note = [&node](store::ShardNo shard) { node.noted.insert(shard); };
-    node.runtime = Runtime::make(loop, node.random, store, node.desk, options);
+    node.runtime = Runtime::make(loop, node.random, behind, node.desk, options);
   }
   void own(Node& node, store::ShardNo no) {
     EXPECT_TRUE(node.cluster().own(no, *store.acquire(no)).ok());
     loop.run_until_idle();
   }
-  void put(const std::string& name, const std::string& definition) {
+  void put(const std::string& name, const std::string& definition, json::Value logging = {}) {
     StateMachineRecord record;
+    record.logging_configuration = std::move(logging);
     record.arn = kPrefix + name;
     record.name = name;
     record.definition = definition;
@@ -111,6 +121,32 @@ struct ClusterTest : ::testing::Test {
   }
   void settle() {
     worker.cluster().read_inbox();
+    loop.run_until_idle();
+  }
+  // The leader carries out what the worker asks it to.
+  TaskOrder carried_out(const TaskOrder& order) {
+    EXPECT_TRUE(leader.cluster().carry_out(order.key).ok());
+    return leader.desk.orders.back();
+  }
+  // What becomes of an answer to a token: "" until that is known, then "ok" or the error's code.
+  std::shared_ptr<std::string> answer(const std::string& token, store::Batch with = {}) {
+    auto told = std::make_shared<std::string>();
+    leader.runtime->send_task_success(token, "1", actor, std::move(with), [told](const Result<Unit>& done) {
+      *told = done ? "ok" : done.error().code;
+    });
+    loop.run_until_idle();
+    return told;
+  }
+  static store::Batch decision(const std::string& key) {
+    store::Batch with;
+    with.documents.push_back({"decision", key, R"({"by":"\u00e4"})"});
+    with.documents_gone.emplace_back("draft", key);
+    with.log.push_back({"audit", {7}, "person", "decide", key, "{}"});
+    return with;
+  }
+  void let_owner_decide() {
+    settle();
+    leader.cluster().look_around();
     loop.run_until_idle();
   }
   store::ExecutionStatus status(const std::string& arn) { return (*store.find_execution(arn))->status; }
@@ -167,16 +203,189 @@ TEST_F(ClusterTest, ANameIsGivenOnceWhereverItRuns) {
 }
 
 TEST_F(ClusterTest, WhatNeedsTheLeaderStaysWithTheLeader) {
+  put("map", kMapRun);
+  start("map", "one");
+  EXPECT_EQ(notes(), 0u);
+  EXPECT_EQ(leader.runtime->figures().started, 1u);
+}
+
+TEST_F(ClusterTest, AnAnswerToATaskTokenIsDecidedWhereTheExecutionRunsWithAllThatBelongsToIt) {
   put("token", kToken);
-  start("token", "one");
+  const std::string arn = start("token", "one");
   settle();
-  EXPECT_EQ(leader.desk.orders.size(), 1u);
-  EXPECT_TRUE(worker.desk.orders.empty());
-  bool answered = false;
-  leader.runtime->send_task_success(leader.desk.orders[0].task_token, "1", actor, {},
-                                    [&](const Result<Unit>& done) { answered = done.ok(); });
+  ASSERT_EQ(worker.desk.orders.size(), 1u);
+  const TaskOrder order = carried_out(worker.desk.orders[0]);
+  EXPECT_EQ(order.task_token, worker.desk.orders[0].task_token);
+  leader.runtime->task_submitted(order.key, json::Value("sent"));
+  store::Batch draft;
+  draft.epoch = 1;
+  draft.documents.push_back({"draft", "d", "{}"});
+  store.append(std::move(draft), [](const Status& status) { EXPECT_TRUE(status.ok()); });
+  const auto told = answer(order.task_token, decision("d"));
+  const auto second = answer(order.task_token, decision("second"));
+  EXPECT_EQ(*told, "") << "it is not known before the owner has decided";
+  EXPECT_TRUE(leader.cluster().is_being_answered(order.key));
+  let_owner_decide();
+  EXPECT_EQ(*told, "ok");
+  EXPECT_EQ(*second, "TaskTimedOut") << "it was answered already";
+  EXPECT_FALSE(leader.cluster().is_being_answered(order.key));
+  EXPECT_EQ(status(arn), store::ExecutionStatus::kSucceeded);
+  EXPECT_EQ(events(arn), 8u) << "submitted, then succeeded";
+  EXPECT_EQ(*store.find_document("decision", "d"), R"({"by":"\u00e4"})");
+  EXPECT_FALSE(store.find_document("draft", "d")->has_value());
+  EXPECT_FALSE(store.find_document("decision", "second")->has_value()) << "nothing of what was refused";
+  const auto logged = store.search_log({.stream = "audit", .source = "person"});
+  ASSERT_EQ(logged->size(), 1u);
+  EXPECT_EQ(logged->front().subject, "d");
+  EXPECT_EQ(logged->front().time.ms, 7);
+  EXPECT_EQ(notes(), 0u);
+  EXPECT_THAT(*store.list_documents(kRefusedKind, "", 10), IsEmpty());
+  EXPECT_EQ(*answer(order.task_token), "TaskTimedOut") << "no note for an execution that is over";
+  EXPECT_EQ(notes(), 0u);
+}
+
+TEST_F(ClusterTest, AnAnswerThatTheOwnerDoesNotTakeInTimeIsToldSoAndStillCounts) {
+  put("token", kToken);
+  const std::string arn = start("token", "one");
+  settle();
+  const TaskOrder order = carried_out(worker.desk.orders[0]);
+  const auto told = answer(order.task_token, decision("d"));
+  loop.advance_to(loop.now().plus_ms(10'000));
+  leader.cluster().look_around();
+  EXPECT_EQ(*told, "ServiceUnavailable");
+  EXPECT_TRUE(leader.cluster().is_being_answered(order.key));
+  // The leader dies; the next one knows that it may still be decided, and sees when it is.
+  leader.runtime.reset();
+  open(leader);
+  leader.cluster().lead(*store.acquire(0));
+  ASSERT_TRUE(leader.runtime->recover().ok());
+  EXPECT_TRUE(leader.cluster().is_being_answered(order.key));
+  const auto again = answer(order.task_token, decision("again"));
+  let_owner_decide();
+  EXPECT_FALSE(leader.cluster().is_being_answered(order.key));
+  EXPECT_TRUE(store.find_document("decision", "d")->has_value());
+  EXPECT_EQ(*again, "TaskTimedOut");
+  EXPECT_EQ(status(arn), store::ExecutionStatus::kSucceeded);
+}
+
+TEST_F(ClusterTest, AHeartbeatReachesTheOwner) {
+  std::string definition = kToken;
+  definition.insert(definition.find(R"("End")"), R"("HeartbeatSeconds":10,)");
+  put("token", definition);
+  const std::string arn = start("token", "one");
+  settle();
+  const TaskOrder order = carried_out(worker.desk.orders[0]);
+  for (int i = 0; i < 4; ++i) {
+    loop.advance_to(loop.now().plus_ms(6'000));
+    std::string told;
+    leader.runtime->send_task_heartbeat(
+        order.task_token, [&](const Result<Unit>& done) { told = done ? "ok" : done.error().code; });
+    loop.run_until_idle();
+    let_owner_decide();
+    EXPECT_EQ(told, "ok");
+    EXPECT_EQ(status(arn), store::ExecutionStatus::kRunning);
+  }
+  loop.advance_to(loop.now().plus_ms(11'000));
+  EXPECT_NE(status(arn), store::ExecutionStatus::kRunning) << "and then none came";
+}
+
+TEST_F(ClusterTest, AWorkerThatPollsAtTheLeaderTakesATaskOfAnotherNodesExecutionOnce) {
+  put("activity", kActivity);
+  const std::string arn = start("activity", "one");
+  settle();
+  ASSERT_EQ(worker.desk.orders.size(), 1u) << "the leader has to be told";
+  const AttemptKey key = worker.desk.orders[0].key;
+  std::vector<ActivityTask> given;
+  std::vector<std::shared_ptr<void>> polls;
+  const auto poll = [&] {
+    polls.push_back(leader.runtime->poll_activity(kActivityArn, "w", 60'000,
+                                                  [&](const ActivityTask& task) { given.push_back(task); }));
+    loop.run_until_idle();
+  };
+  ASSERT_TRUE(leader.cluster().carry_out(key).ok());
+  poll();
+  EXPECT_THAT(given, IsEmpty()) << "that it was taken is not durable yet";
+  // The order is repeated, and another worker polls meanwhile.
+  ASSERT_TRUE(leader.cluster().carry_out(key).ok());
+  poll();
+  let_owner_decide();
+  ASSERT_EQ(given.size(), 2u);
+  EXPECT_EQ(given[0].input_text, R"({"a":1})");
+  EXPECT_EQ(given[1].task_token, "") << "a task is given once";
+  ASSERT_TRUE(leader.cluster().carry_out(key).ok());
+  poll();
+  EXPECT_EQ(given.size(), 2u) << "nor when the owner asks again";
+  const auto told = answer(given[0].task_token);
+  let_owner_decide();
+  EXPECT_EQ(*told, "ok");
+  EXPECT_EQ(status(arn), store::ExecutionStatus::kSucceeded);
+  EXPECT_EQ(leader.runtime->history(arn, 4, 1, false)->events[0].type, engine::EventType::kActivityStarted);
+  // Called off before anybody took it.
+  const std::string other = start("activity", "two");
+  settle();
+  ASSERT_TRUE(leader.cluster().carry_out(worker.desk.orders[1].key).ok());
+  leader.cluster().call_off(worker.desk.orders[1].key);
   loop.run_until_idle();
-  EXPECT_TRUE(answered);
+  EXPECT_EQ(given.size(), 2u);
+  // The owner becomes the leader: what it waits for is there to be polled.
+  leader.runtime.reset();
+  worker.cluster().lead(*store.acquire(0));
+  ASSERT_TRUE(worker.runtime->recover().ok());
+  loop.run_until_idle();
+  std::string token;
+  const auto last = worker.runtime->poll_activity(kActivityArn, "w", 60'000,
+                                                  [&](const ActivityTask& task) { token = task.task_token; });
+  loop.run_until_idle();
+  EXPECT_EQ(token, worker.desk.orders[1].task_token);
+}
+
+TEST_F(ClusterTest, AStartThatTheStoreWillNeverTakeFailsItsExecution) {
+  store::NarrowStore narrow{store, loop, 20'000};
+  worker.runtime.reset();
+  open(worker, narrow);
+  EXPECT_TRUE(worker.cluster().join().ok());
+  for (store::ShardNo no = 1; no < kSharedShardCount; ++no) own(worker, no);
+  std::string large(30'000, 'x');
+  put("large", R"({"StartAt":"P","States":{"P":{"Type":"Pass","Result":")" + large +
+                   R"(","Next":"T"},"T":{"Type":"Wait","Seconds":600,"End":true}}})");
+  const std::string arn = start("large", "one");
+  for (int i = 0; i < 3; ++i) settle();
+  EXPECT_EQ(notes(), 0u);
+  const auto told = leader.runtime->describe_execution(arn);
+  EXPECT_EQ(told->status, store::ExecutionStatus::kFailed);
+  EXPECT_EQ(told->error, "States.Runtime");
+  EXPECT_EQ(told->cause, "the start could not be written: a change is too large");
+  const auto page = leader.runtime->history(arn, 1, 10, false);
+  ASSERT_EQ(page->events.size(), 2u);
+  EXPECT_EQ(page->events[0].type, engine::EventType::kExecutionStarted);
+  EXPECT_EQ(page->events[1].type, engine::EventType::kExecutionFailed);
+  EXPECT_EQ(worker.runtime->figures().commit_failures, 1u);
+  // A redrive that comes to the same is refused, not tried for ever.
+  loop.advance_to(loop.now().plus_ms(1'000));
+  leader.runtime->redrive_execution(arn, "", actor, [](const Result<Timestamp>&) {});
+  loop.run_until_idle();
+  for (int i = 0; i < 3; ++i) let_owner_decide();
+  EXPECT_EQ(notes(), 0u);
+  EXPECT_EQ(status(arn), store::ExecutionStatus::kFailed);
+  EXPECT_EQ(worker.runtime->figures().commit_failures, 2u);
+  worker.runtime.reset();
+}
+
+TEST_F(ClusterTest, WhatIsLoggedFollowsTheRecordWhereTheExecutionRuns) {
+  const auto logging = [](const char* level) {
+    return json::Value::object({{"level", level}, {"destinations", json::Value::array({})}});
+  };
+  std::size_t logged = 0;
+  const auto watching = worker.runtime->observe(
+      [&](const ExecutionChange& change) { logged += change.logged ? change.logged->events.size() : 0; });
+  put("logged", kTask, logging("ALL"));  // The worker joined before.
+  start("logged", "one");
+  settle();
+  EXPECT_EQ(logged, 4u);
+  put("logged", kTask);
+  start("logged", "two");
+  settle();
+  EXPECT_EQ(logged, 4u);
 }
 
 TEST_F(ClusterTest, AStopReachesTheOwnerAndIsAnsweredWhenItHasDecided) {

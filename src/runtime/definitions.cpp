@@ -72,18 +72,27 @@ AliasRecord read_alias(const std::string& arn, const json::Value& v) {
 Status Definitions::load() {
   entries_.clear();
   aliases_.clear();
-  SORTIE_TRY_STATUS(
-      store::for_each_document(store_, kRecordKind, [this](const store::Document& document) -> Status {
-        SORTIE_TRY(const json::Value value, json::parse(document.value));
-        Entry entry{read_record(value), json::text_member(value, "definition_key")};
-        SORTIE_TRY(const std::optional<std::string> text,
-                   store_.find_document(kDefinitionKind, entry.definition_key));
-        if (!text) return Error{"StoreCorrupt", "the definition of " + document.key + " is missing", "", ""};
-        entry.record.definition = text->substr(text->find('\n') + 1);
-        entries_.insert_or_assign(document.key, std::move(entry));
-        return {};
-      }));
+  SORTIE_TRY_STATUS(store::for_each_document(
+      store_, kRecordKind, [this](const store::Document& document) { return take(document); }));
   return load_aliases();
+}
+
+Status Definitions::reload(const std::string& arn) {
+  SORTIE_TRY(std::optional<std::string> record, store_.find_document(kRecordKind, arn));
+  if (record) return take({std::string(kRecordKind), arn, *std::move(record)});
+  entries_.erase(arn);
+  return {};
+}
+
+Status Definitions::take(const store::Document& document) {
+  SORTIE_TRY(const json::Value value, json::parse(document.value));
+  Entry entry{read_record(value), json::text_member(value, "definition_key")};
+  SORTIE_TRY(const std::optional<std::string> text,
+             store_.find_document(kDefinitionKind, entry.definition_key));
+  if (!text) return Error{"StoreCorrupt", "the definition of " + document.key + " is missing", "", ""};
+  entry.record.definition = text->substr(text->find('\n') + 1);
+  entries_.insert_or_assign(document.key, std::move(entry));
+  return {};
 }
 
 Status Definitions::load_aliases() {

@@ -17,7 +17,8 @@ class Definitions {
  public:
   Definitions(store::Store& store, bool strict) : store_(store), strict_(strict) {}
 
-  Status load();  // Reads all records.
+  Status load();                          // Reads all records.
+  Status reload(const std::string& arn);  // One that another node may have changed.
 
   // What putting this record writes; nothing is changed here until apply() is called after the commit.
   struct Change {
@@ -60,6 +61,7 @@ class Definitions {
   store::Store& store_;
   bool strict_;
   Status load_aliases();
+  Status take(const store::Document& document);
 
   std::map<std::string, Entry, std::less<>> entries_;
   std::map<std::string, AliasRecord, std::less<>> aliases_;

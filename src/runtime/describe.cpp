@@ -1,6 +1,8 @@
 #include "runtime/describe.h"
 
+#include "base/text.h"
 #include "engine/map_run.h"
+#include "json/text.h"
 #include "runtime/live.h"
 
 namespace sortie::runtime {
@@ -64,6 +66,22 @@ Result<ExecutionSummary> summarize_row(store::ExecutionRow row) {
   }
   return ExecutionSummary{std::move(row),         std::move(extra.version_arn), std::move(extra.alias_arn),
                           std::move(map_run_arn), image.redrive_count,          image.redriven_at};
+}
+
+store::LogLine audit_line(Timestamp now, const Actor& actor, std::string action, std::string subject,
+                          const std::string& definition, std::string_view reason) {
+  json::ObjectBuilder details;
+  if (!definition.empty()) details.append("definition", definition);
+  const json::Value body = json::Value::object({{"time", to_iso8601(now)},
+                                                {"actor", to_text(actor)},
+                                                {"on_behalf_of", actor.on_behalf_of},
+                                                {"channel", actor.channel},
+                                                {"action", action},
+                                                {"subject", subject},
+                                                {"outcome", "done"},
+                                                {"reason", std::string(truncate_utf8(reason, 8 * 1024))},
+                                                {"details", details.build()}});
+  return {"audit", now, to_text(actor), std::move(action), std::move(subject), json::to_text(body)};
 }
 
 }  // namespace sortie::runtime

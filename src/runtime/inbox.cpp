@@ -9,6 +9,7 @@ namespace sortie::runtime {
 namespace inbox {
 
 constexpr std::size_t kShardDigits = 2, kNumberDigits = 20, kSequenceDigits = 20;
+constexpr std::size_t kNotesLookedAt = 256;  // Of one execution.
 
 std::string padded(std::uint64_t number, std::size_t digits) {
   const std::string text = std::to_string(number);
@@ -36,11 +37,66 @@ json::ObjectBuilder of_attempt(std::string_view kind, const engine::AttemptId& a
   return out;
 }
 
+json::ObjectBuilder of_result(const engine::Stimulus& stimulus) {
+  if (const auto* submitted = std::get_if<engine::TaskSubmitted>(&stimulus)) {
+    return of_attempt("submitted", submitted->attempt).append("output", submitted->output);
+  }
+  if (const auto* succeeded = std::get_if<engine::TaskSucceeded>(&stimulus)) {
+    return of_attempt("succeeded", succeeded->attempt).append("output", succeeded->output);
+  }
+  if (const auto* alive = std::get_if<engine::TaskHeartbeat>(&stimulus)) {
+    return of_attempt("heartbeat", alive->attempt);
+  }
+  if (const auto* taken = std::get_if<engine::ActivityTaken>(&stimulus)) {
+    return of_attempt("taken", taken->attempt).append("worker", taken->worker_name);
+  }
+  const auto& failed = std::get<engine::TaskFailed>(stimulus);
+  return of_attempt("failed", failed.attempt).append("error", failed.error).append("cause", failed.cause);
+}
+
+// Documents and log lines as lists of texts, in the order of their members.
+json::Value batch_json(const store::Batch& batch) {
+  std::vector<json::Value> documents, gone, log;
+  for (const store::Document& each : batch.documents)
+    documents.push_back(json::Value::array({each.kind, each.key, each.value}));
+  for (const auto& [kind, key] : batch.documents_gone) gone.push_back(json::Value::array({kind, key}));
+  for (const store::LogLine& each : batch.log) {
+    log.push_back(
+        json::Value::array({each.stream, each.time.ms, each.source, each.type, each.subject, each.body}));
+  }
+  return json::Value::object({{"documents", json::Value::array(std::move(documents))},
+                              {"gone", json::Value::array(std::move(gone))},
+                              {"log", json::Value::array(std::move(log))}});
+}
+
+std::string text_at(const json::Value& list, std::size_t at) {
+  return list[at].is_string() ? list[at].to_std_string() : std::string();
+}
+
 }  // namespace inbox
 
 std::string_view InboxNote::kind() const {
   const json::Value& name = what.get("kind");
   return name.is_string() ? std::string_view(name.as_string()) : std::string_view();
+}
+
+bool InboxNote::asks() const { return what.get("with").is_object(); }
+
+store::Batch InboxNote::with() const {
+  store::Batch batch;
+  const json::Value& with = what.get("with");
+  for (const json::Value& each : with.get("documents").items()) {
+    batch.documents.push_back({inbox::text_at(each, 0), inbox::text_at(each, 1), inbox::text_at(each, 2)});
+  }
+  for (const json::Value& each : with.get("gone").items()) {
+    batch.documents_gone.emplace_back(inbox::text_at(each, 0), inbox::text_at(each, 1));
+  }
+  for (const json::Value& each : with.get("log").items()) {
+    const Timestamp time{each[1].is_integer() ? each[1].as_integer() : 0};
+    batch.log.push_back({inbox::text_at(each, 0), time, inbox::text_at(each, 2), inbox::text_at(each, 3),
+                         inbox::text_at(each, 4), inbox::text_at(each, 5)});
+  }
+  return batch;
 }
 
 std::string inbox_prefix(store::ShardNo shard) { return inbox::padded(shard, inbox::kShardDigits) + "/"; }
@@ -74,7 +130,23 @@ Result<bool> has_inbox_note(store::Reads& store, store::ShardNo shard, store::Ex
   return !found.empty() && found.front().key.starts_with(prefix);
 }
 
-json::Value start_note() { return json::Value::object({{"kind", "start"}}); }
+Result<bool> has_inbox_answer(store::Reads& store, store::ShardNo shard, const AttemptKey& key) {
+  const std::string prefix = inbox_prefix(shard, key.execution);
+  SORTIE_TRY(const std::vector<store::Document> found,
+             store.list_documents(kInboxKind, prefix, inbox::kNotesLookedAt));
+  for (const store::Document& document : found) {
+    if (!document.key.starts_with(prefix)) break;
+    const std::optional<InboxNote> note = read_inbox_note(document);
+    if (!note || (note->kind() != "succeeded" && note->kind() != "failed")) continue;
+    const std::optional<engine::Stimulus> stimulus = stimulus_of(*note);
+    if (stimulus && attempt_of(key.execution, *stimulus) == key) return true;
+  }
+  return false;
+}
+
+json::Value start_note(bool is_logged) {
+  return json::Value::object({{"kind", "start"}, {"logged", is_logged}});
+}
 
 json::Value stop_note(const std::string& error, const std::string& cause) {
   return json::Value::object({{"kind", "stop"}, {"error", error}, {"cause", cause}});
@@ -84,18 +156,10 @@ json::Value redrive_note(const std::string& token) {
   return json::Value::object({{"kind", "redrive"}, {"token", token}});
 }
 
-json::Value result_note(const engine::Stimulus& stimulus) {
-  if (const auto* submitted = std::get_if<engine::TaskSubmitted>(&stimulus)) {
-    return inbox::of_attempt("submitted", submitted->attempt).append("output", submitted->output).build();
-  }
-  if (const auto* succeeded = std::get_if<engine::TaskSucceeded>(&stimulus)) {
-    return inbox::of_attempt("succeeded", succeeded->attempt).append("output", succeeded->output).build();
-  }
-  const auto& failed = std::get<engine::TaskFailed>(stimulus);
-  return inbox::of_attempt("failed", failed.attempt)
-      .append("error", failed.error)
-      .append("cause", failed.cause)
-      .build();
+json::Value result_note(const engine::Stimulus& stimulus) { return inbox::of_result(stimulus).build(); }
+
+json::Value asking_note(const engine::Stimulus& stimulus, const store::Batch& with) {
+  return inbox::of_result(stimulus).append("with", inbox::batch_json(with)).build();
 }
 
 std::optional<engine::Stimulus> stimulus_of(const InboxNote& note) {
@@ -107,6 +171,8 @@ std::optional<engine::Stimulus> stimulus_of(const InboxNote& note) {
   if (note.kind() == "submitted") return engine::TaskSubmitted{attempt, what.get("output")};
   if (note.kind() == "succeeded") return engine::TaskSucceeded{attempt, what.get("output")};
   if (note.kind() == "failed") return engine::TaskFailed{attempt, error, cause};
+  if (note.kind() == "heartbeat") return engine::TaskHeartbeat{attempt};
+  if (note.kind() == "taken") return engine::ActivityTaken{attempt, json::text_member(what, "worker")};
   return std::nullopt;
 }
 
@@ -117,6 +183,7 @@ std::optional<AttemptKey> attempt_of(store::ExecutionNo no, const engine::Stimul
   if (const auto* each = std::get_if<engine::TaskSubmitted>(&stimulus)) return key(each->attempt);
   if (const auto* each = std::get_if<engine::TaskSucceeded>(&stimulus)) return key(each->attempt);
   if (const auto* each = std::get_if<engine::TaskFailed>(&stimulus)) return key(each->attempt);
+  if (const auto* each = std::get_if<engine::ActivityTaken>(&stimulus)) return key(each->attempt);
   return std::nullopt;
 }
 

@@ -6,8 +6,14 @@
 //   start                                       the execution's row is there, it has not begun
 //   stop      error, cause
 //   redrive   token
-//   submitted, succeeded   attempt, output      what the leader carried out
+//   submitted, succeeded   attempt, output      what the leader carried out, or was told with a task token
 //   failed                 attempt, error, cause
+//   heartbeat              attempt
+//   taken                  attempt, worker      of an activity
+//
+// A note that asks carries what its sender wants written in that transaction ("with"), and is not applied
+// where nobody waits for it any more: then a document of kind "inbox_refused" with its key says so. The
+// sender takes it away, or the next leader does.
 #include <optional>
 #include <string>
 
@@ -21,6 +27,7 @@
 namespace sortie::runtime {
 
 inline constexpr std::string_view kInboxKind = "inbox";
+inline constexpr std::string_view kRefusedKind = "inbox_refused";
 
 struct InboxNote {
   store::ShardNo shard = 0;
@@ -29,6 +36,9 @@ struct InboxNote {
   json::Value what;
 
   std::string_view kind() const;
+  bool asks() const;
+  // What its sender wants written with the decision.
+  store::Batch with() const;
 };
 
 std::string inbox_prefix(store::ShardNo shard);
@@ -39,12 +49,16 @@ store::Document inbox_document(store::ShardNo shard, store::ExecutionNo no, stor
 std::optional<InboxNote> read_inbox_note(const store::Document& document);
 // Whether a note waits for this execution; an error when the store cannot say.
 Result<bool> has_inbox_note(store::Reads& store, store::ShardNo shard, store::ExecutionNo no);
+// Whether one waits that ends this attempt.
+Result<bool> has_inbox_answer(store::Reads& store, store::ShardNo shard, const AttemptKey& key);
 
-json::Value start_note();
+// `is_logged`: its machine's loggingConfiguration is to be looked up.
+json::Value start_note(bool is_logged);
 json::Value stop_note(const std::string& error, const std::string& cause);
 json::Value redrive_note(const std::string& token);
 // What a result of an attempt becomes, and what a note (not "start" or "redrive") is for the engine.
 json::Value result_note(const engine::Stimulus& stimulus);
+json::Value asking_note(const engine::Stimulus& stimulus, const store::Batch& with);
 std::optional<engine::Stimulus> stimulus_of(const InboxNote& note);
 // Which attempt a result is of; nothing for what is no result.
 std::optional<AttemptKey> attempt_of(store::ExecutionNo no, const engine::Stimulus& stimulus);

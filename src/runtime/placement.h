@@ -1,8 +1,7 @@
 #pragma once
-// Which executions only the leader can carry out: those whose machine waits for task tokens or activities
-// (the leader answers for them and keeps the approvals), maps in distributed mode (its runs number their
-// children) or sends logs (which follow the record), and those of a test case. All others may run on any
-// node.
+// Which executions only the leader can carry out: those whose machine has a Map in distributed mode (its runs
+// number their children), those of a test case, and synchronous EXPRESS executions, which nothing writes. All
+// others may run on any node.
 #include <functional>
 #include <string>
 #include <unordered_map>
@@ -18,10 +17,8 @@ bool needs_leader(const asl::StateMachine& machine);
 
 class Placement {
  public:
-  // `record` may be null.
-  store::ShardNo shard_for(const LiveExecution& live, const StateMachineRecord* record, const ShardMap& map) {
+  store::ShardNo shard_for(const LiveExecution& live, const ShardMap& map) {
     if (map.count == 1 || !live.test_case.empty() || live.in_memory_only) return 0;
-    if (record == nullptr || record->logging_configuration.is_object()) return 0;
     const auto [known, fresh] = pinned_.try_emplace(live.image.definition_key, false);
     if (fresh) known->second = needs_leader(*live.state.machine);
     if (known->second) return 0;

@@ -23,22 +23,12 @@ Error no_such_execution(std::string_view arn) {
   return {"ExecutionDoesNotExist", "Execution Does Not Exist: '" + std::string(arn) + "'", "", ""};
 }
 
-// A document of kind "meta" that is made once per store: what it says, or a new one, added to `made`.
-Result<std::string> find_or_make(store::Store& store, const std::string& key, std::string value,
-                                 store::Batch* made) {
-  SORTIE_TRY(const std::optional<std::string> known, store.find_document("meta", key));
-  if (known) return *known;
-  made->documents.push_back({"meta", key, value});
-  return value;
-}
-
 std::shared_ptr<store::Batch> batch_or_none(store::Batch batch) {
   return batch.empty() ? nullptr : std::make_shared<store::Batch>(std::move(batch));
 }
 
-template <typename T>
-std::function<void(Result<T>)> or_nothing(std::function<void(Result<T>)> done) {
-  return done ? std::move(done) : [](Result<T>) {};
+Runtime::Callback<Unit> or_nothing(Runtime::Callback<Unit> done) {
+  return done ? std::move(done) : [](const Result<Unit>&) {};
 }
 
 class RuntimeImpl final : public Runtime, private Cluster {
@@ -49,7 +39,11 @@ class RuntimeImpl final : public Runtime, private Cluster {
         store_(store),
         dispatcher_(dispatcher),
         options_(std::move(options)),
-        definitions_(store, options_.strict) {}
+        definitions_(store, options_.strict),
+        activities_(loop, [this](const AttemptKey& key, const std::string& worker,
+                                 std::function<void(Activities::Taken)> taken) {
+          record_taken(key, worker, std::move(taken));
+        }) {}
 
   Status recover() override {
     if (options_.epoch == 0) {
@@ -61,6 +55,7 @@ class RuntimeImpl final : public Runtime, private Cluster {
     SORTIE_TRY_STATUS(definitions_.load());
     SORTIE_TRY_STATUS(shards_->own(0, options_.epoch));
     shard_ = shards_->at(0);
+    if (options_.is_shared) remote_->forget_refusals();
     return {};
   }
 
@@ -111,11 +106,7 @@ class RuntimeImpl final : public Runtime, private Cluster {
     store::Batch batch = new_batch();
     batch.documents_gone = definitions_.documents_of(arn);
     batch.log.push_back(audit(actor, "state_machine.delete", std::string(arn), ""));
-    store_.append(std::move(batch), [this, arn = std::string(arn), done](const Status& status) {
-      if (!status) return done(unavailable(status.error()));
-      definitions_.forget(arn);
-      done(Unit{});
-    });
+    write(std::move(batch), done, [this, arn = std::string(arn)] { definitions_.forget(arn); });
   }
 
   std::optional<StateMachineRecord> find_state_machine(std::string_view arn) override {
@@ -131,21 +122,13 @@ class RuntimeImpl final : public Runtime, private Cluster {
     store::Batch batch = new_batch();
     batch.documents.push_back(Definitions::alias_document(alias));
     batch.log.push_back(audit(actor, "state_machine_alias.put", alias.arn, batch.documents[0].value));
-    store_.append(std::move(batch), [this, alias = std::move(alias), done](const Status& status) {
-      if (!status) return done(unavailable(status.error()));
-      definitions_.apply(alias);
-      done(Unit{});
-    });
+    write(std::move(batch), done, [this, alias = std::move(alias)] { definitions_.apply(alias); });
   }
   void delete_alias(std::string_view arn, const Actor& actor, Callback<Unit> done) override {
     store::Batch batch = new_batch();
     batch.documents_gone.emplace_back("state_machine_alias", std::string(arn));
     batch.log.push_back(audit(actor, "state_machine_alias.delete", std::string(arn), ""));
-    store_.append(std::move(batch), [this, arn = std::string(arn), done](const Status& status) {
-      if (!status) return done(unavailable(status.error()));
-      definitions_.forget_alias(arn);
-      done(Unit{});
-    });
+    write(std::move(batch), done, [this, arn = std::string(arn)] { definitions_.forget_alias(arn); });
   }
   std::optional<AliasRecord> find_alias(std::string_view arn) override {
     const AliasRecord* found = definitions_.find_alias(arn);
@@ -160,8 +143,7 @@ class RuntimeImpl final : public Runtime, private Cluster {
     if (!made) return loop_.post([done, error = made.error()] { done(error); });
     LiveExecution& live = **made;
     const std::string arn = live.state.arn;
-    const store::ShardNo place =
-        placement_.shard_for(live, definitions_.find(live.state.state_machine_arn), shards_->map());
+    const store::ShardNo place = placement_.shard_for(live, shards_->map());
     if (is_beginning(arn, place)) {
       // The same name is being started right now: its outcome decides.
       after_start(arn, place, [this, request = std::move(request), done]() mutable {
@@ -177,7 +159,9 @@ class RuntimeImpl final : public Runtime, private Cluster {
     live.no = shards_->next_no(place);
     Shard* owner = shards_->at(place);
     if (owner == nullptr || owner->is_given_up()) {
-      return remote_->start(live, std::move(request.with), std::move(done));
+      const StateMachineRecord* record = definitions_.find(live.state.state_machine_arn);
+      const bool is_logged = record != nullptr && record->logging_configuration.is_object();
+      return remote_->start(live, is_logged, std::move(request.with), std::move(done));
     }
     Mail start{engine::Start{}, batch_or_none(std::move(request.with)), nullptr};
     start.reply = [done, arn, started_at = live.state.started_at](const Status& status, bool) {
@@ -369,7 +353,7 @@ class RuntimeImpl final : public Runtime, private Cluster {
 
   std::shared_ptr<void> poll_activity(std::string_view activity_arn, std::string worker_name,
                                       std::int64_t wait_ms, std::function<void(ActivityTask)> done) override {
-    return shard_->poll_activity(activity_arn, std::move(worker_name), wait_ms, std::move(done));
+    return activities_.poll(std::string(activity_arn), std::move(worker_name), wait_ms, std::move(done));
   }
 
   std::shared_ptr<void> observe(std::function<void(const ExecutionChange&)> callback) override {
@@ -392,7 +376,10 @@ class RuntimeImpl final : public Runtime, private Cluster {
     return definitions_.load();
   }
   void lead(store::Epoch epoch) override { options_.epoch = epoch; }
-  Status own(store::ShardNo no, store::Epoch epoch) override { return shards_->own(no, epoch); }
+  Status own(store::ShardNo no, store::Epoch epoch) override {
+    if (shard_ == nullptr) SORTIE_TRY_STATUS(definitions_.load());  // What has changed since we joined.
+    return shards_->own(no, epoch);
+  }
   void give_up(store::ShardNo no, std::function<void()> done) override {
     shards_->give_up(no, std::move(done));
   }
@@ -414,37 +401,36 @@ class RuntimeImpl final : public Runtime, private Cluster {
   }
   Status carry_out(const AttemptKey& key) override {
     if (shards_->of(key.execution) != nullptr) return {};  // It has come here meanwhile.
-    const auto live = load_live(store_, key.execution,
-                                [this](const std::string& each) { return definitions_.machine(each); });
-    if (!live) return live.error().code == "ExecutionDoesNotExist" ? Status() : Status(live.error());
-    std::optional<TaskOrder> order = make_order(**live, attempt_of(key), *tokens_, shards_->store_id());
-    if (order) dispatcher_.dispatch(*std::move(order));
+    SORTIE_TRY(std::optional<TaskOrder> order,
+               load_order(store_, key, *tokens_, shards_->store_id(),
+                          [this](const std::string& each) { return definitions_.machine(each); }));
+    if (order && order->resource.is_activity) {
+      activities_.offer(order->resource.text,
+                        {key, std::move(order->task_token), json::to_text(order->parameters)});
+    } else if (order) {
+      dispatcher_.dispatch(*std::move(order));
+    }
     return {};
+  }
+  void call_off(const AttemptKey& key) override {
+    activities_.withdraw(key);
+    dispatcher_.cancel(key);
+  }
+  bool is_being_answered(const AttemptKey& key) override {
+    const auto waits = has_inbox_answer(store_, shards_->map().of(key.execution), key);
+    return !waits || *waits;
   }
 
   // What all nodes of a store share; made once, where `made` is given.
   Status read_identity(store::Batch* made) {
     if (shards_) return {};
-    store::Batch fresh;
-    SORTIE_TRY(const std::string key, find_or_make(store_, "token_key", random_hex(random_, 32), &fresh));
-    SORTIE_TRY(const std::string store_id, find_or_make(store_, "store_id", random_hex(random_, 6), &fresh));
-    ShardMap map;
-    if (options_.is_shared) {
-      SORTIE_TRY(map.above, store_.last_execution_no());
-      SORTIE_TRY(const std::string above,
-                 find_or_make(store_, std::string(kShardsAboveKey), std::to_string(map.above), &fresh));
-      map.count = kSharedShardCount;
-      map.above = std::strtoull(above.c_str(), nullptr, 10);
-    }
-    if (!fresh.empty() && made == nullptr) {
-      return Error{"NotReady", "no node has written the identity of this store yet", "", ""};
-    }
-    if (made != nullptr) merge(*made, std::move(fresh));
-    tokens_.emplace(key);
-    shards_.emplace(Shard::Parts{loop_, random_, store_, dispatcher_, definitions_, *tokens_, options_,
-                                 store_id, [this](const ExecutionChange& change) { watchers_.tell(change); },
-                                 [this](const std::string& arn) { tell_waiters(arn); }},
-                    map);
+    SORTIE_TRY(const Identity identity, runtime::read_identity(store_, random_, options_.is_shared, made));
+    tokens_.emplace(identity.token_key);
+    shards_.emplace(
+        Shard::Parts{loop_, random_, store_, dispatcher_, definitions_, activities_, *tokens_, options_,
+                     identity.store_id, [this](const ExecutionChange& change) { watchers_.tell(change); },
+                     [this](const std::string& arn) { tell_waiters(arn); }},
+        identity.map);
     remote_.emplace(Remote::Wiring{loop_, store_, options_, shards_->map()});
     return {};
   }
@@ -453,6 +439,23 @@ class RuntimeImpl final : public Runtime, private Cluster {
     if (Shard* owner = shards_->of(no)) return owner->post(no, {std::move(result), {}, nullptr});
     // Where we are not the leader its next owner calls again.
     if (shard_ != nullptr) remote_->report(no, result);
+  }
+
+  // A stimulus from outside, wherever its execution is.
+  void deliver(store::ExecutionNo no, Mail mail) {
+    if (Shard* owner = shards_->of(no)) return owner->post(no, std::move(mail));
+    remote_->deliver(no, std::move(mail));
+  }
+  void record_taken(const AttemptKey& key, const std::string& worker,
+                    std::function<void(Activities::Taken)> taken) {
+    Mail mail{engine::ActivityTaken{attempt_of(key), worker}, {}, nullptr};
+    mail.reply = [taken = std::move(taken)](const Status& status, bool applied) {
+      const bool is_over = status ? !applied : status.error().code == "ExecutionDoesNotExist";
+      taken(is_over  ? Activities::Taken::kGone
+            : status ? Activities::Taken::kYes
+                     : Activities::Taken::kTryAgain);
+    };
+    deliver(key.execution, std::move(mail));
   }
 
   bool is_beginning(const std::string& arn, store::ShardNo place) const {
@@ -472,7 +475,6 @@ class RuntimeImpl final : public Runtime, private Cluster {
   }
 
   static engine::AttemptId attempt_of(const AttemptKey& key) { return {key.frame, key.entry, key.attempt}; }
-
   static Error unavailable(const Error& error) {
     return {"ServiceUnavailable", error.message, error.place, error.hint};
   }
@@ -481,6 +483,14 @@ class RuntimeImpl final : public Runtime, private Cluster {
     store::Batch batch;
     batch.epoch = options_.epoch;
     return batch;
+  }
+
+  void write(store::Batch batch, Callback<Unit> done, std::function<void()> apply) {
+    store_.append(std::move(batch), [done = std::move(done), apply = std::move(apply)](const Status& status) {
+      if (!status) return done(unavailable(status.error()));
+      apply();
+      done(Unit{});
+    });
   }
 
   // Tokens and keys are made of it: nothing starts on one that a failed commit lost, with all behind it.
@@ -492,21 +502,9 @@ class RuntimeImpl final : public Runtime, private Cluster {
     });
   }
 
-  // The audit trail's line, in the shape that response/audit.h reads.
-  store::LogLine audit(const Actor& actor, std::string action, std::string subject,
+  store::LogLine audit(const Actor& actor, const char* action, std::string subject,
                        const std::string& definition, std::string_view reason = "") {
-    json::ObjectBuilder details;
-    if (!definition.empty()) details.append("definition", definition);
-    const json::Value body = json::Value::object({{"time", to_iso8601(loop_.now())},
-                                                  {"actor", to_text(actor)},
-                                                  {"on_behalf_of", actor.on_behalf_of},
-                                                  {"channel", actor.channel},
-                                                  {"action", action},
-                                                  {"subject", subject},
-                                                  {"outcome", "done"},
-                                                  {"reason", std::string(truncate_utf8(reason, 8 * 1024))},
-                                                  {"details", details.build()}});
-    return {"audit", loop_.now(), to_text(actor), std::move(action), std::move(subject), json::to_text(body)};
+    return audit_line(loop_.now(), actor, action, std::move(subject), definition, reason);
   }
 
   Result<std::unique_ptr<LiveExecution>> prepare(StartRequest& request) {
@@ -527,9 +525,10 @@ class RuntimeImpl final : public Runtime, private Cluster {
   void answer_token(std::string_view token, store::Batch with, Callback<Unit> done,
                     MakeStimulus make_stimulus) {
     done = or_nothing(std::move(done));
-    const Result<AttemptKey> key = tokens_->read(token);
+    const auto key = tokens_->read(token);
     if (!key) return loop_.post([done, error = key.error()] { done(error); });
-    if (shard_->is_full(key->execution)) {
+    Shard* owner = shards_->of(key->execution);
+    if (owner != nullptr && owner->is_full(key->execution)) {
       return loop_.post([done] { done(Error{"ThrottlingException", "too much work is waiting", "", ""}); });
     }
     Mail mail{make_stimulus(attempt_of(*key)), batch_or_none(std::move(with)), nullptr};
@@ -542,7 +541,7 @@ class RuntimeImpl final : public Runtime, private Cluster {
     };
     dispatcher_.when_handed_over(*key, [this, alive = std::weak_ptr<int>(alive_), execution = key->execution,
                                         mail = std::make_shared<Mail>(std::move(mail))] {
-      if (!alive.expired()) shard_->post(execution, std::move(*mail));
+      if (!alive.expired()) deliver(execution, std::move(*mail));
     });
   }
 
@@ -575,6 +574,7 @@ class RuntimeImpl final : public Runtime, private Cluster {
   TaskDispatcher& dispatcher_;
   Options options_;
   Definitions definitions_;
+  Activities activities_;
   std::optional<TaskTokens> tokens_;
   std::shared_ptr<int> alive_ = std::make_shared<int>(0);
   std::optional<Shards> shards_;

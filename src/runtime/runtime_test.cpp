@@ -10,6 +10,7 @@
 #include "store/memory/memory_store.h"
 #include "store/search_terms.h"
 #include "store/testing/manual_loop.h"
+#include "store/testing/narrow_store.h"
 
 namespace sortie::runtime {
 namespace {
@@ -247,20 +248,8 @@ TEST_F(RuntimeTest, AnAsynchronousExpressExecutionOutlivesTheProcessAndItsNameMa
   succeed_last();
 }
 
-// A store that takes no change of more bytes.
-struct NarrowStore final : store::ForwardingStore {
-  NarrowStore(store::Store& below, Loop& loop, std::size_t max)
-      : ForwardingStore(below), loop(loop), max(max) {}
-  Loop& loop;
-  std::size_t max;
-  void append(store::Batch batch, Done done) override {
-    if (batch.bytes() <= max) return ForwardingStore::append(std::move(batch), std::move(done));
-    loop.post([done = std::move(done)] { done(Error{"LimitExceeded", "a change is too large", "", ""}); });
-  }
-};
-
 TEST_F(RuntimeTest, WhatTheStoreWillNeverTakeFailsItsExecutionAndIsNotTriedForEver) {
-  NarrowStore narrow{*store, loop, 20'000};
+  store::NarrowStore narrow{*store, loop, 20'000};
   runtime = Runtime::make(loop, random, narrow, desk, {});
   ASSERT_TRUE(runtime->recover().ok());
   put(record(kTaskMachine));

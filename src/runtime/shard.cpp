@@ -50,22 +50,7 @@ AttemptKey key_of(store::ExecutionNo no, const engine::AttemptId& attempt) {
 }
 
 Shard::Shard(Wiring wiring)
-    : wiring_(std::move(wiring)),
-      activities_(wiring_.loop,
-                  [this](const AttemptKey& key, const std::string& worker,
-                         std::function<void(Activities::Taken)> taken) {
-                    Mail mail;
-                    mail.stimulus = engine::ActivityTaken{{key.frame, key.entry, key.attempt}, worker};
-                    mail.reply = [taken = std::move(taken)](const Status& status, bool applied) {
-                      taken(!status   ? Activities::Taken::kTryAgain
-                            : applied ? Activities::Taken::kYes
-                                      : Activities::Taken::kGone);
-                    };
-                    post(key.execution, std::move(mail));
-                  }),
-      map_runs_(*this),
-      audit_(*this),
-      term_backfill_(*this) {}
+    : wiring_(std::move(wiring)), map_runs_(*this), audit_(*this), term_backfill_(*this) {}
 
 Shard::~Shard() {
   if (timer_ != 0) wiring_.loop.cancel(timer_);
@@ -375,7 +360,7 @@ void Shard::release(LiveExecution& live, Decision& decision) {
       map_runs_.stop(no, stop->attempt);
     } else {
       const AttemptKey key = key_of(no, std::get<engine::CancelTask>(command).attempt);
-      activities_.withdraw(key);
+      wiring_.activities.withdraw(key);
       wiring_.dispatcher.cancel(key);
     }
   }
@@ -434,7 +419,10 @@ void Shard::commit_failed(LiveExecution& live, Decision& decision, const Error& 
   const store::ExecutionNo no = live.no;
   const bool was_started = live.started;
   std::deque<Mail> kept, refused;
+  bool begins = false;
   for (auto& [mail, applied] : decision.mails) {
+    begins = begins || std::holds_alternative<engine::Start>(mail.stimulus) ||
+             std::holds_alternative<engine::Redrive>(mail.stimulus);
     (is_ours_alone(mail) ? kept : refused).push_back(std::move(mail));
   }
   count_done(live, live.mailbox.size());
@@ -450,6 +438,7 @@ void Shard::commit_failed(LiveExecution& live, Decision& decision, const Error& 
                             error.hint}),
                false);
   }
+  if (error.code == "LimitExceeded" && wiring_.map.count > 1 && begins) too_large_[no] = error.message;
   if (!was_started) {
     for (const Mail& mail : kept) {  // Notes of an inbox; they are taken again after the start.
       if (mail.reply) mail.reply(Status(Error{"ServiceUnavailable", error.message, "", ""}), false);
@@ -517,16 +506,11 @@ void Shard::dispatch(LiveExecution& live, const engine::AttemptId& attempt) {
   std::optional<TaskOrder> order = make_order(live, attempt, wiring_.tokens, wiring_.store_id);
   if (!order) return;
   if (order->resource.is_activity) {
-    activities_.offer(order->resource.text,
-                      {order->key, std::move(order->task_token), json::to_text(order->parameters)});
-    return;
+    wiring_.activities.offer(order->resource.text,
+                             {order->key, order->task_token, json::to_text(order->parameters)});
+    if (wiring_.map.count == 1) return;  // Else workers may poll at another node, which has to be told.
   }
   wiring_.dispatcher.dispatch(*std::move(order));
-}
-
-std::shared_ptr<void> Shard::poll_activity(std::string_view activity_arn, std::string worker,
-                                           std::int64_t wait_ms, std::function<void(ActivityTask)> done) {
-  return activities_.poll(std::string(activity_arn), std::move(worker), wait_ms, std::move(done));
 }
 
 // Far more open executions than fit in memory is normal; those that only wait are read back when they are

@@ -44,6 +44,7 @@ class Shard {
     store::Store& store;
     TaskDispatcher& dispatcher;
     Definitions& definitions;
+    Activities& activities;
     const TaskTokens& tokens;
     const Options& options;
     std::string store_id;
@@ -85,8 +86,6 @@ class Shard {
   bool is_full(const std::string& machine_arn) const;
   bool is_full(store::ExecutionNo no) const;
   void drain(std::function<void()> done);
-  std::shared_ptr<void> poll_activity(std::string_view activity_arn, std::string worker, std::int64_t wait_ms,
-                                      std::function<void(ActivityTask)> done);
   MapRuns& map_runs() { return map_runs_; }
   // Several nodes: what other nodes left for this shard (shard_inbox.cpp).
   void take(const InboxNote& note);
@@ -122,7 +121,8 @@ class Shard {
   Result<std::vector<store::FrameRow>> scan_frames(store::FrameKey after, std::size_t limit);
   void take_start(const InboxNote& note, Mail mail);
   void take_redrive(const InboxNote& note, Mail mail);
-  void discard(const std::string& note);
+  void follow_record(const std::string& machine_arn, const json::Value& is_logged);
+  void discard(const InboxNote& note);
   void wait_for_calls(Timestamp until);
   void let_go();
   void finish(LiveExecution& live);
@@ -153,7 +153,6 @@ class Shard {
   store::ExecutionNo recovered_ = 0, recovery_end_ = 0;
   std::unordered_set<store::ExecutionNo> recovered_early_;
   Timestamp armed_for_ = kNever;
-  Activities activities_;
   MapRuns map_runs_;
   Audit audit_;
   TermBackfill term_backfill_;
@@ -165,6 +164,8 @@ class Shard {
   std::size_t forget_above_ = 0;
   bool draining_ = false;
   std::unordered_set<std::string> notes_;  // Of the inbox, that are being taken.
+  // Executions whose start or redrive the store refuses for good, and why.
+  std::unordered_map<store::ExecutionNo, std::string> too_large_;
   bool giving_up_ = false, given_up_ = false;
   std::function<void()> gone_;
   Runtime::Figures figures_;

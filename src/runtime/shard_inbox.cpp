@@ -16,20 +16,23 @@ constexpr std::int64_t kLookMs = 20;
 void Shard::take(const InboxNote& note) {
   if (giving_up_ || draining_ || !notes_.insert(note.key).second) return;
   Mail mail;
-  mail.with = std::make_shared<store::Batch>();
+  mail.with = std::make_shared<store::Batch>(note.with());
   mail.with->documents_gone.emplace_back(std::string(kInboxKind), note.key);
-  mail.reply = [this, key = note.key](const Status& status, bool applied) {
+  mail.reply = [this, note](const Status& status, bool applied) {
     if (status.ok() ? applied : status.error().code != "ExecutionDoesNotExist") {
-      notes_.erase(key);
+      notes_.erase(note.key);
     } else {
-      discard(key);
+      discard(note);
     }
   };
   if (note.kind() == "start") return take_start(note, std::move(mail));
   if (note.kind() == "redrive") return take_redrive(note, std::move(mail));
   std::optional<engine::Stimulus> stimulus = stimulus_of(note);
-  if (!stimulus) return discard(note.key);
-  if (const std::optional<AttemptKey> key = attempt_of(note.no, *stimulus)) wiring_.dispatcher.answered(*key);
+  if (!stimulus) return discard(note);
+  if (const std::optional<AttemptKey> key = attempt_of(note.no, *stimulus)) {
+    wiring_.dispatcher.answered(*key);
+    wiring_.activities.withdraw(*key);
+  }
   mail.stimulus = *std::move(stimulus);
   post(note.no, std::move(mail));
 }
@@ -41,7 +44,7 @@ void Shard::take_start(const InboxNote& note, Mail mail) {
     notes_.erase(note.key);
     return;
   }
-  if (!*row || (*row)->status != store::ExecutionStatus::kRunning) return discard(note.key);
+  if (!*row || (*row)->status != store::ExecutionStatus::kRunning) return discard(note);
   auto live =
       load_unbegun(**row, [this](const std::string& key) { return wiring_.definitions.machine(key); });
   if (!live) {
@@ -50,7 +53,19 @@ void Shard::take_start(const InboxNote& note, Mail mail) {
   }
   (*live)->state.region = wiring_.options.region;
   mail.stimulus = engine::Start{};
+  if (const auto refused = too_large_.extract(note.no)) {  // The same would be decided and refused for ever.
+    mail.stimulus = engine::Fail{"States.Runtime", "the start could not be written: " + refused.mapped()};
+  }
+  follow_record((*live)->state.state_machine_arn, note.what.get("logged"));
   begin(*std::move(live), std::move(mail));
+}
+
+// The leader keeps the records. Here one counts only where its executions are logged.
+void Shard::follow_record(const std::string& machine_arn, const json::Value& is_logged) {
+  const StateMachineRecord* known = wiring_.definitions.find(machine_arn);
+  const bool was_logged = known != nullptr && known->logging_configuration.is_object();
+  if (!was_logged && is_logged != json::Value(true)) return;
+  static_cast<void>(wiring_.definitions.reload(machine_arn));  // What cannot be read now stays as it was.
 }
 
 void Shard::take_redrive(const InboxNote& note, Mail mail) {
@@ -59,9 +74,9 @@ void Shard::take_redrive(const InboxNote& note, Mail mail) {
     notes_.erase(note.key);
     return;
   }
-  if (!*row) return discard(note.key);
+  if (!*row || too_large_.erase(note.no) != 0) return discard(note);
   if (live_.contains(note.no)) {
-    if ((*row)->status == store::ExecutionStatus::kRunning) return discard(note.key);
+    if ((*row)->status == store::ExecutionStatus::kRunning) return discard(note);
     notes_.erase(note.key);  // Its end is in the store, and is about to be told here: taken again after that.
     return;
   }
@@ -71,7 +86,7 @@ void Shard::take_redrive(const InboxNote& note, Mail mail) {
     notes_.erase(note.key);
     return;
   }
-  if (!live) return discard(note.key);
+  if (!live) return discard(note);
   (*live)->state.region = wiring_.options.region;
   Extra extra = decode_extra((*live)->image.extra);
   if (const json::Value& token = note.what.get("token"); token.is_string()) {
@@ -82,10 +97,11 @@ void Shard::take_redrive(const InboxNote& note, Mail mail) {
   begin(*std::move(live), std::move(mail));
 }
 
-void Shard::discard(const std::string& note) {
+void Shard::discard(const InboxNote& note) {
   store::Batch batch;
-  batch.documents_gone.emplace_back(std::string(kInboxKind), note);
-  append(std::move(batch), [this, note](const Status&) { notes_.erase(note); });
+  batch.documents_gone.emplace_back(std::string(kInboxKind), note.key);
+  if (note.asks()) batch.documents.push_back({std::string(kRefusedKind), note.key, "{}"});
+  append(std::move(batch), [this, key = note.key](const Status&) { notes_.erase(key); });
 }
 
 void Shard::give_up(std::function<void()> done) {
@@ -117,6 +133,7 @@ void Shard::let_go() {
     for (Mail& mail : live->mailbox) left.push_back(std::move(mail));
   }
   live_.clear();
+  wiring_.activities.withdraw_of([this](store::ExecutionNo no) { return wiring_.map.of(no) == wiring_.no; });
   beginning_.clear();
   timers_ = {};
   for (const Mail& mail : left) {

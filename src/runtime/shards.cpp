@@ -1,6 +1,9 @@
 #include "runtime/shards.h"
 
+#include <cstdlib>
 #include <utility>
+
+#include "base/hash.h"
 
 namespace sortie::runtime {
 namespace shards {
@@ -21,7 +24,35 @@ void add(Runtime::Figures& sum, const Runtime::Figures& each) {
   sum.frames_stuck += each.frames_stuck;
 }
 
+// A document of kind "meta" that is made once per store: what it says, or a new one, added to `made`.
+Result<std::string> find_or_make(store::Store& store, const std::string& key, std::string value,
+                                 store::Batch* made) {
+  SORTIE_TRY(const std::optional<std::string> known, store.find_document("meta", key));
+  if (known) return *known;
+  made->documents.push_back({"meta", key, value});
+  return value;
+}
+
 }  // namespace shards
+
+Result<Identity> read_identity(store::Store& store, Random& random, bool is_shared, store::Batch* made) {
+  store::Batch fresh;
+  Identity found;
+  SORTIE_TRY(found.token_key, shards::find_or_make(store, "token_key", random_hex(random, 32), &fresh));
+  SORTIE_TRY(found.store_id, shards::find_or_make(store, "store_id", random_hex(random, 6), &fresh));
+  if (is_shared) {
+    SORTIE_TRY(found.map.above, store.last_execution_no());
+    SORTIE_TRY(const std::string above, shards::find_or_make(store, std::string(kShardsAboveKey),
+                                                             std::to_string(found.map.above), &fresh));
+    found.map.count = kSharedShardCount;
+    found.map.above = std::strtoull(above.c_str(), nullptr, 10);
+  }
+  if (!fresh.empty() && made == nullptr) {
+    return Error{"NotReady", "no node has written the identity of this store yet", "", ""};
+  }
+  if (made != nullptr) merge(*made, std::move(fresh));
+  return found;
+}
 
 Shards::Shards(Shard::Parts parts, ShardMap map) : parts_(std::move(parts)), map_(map), shards_(map.count) {}
 

@@ -10,6 +10,14 @@
 
 namespace sortie::runtime {
 
+// What all nodes of a store share.
+struct Identity {
+  std::string token_key, store_id;
+  ShardMap map;
+};
+// It is made once, where `made` is given: then what is new is added there. Else the error "NotReady".
+Result<Identity> read_identity(store::Store& store, Random& random, bool is_shared, store::Batch* made);
+
 class Shards {
  public:
   Shards(Shard::Parts parts, ShardMap map);

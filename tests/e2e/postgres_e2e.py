@@ -98,14 +98,14 @@ def told_at(node: p.Server, message: str) -> list[float]:
 class Cluster:
     """Nodes of one database; every one has the same project and a data folder of its own."""
 
-    def __init__(self, folder, database: Postgres, count: int):
+    def __init__(self, folder, database: Postgres, count: int, more: dict[str, str] | None = None, **env: str):
         self.database = database
         self.sink = p.Sink()
-        place = p.write_files(folder / "project", project(self.sink))
+        place = p.write_files(folder / "project", project(self.sink) | (more or {}))
         self.nodes = []
         for i in range(count):
             (folder / str(i)).mkdir()
-            self.nodes.append(p.Server(folder / str(i), place, words=("--store", database.url)))
+            self.nodes.append(p.Server(folder / str(i), place, words=("--store", database.url), **env))
 
     def start(self) -> Cluster:
         for node in self.nodes:
@@ -169,9 +169,10 @@ class Cluster:
 
 
 @contextlib.contextmanager
-def cluster_of(count: int):
+def cluster_of(count: int, more: dict[str, str] | None = None, **env: str):
+    """`more` are files of the project besides those of project()."""
     with Postgres() as database, p.temporary_folder() as folder:
-        cluster = Cluster(folder, database, count).start()
+        cluster = Cluster(folder, database, count, more, **env).start()
         try:
             yield cluster
         except BaseException:
