@@ -8,6 +8,7 @@
 #include "api/states_arn.h"
 #include "asl/variable_references.h"
 #include "base/hash.h"
+#include "base/text.h"
 
 namespace sortie::api {
 namespace {
@@ -22,7 +23,15 @@ json::Value default_encryption() { return json::Value::object({{"type", "AWS_OWN
 
 json::Value default_tracing() { return json::Value::object({{"enabled", false}}); }
 
-// As DescribeStateMachine shows it: with its defaults. Logs go nowhere yet; the configuration is kept.
+// arn:aws:logs:REGION:ACCOUNT:log-group:NAME, with or without ":*". Whether it is there is not asked.
+bool names_log_group(const json::Value& destination) {
+  const std::string arn = text_member(destination.get("cloudWatchLogsLogGroup"), "logGroupArn");
+  const std::vector<std::string_view> parts = split(arn, ':');
+  return (parts.size() == 7 || (parts.size() == 8 && parts[7] == "*")) && parts[0] == "arn" &&
+         parts[2] == "logs" && parts[5] == "log-group" && !parts[6].empty();
+}
+
+// As DescribeStateMachine shows it: with its defaults.
 Result<json::Value> checked_logging(const json::Value& given) {
   if (!given.is_object()) return default_logging();
   const std::string level = given.get("level").is_string() ? text_member(given, "level") : "OFF";
@@ -31,6 +40,10 @@ Result<json::Value> checked_logging(const json::Value& given) {
   if ((needs_destination && destinations.size() != 1) || destinations.size() > 1) {
     return Error{"InvalidLoggingConfiguration",
                  "Invalid Logging Configuration: Must specify exactly one Log Destination.", "", ""};
+  }
+  if (!destinations.empty() && !names_log_group(destinations[0])) {
+    return Error{"InvalidLoggingConfiguration", "Invalid Logging Configuration: Log Destination not found.",
+                 "", ""};
   }
   json::ObjectBuilder out;
   out.append("level", level).append("includeExecutionData", flag_of(given, "includeExecutionData"));

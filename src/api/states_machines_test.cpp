@@ -182,6 +182,8 @@ TEST_F(MachinesApi, LoggingNeedsExactlyOneDestinationUnlessItIsOff) {
   EXPECT_EQ(create(R"({"level":"FATAL"})"), error);
   EXPECT_EQ(create(R"({"level":"ALL","destinations":[{"cloudWatchLogsLogGroup":{"logGroupArn":"a"}},{}]})"),
             error);
+  EXPECT_EQ(create(R"({"level":"ALL","destinations":[{"cloudWatchLogsLogGroup":{"logGroupArn":"a"}}]})"),
+            "InvalidLoggingConfiguration: Invalid Logging Configuration: Log Destination not found.");
   EXPECT_NE(create("{}").find("stateMachineArn"), std::string::npos);
 }
 

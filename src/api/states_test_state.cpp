@@ -182,6 +182,9 @@ Status check_mock_and_state(const Trial& trial, const json::Value& in) {
     if (has_result == trial.mock.get("errorOutput").is_object()) {
       return invalid("A test mock should have only one of the following fields: [result, errorOutput].");
     }
+    if (!has_result && text_member(trial.mock.get("errorOutput"), "error").empty()) {
+      return invalid("The field 'error' is required if mock.errorOutput is specified.");
+    }
     return {};
   }
   if (!in.get("stateConfiguration").get("mapIterationFailureCount").is_null()) {

@@ -76,7 +76,7 @@ TEST_F(TestState, ADistributedMapShowsItsItemsAsReadSelectedAndBatched) {
   const auto seen = [&](const std::string& batcher) {
     const std::string map =
         R"({"Type":"Map","ItemReader":{"Resource":"arn:aws:states:::s3:getObject","ReaderConfig":{"InputType":"JSON",
-        "MaxItems":3},"Parameters":{"Bucket":"b","Key":"k"}},"ItemSelector":{"v.$":"$$.Map.Item.Value"},
+        "MaxItems":3},"Parameters":{"Bucket":"b","Key":"k"}},"ItemSelector":{"v.$":"$$.Map.Item.Value","s.$":"$$.Map.Item.Source"},
         "ItemBatcher":)" +
         batcher + R"(,"ItemProcessor":{"ProcessorConfig":{"Mode":"DISTRIBUTED","ExecutionType":"EXPRESS"},
         "StartAt":"A","States":{"A":{"Type":"Pass","End":true}}},"End":true})";
@@ -86,9 +86,11 @@ TEST_F(TestState, ADistributedMapShowsItsItemsAsReadSelectedAndBatched) {
     return parsed ? text_member(parsed->get("inspectionData"), "afterItemBatcher") : answer;
   };
   EXPECT_EQ(seen(R"({"MaxItemsPerBatch":2,"BatchInput":{"z":1}})"),
-            R"([{"BatchInput":{"z":1},"Items":[{"v":1},{"v":2}]},{"BatchInput":{"z":1},"Items":[{"v":3}]}])");
-  EXPECT_EQ(seen(R"({"MaxInputBytesPerBatch":20})"),
-            R"([{"Items":[{"v":1}]},{"Items":[{"v":2}]},{"Items":[{"v":3}]}])");
+            R"([{"BatchInput":{"z":1},"Items":[{"v":1,"s":"S3://b/k"},{"v":2,"s":"S3://b/k"}]},)"
+            R"({"BatchInput":{"z":1},"Items":[{"v":3,"s":"S3://b/k"}]}])");
+  EXPECT_EQ(
+      seen(R"({"MaxInputBytesPerBatch":50})"),
+      R"([{"Items":[{"v":1,"s":"S3://b/k"}]},{"Items":[{"v":2,"s":"S3://b/k"}]},{"Items":[{"v":3,"s":"S3://b/k"}]}])");
 }
 
 TEST_F(TestState, RefusesWhatDoesNotGoTogether) {
@@ -99,6 +101,8 @@ TEST_F(TestState, RefusesWhatDoesNotGoTogether) {
             "ValidationException: TestState does not support Context when a mock is not specified.");
   EXPECT_EQ(run(kTask, R"(,"revealSecrets":true,"mock":{"result":"1"})"),
             "ValidationException: TestState does not support RevealSecrets when a mock is specified.");
+  EXPECT_EQ(run(kTask, R"(,"mock":{"errorOutput":{"cause":"c"}})"),
+            "ValidationException: The field 'error' is required if mock.errorOutput is specified.");
   EXPECT_NE(run(kTask, R"(,"mock":{})").find("only one of the following fields"), std::string::npos);
   EXPECT_NE(run(kTask, R"(,"mock":{"result":"{"})").find("Mocked result must be valid JSON"),
             std::string::npos);

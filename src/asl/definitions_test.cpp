@@ -20,6 +20,7 @@ namespace {
 // What is found in them, lint's codes or AWS's; nothing in all others.
 const std::map<std::string, std::string> kFoundIn = {
     {"choice-no-default.asl.json", "A19"},
+    {"playbook-builder-rendered.asl.json", "A06 A04"},
     {"refused-bad-path.asl.json", "SCHEMA_VALIDATION_FAILED SCHEMA_VALIDATION_FAILED"},
     {"refused-duplicate-name.asl.json", "DUPLICATE_STATE_NAME"},
     {"refused-next-and-end.asl.json", "SCHEMA_VALIDATION_FAILED"},

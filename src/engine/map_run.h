@@ -52,6 +52,9 @@ struct MapRunFault {
 std::variant<json::Value, MapRunFault> map_item_input(const Execution& execution, const AttemptId& attempt,
                                                       MapItem item, const Context& context);
 
+// As the context object names what an ItemReader with these parameters reads, in $$.Map.Item.Source.
+std::string item_source_name(const json::Value& reader_parameters);
+
 // A child of a Map with an ItemBatcher gets {"BatchInput", "Items"}; `batch_input` is null where there is
 // none. An item takes the bytes of its text and one more.
 json::Value batch_of(const json::Value& batch_input, std::vector<json::Value> items);

@@ -195,7 +195,9 @@ Outcome_<std::vector<json::Value>> Step::items_alone(Frame& frame, const asl::St
   const auto& body = std::get<asl::Map>(state.body);
   Inspection& seen = *context_.inspection;
   std::vector<json::Value> items;
+  std::shared_ptr<const std::string> source;  // Null: the items are the state's own.
   if (reader_items) {
+    source = std::make_shared<const std::string>(item_source_name(run.reader));
     const auto read = reader_items->items();
     items.assign(read.begin(), read.end());
     const asl::ItemReader* reader =
@@ -213,8 +215,8 @@ Outcome_<std::vector<json::Value>> Step::items_alone(Frame& frame, const asl::St
   }
   if (!body.item_selector) return items;
   for (std::size_t i = 0; i < items.size(); ++i) {
-    Outcome_<json::Value> made =
-        item_input(frame, body, run.input, MapItem{static_cast<std::uint32_t>(i), std::move(items[i])});
+    Outcome_<json::Value> made = item_input(
+        frame, body, run.input, MapItem{static_cast<std::uint32_t>(i), std::move(items[i]), source});
     if (auto* failure = std::get_if<Failure>(&made)) return std::move(*failure);
     items[i] = std::get<json::Value>(std::move(made));
   }

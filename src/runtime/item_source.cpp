@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "base/text.h"
+#include "engine/map_run.h"
 #include "json/members.h"
 #include "json/text.h"
 
@@ -20,12 +21,6 @@ std::uint64_t whole(const json::Value& value) {
 }
 
 json::Value integer(std::uint64_t value) { return static_cast<std::int64_t>(value); }
-
-// As the context object names it in $$.Map.Item.Source.
-std::string source_of(const json::Value& parameters) {
-  const std::string key = json::text_member(parameters, "Key");
-  return "S3://" + json::text_member(parameters, "Bucket") + (key.empty() ? "" : "/" + key);
-}
 
 ItemSlice slice_of(const json::Value& items, const json::Value& position) {
   const std::uint64_t from = std::min<std::uint64_t>(whole(position), items.size());
@@ -120,7 +115,7 @@ class DocumentSource final : public ObjectSource {
  private:
   ItemSlice slice_of_document(const json::Value& position) const {
     ItemSlice slice = slice_of(*items_, position);
-    slice.source = source_of(parameters_);
+    slice.source = engine::item_source_name(parameters_);
     return slice;
   }
 
@@ -183,7 +178,7 @@ class RecordSource final : public ObjectSource {
                           std::move(done));
       }
       slice.at_end = piece->at_end;
-      slice.source = source_of(parameters_);
+      slice.source = engine::item_source_name(parameters_);
       json::ObjectBuilder next;
       next.append("at", integer(offset + skipped + *used)).append("etag", piece->etag);
       if (csv && csv_->wants_headers) {
@@ -211,7 +206,7 @@ class ListingSource final : public ObjectSource {
           if (alive.expired()) return;
           if (!page) return done(item_reader_failed(page.error().message));
           done(ItemSlice{std::move(page->items), json::Value::object({{"after", page->last_key}}),
-                         page->at_end, source_of(parameters_)});
+                         page->at_end, engine::item_source_name(parameters_)});
         });
   }
 };

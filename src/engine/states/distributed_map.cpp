@@ -6,6 +6,7 @@
 #include "base/text.h"
 #include "engine/map_run.h"
 #include "engine/step.h"
+#include "json/members.h"
 #include "json/text.h"
 
 namespace sortie::engine {
@@ -48,6 +49,11 @@ MapRunLimits map_run_limits(const json::Value& value) {
   limits.max_items_per_batch = whole("batch", 0);
   limits.max_input_bytes_per_batch = whole("bytes", kBatchBytesMax);
   return limits;
+}
+
+std::string item_source_name(const json::Value& reader_parameters) {
+  const std::string key = json::text_member(reader_parameters, "Key");
+  return "S3://" + json::text_member(reader_parameters, "Bucket") + (key.empty() ? "" : "/" + key);
 }
 
 json::Value batch_of(const json::Value& batch_input, std::vector<json::Value> items) {
