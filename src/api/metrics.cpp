@@ -58,11 +58,18 @@ void Metrics::count(std::string_view name, std::string_view labels, std::string_
   ++found->second.at(labels);
 }
 
-void Metrics::observe(std::string_view name, std::string_view labels, std::string_view help, double seconds) {
+Metrics::Histogram& Metrics::histogram(std::string_view name, std::string_view labels,
+                                       std::string_view help) {
   auto found = histograms_.find(name);
   if (found == histograms_.end())
     found = histograms_.emplace(name, Family<Histogram>{std::string(help), {}}).first;
-  Histogram& histogram = found->second.at(labels);
+  return found->second.at(labels);
+}
+
+void Metrics::declare(std::string_view name, std::string_view help) { histogram(name, "", help); }
+
+void Metrics::observe(std::string_view name, std::string_view labels, std::string_view help, double seconds) {
+  Histogram& histogram = this->histogram(name, labels, help);
   const double value = std::max(seconds, 0.0);  // The wall clock may jump back.
   const auto bucket = std::lower_bound(kBuckets.begin(), kBuckets.end(), value);
   if (bucket != kBuckets.end()) ++histogram.in_bucket[static_cast<std::size_t>(bucket - kBuckets.begin())];

@@ -42,6 +42,9 @@ class Metrics {
   // One duration into the histogram `name`, which ends in _seconds.
   void observe(std::string_view name, std::string_view labels, std::string_view help, double seconds);
 
+  // A histogram without labels that is shown before anything was observed.
+  void declare(std::string_view name, std::string_view help);
+
   std::string text() const;
   // name="value" with the value escaped.
   static std::string label(std::string_view name, std::string_view value);
@@ -65,6 +68,7 @@ class Metrics {
   template <typename Series>
   using Families = std::map<std::string, Family<Series>, std::less<>>;
 
+  Histogram& histogram(std::string_view name, std::string_view labels, std::string_view help);
   void add_samples(std::vector<Sample>& out) const;
   std::map<std::pair<std::string, int>, Requests> requests_;  // By route and status.
   Families<std::uint64_t> counters_;

@@ -144,15 +144,17 @@ void ServerApp::add_slack() {
       std::make_unique<SlackConnector>(loop_, random_, *store_, *audit_, *approvals_, *std::move(settings));
   api_->router().add("POST", "/slack/interactivity", [this](const api::RouteCall& call) {
     const io::HttpHeaders& headers = call.request.headers;
-    slack_->desk().interact(trim(headers.get("x-slack-request-timestamp")),
-                            trim(headers.get("x-slack-signature")), call.request.body,
-                            [responder = call.responder](const Result<std::string>& done) {
-                              if (!done) return responder->send(api::rest_error(done.error()));
-                              io::HttpResponse answer;
-                              if (!done->empty()) answer.headers.set("Content-Type", "application/json");
-                              answer.body = *done;
-                              responder->send(std::move(answer));
-                            });
+    slack_->desk().interact(
+        trim(headers.get("x-slack-request-timestamp")), trim(headers.get("x-slack-signature")),
+        call.request.body,
+        [this, responder = call.responder, came = loop_.now()](const Result<std::string>& done) {
+          telemetry_->on_slack_ack(static_cast<double>(loop_.now().ms - came.ms) / 1000);
+          if (!done) return responder->send(api::rest_error(done.error()));
+          io::HttpResponse answer;
+          if (!done->empty()) answer.headers.set("Content-Type", "application/json");
+          answer.body = *done;
+          responder->send(std::move(answer));
+        });
   });
 }
 

@@ -174,6 +174,11 @@ void ServerApp::make_integrations() {
   integrations::AwsOptions aws;
   aws.region = config_.region;
   aws.endpoint_url = config_.endpoint_url;
+  if (!config_.traces_endpoint.empty()) {
+    aws.trace_parent = [](const runtime::TaskOrder& order) {
+      return trace_parent_of(trace_ids_of(order.execution_arn, order.redrive_count), order.idempotency_key);
+    };
+  }
   s3_objects_ = std::make_unique<integrations::S3Objects>(loop_, *pool_, aws);
   aws_ = std::make_unique<integrations::AwsIntegration>(loop_, *pool_, std::move(aws), approvals_.get());
   jobs_ = std::make_unique<integrations::Jobs>(loop_, *pool_, *store_,

@@ -74,6 +74,7 @@ class ServerApp {
   bool uses_postgres() const { return !options_.store_url.empty(); }
   void answer(io::HttpRequest request, std::shared_ptr<io::Responder> responder);
   Status open_data_folder();
+  store::CommitTimer commit_timer();
   Status open_sqlite();
   Status open_postgres();
   void make_fleet(runtime::TaskDispatcher& below);

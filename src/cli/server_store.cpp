@@ -6,6 +6,7 @@
 #include "base/text.h"
 #include "cli/log.h"
 #include "cli/server_app.h"
+#include "cli/telemetry.h"
 #include "integrations/results.h"
 #include "io/file.h"
 #include "json/members.h"
@@ -33,10 +34,18 @@ Status ServerApp::open_data_folder() {
   return {};
 }
 
+// The store is opened before there is anybody to tell.
+store::CommitTimer ServerApp::commit_timer() {
+  return [this](double seconds) {
+    if (telemetry_ != nullptr) telemetry_->on_commit(seconds);
+  };
+}
+
 Status ServerApp::open_sqlite() {
   store::SqliteOptions sqlite;
   sqlite.folder = data_folder_;
   sqlite.loop = &loop_;
+  sqlite.on_commit = commit_timer();
   SORTIE_TRY(store_, store::open_sqlite_store(std::move(sqlite)));
   SORTIE_TRY(epoch_, store_->acquire(0));
   return {};
@@ -50,6 +59,7 @@ Status ServerApp::open_postgres() {
   store::PostgresOptions postgres;
   postgres.url = options_.store_url;
   postgres.loop = &loop_;
+  postgres.on_commit = commit_timer();
   postgres.address = options_.advertise_url.empty() ? url_ : options_.advertise_url;
   postgres.acquire_ms_max = 0;
   postgres.on_lost = [this] {

@@ -11,6 +11,10 @@ namespace {
 using api::Metrics;
 
 constexpr std::size_t kContainedMax = 10'000;
+constexpr std::string_view kCommit = "sortie_journal_fsync_seconds";
+constexpr std::string_view kCommitHelp = "How long a group of changes took to be on disk.";
+constexpr std::string_view kSlackAck = "sortie_slack_ack_seconds";
+constexpr std::string_view kSlackAckHelp = "From a click in Slack that reached us to our answer.";
 
 double seconds_between(Timestamp from, Timestamp to) { return static_cast<double>(to.ms - from.ms) / 1000; }
 
@@ -47,6 +51,8 @@ std::string attempted_action(const integrations::AttemptEnd& attempt) {
 
 Telemetry::Telemetry(Clock& clock, Metrics& metrics, TraceExporter* traces)
     : clock_(clock), metrics_(metrics), traces_(traces) {
+  metrics_.declare(kCommit, kCommitHelp);
+  metrics_.declare(kSlackAck, kSlackAckHelp);
   if (traces_ == nullptr) return;
   metrics_.add_source([this](std::vector<Metrics::Sample>& out) {
     out.push_back({"sortie_spans_exported_total", "", static_cast<double>(traces_->exported()), true,
@@ -75,6 +81,9 @@ void Telemetry::watch(response::Approvals& approvals) {
       [this, &approvals](std::vector<Metrics::Sample>& out) { add_approval_gauges(approvals, out); });
 }
 
+void Telemetry::on_commit(double seconds) { metrics_.observe(kCommit, "", kCommitHelp, seconds); }
+void Telemetry::on_slack_ack(double seconds) { metrics_.observe(kSlackAck, "", kSlackAckHelp, seconds); }
+
 void Telemetry::on_execution(const runtime::ExecutionChange& change) {
   if (change.elsewhere) return;  // That node counts it.
   const bool is_over = change.status != store::ExecutionStatus::kRunning;
@@ -93,17 +102,25 @@ void Telemetry::on_execution(const runtime::ExecutionChange& change) {
     contained_.erase(found);
   if (traces_ == nullptr) return;
   const bool went_well = change.status == store::ExecutionStatus::kSucceeded;
-  TraceIds ids = trace_ids_of(change.execution_arn);
-  traces_->add({std::move(ids.trace_id),
-                std::move(ids.root_span_id),
-                "",
-                std::string(playbook),
-                change.started_at,
-                change.stopped_at,
-                {{"sortie.execution", change.execution_arn},
-                 {"sortie.playbook", std::string(playbook)},
-                 {"sortie.status", std::string(status)}},
-                went_well ? std::string() : std::string(status)});
+  const bool redriven = change.redrive_count > 0;
+  TraceIds ids = trace_ids_of(change.execution_arn, change.redrive_count);
+  Span span{std::move(ids.trace_id),
+            std::move(ids.root_span_id),
+            "",
+            std::string(playbook),
+            redriven ? change.redriven_at : change.started_at,
+            change.stopped_at,
+            {{"sortie.execution", change.execution_arn},
+             {"sortie.playbook", std::string(playbook)},
+             {"sortie.status", std::string(status)}},
+            went_well ? std::string() : std::string(status)};
+  if (redriven) {
+    span.attributes.emplace_back("sortie.redrive_count", std::to_string(change.redrive_count));
+    TraceIds before = trace_ids_of(change.execution_arn, change.redrive_count - 1);
+    span.linked_trace_id = std::move(before.trace_id);
+    span.linked_span_id = std::move(before.root_span_id);
+  }
+  traces_->add(std::move(span));
 }
 
 void Telemetry::on_attempt(const integrations::AttemptEnd& attempt) {
@@ -124,7 +141,7 @@ void Telemetry::on_attempt(const integrations::AttemptEnd& attempt) {
   if (status.is_string() && status.as_string() == "changed" && attempt.output.get("action").is_string())
     on_containment(order);
   if (traces_ == nullptr) return;
-  TraceIds ids = trace_ids_of(order.execution_arn);
+  TraceIds ids = trace_ids_of(order.execution_arn, order.redrive_count);
   traces_->add({std::move(ids.trace_id),
                 span_id_of(order.idempotency_key),
                 std::move(ids.root_span_id),

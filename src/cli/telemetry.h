@@ -26,6 +26,8 @@ class Telemetry {
   void watch(integrations::Dispatcher& dispatcher);
   void watch(events::EventBus& bus);
   void watch(response::Approvals& approvals);
+  void on_commit(double seconds);     // One commit of the store.
+  void on_slack_ack(double seconds);  // From a click in Slack that reached us to our answer.
 
  private:
   void on_execution(const runtime::ExecutionChange& change);

@@ -27,6 +27,10 @@ json::Value otlp_span(const Span& span) {
   out.append("startTimeUnixNano", nanoseconds(span.started_at));
   out.append("endTimeUnixNano", nanoseconds(span.ended_at));
   out.append("attributes", json::Value::array(std::move(attributes)));
+  if (!span.linked_trace_id.empty()) {
+    out.append("links", json::Value::array({json::Value::object(
+                            {{"traceId", span.linked_trace_id}, {"spanId", span.linked_span_id}})}));
+  }
   out.append("status", span.error.empty() ? json::Value::object({{"code", kOk}})
                                           : json::Value::object({{"code", kError}, {"message", span.error}}));
   return out.build();
@@ -34,11 +38,16 @@ json::Value otlp_span(const Span& span) {
 
 }  // namespace
 
-TraceIds trace_ids_of(std::string_view execution_arn) {
-  const std::string digest = sha256_hex(execution_arn);
+TraceIds trace_ids_of(std::string_view execution_arn, std::int64_t redrive_count) {
+  std::string life(execution_arn);
+  if (redrive_count > 0) life += "#" + std::to_string(redrive_count);  // No ARN has one.
+  const std::string digest = sha256_hex(life);
   return {digest.substr(0, 32), digest.substr(32, 16)};
 }
 std::string span_id_of(std::string_view idempotency_key) { return sha256_hex(idempotency_key).substr(0, 16); }
+std::string trace_parent_of(const TraceIds& ids, std::string_view idempotency_key) {
+  return "00-" + ids.trace_id + "-" + span_id_of(idempotency_key) + "-01";
+}
 
 json::Value to_otlp(const std::vector<Span>& spans, std::string_view version) {
   std::vector<json::Value> list;

@@ -1,6 +1,7 @@
 #pragma once
 // TraceExporter sends what ran to an OpenTelemetry collector: one trace for each execution, a span for each
-// attempt of a Task, OTLP over HTTP with JSON bodies (opentelemetry-proto, `ExportTraceServiceRequest`).
+// attempt of a Task, OTLP over HTTP with JSON bodies (opentelemetry-proto, `ExportTraceServiceRequest`). A
+// redrive is a trace of its own, whose root links to the root of the life before it.
 //
 // A span leaves when it has ended, so a run that waits for days holds nothing open here. Trace and span ids
 // are made of the execution's ARN and the attempt's idempotency key: the same attempt has the same span after
@@ -29,15 +30,18 @@ struct Span {
   Timestamp started_at, ended_at;
   std::vector<std::pair<std::string, std::string>> attributes;
   std::string error;  // "" where it went well.
+  std::string linked_trace_id{}, linked_span_id{};
 };
 
-// Of an execution's ARN.
+// Of an execution's ARN and how often it had been redriven.
 struct TraceIds {
   std::string trace_id;
   std::string root_span_id;
 };
-TraceIds trace_ids_of(std::string_view execution_arn);
+TraceIds trace_ids_of(std::string_view execution_arn, std::int64_t redrive_count);
 std::string span_id_of(std::string_view idempotency_key);
+// The W3C header `traceparent` for what an attempt asks of others, its span the parent.
+std::string trace_parent_of(const TraceIds& ids, std::string_view idempotency_key);
 // The body of one export.
 json::Value to_otlp(const std::vector<Span>& spans, std::string_view version);
 

@@ -153,6 +153,7 @@ void AwsIntegration::start(const runtime::TaskOrder& order, Report report) {
   }
   SdkCall call = make_call(order);
   call.trace = order.key.execution == 0 && call.service == "http";
+  if (options_.trace_parent && call.service == "http") call.trace_parent = options_.trace_parent(order);
   if (is_job) return jobs_->start(order, std::move(call), report);
   if (start_approval(order, call, report)) return;
   send(order, std::move(call), report);

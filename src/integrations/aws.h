@@ -28,6 +28,8 @@ struct AwsOptions {
   std::string endpoint_url;          // aws.endpoint_url; "" is real AWS.
   json::Value credentials;           // Null: the SDK's usual chain.
   bool assume_machine_role = false;  // Act as the state machine's role, not as ourselves.
+  // The header `traceparent` of an HTTP task; without it none is sent but a playbook's own.
+  std::function<std::string(const runtime::TaskOrder&)> trace_parent{};
 };
 
 // The question whether `result` could be what this resource answers; see SdkCall::check.

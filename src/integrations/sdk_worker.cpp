@@ -20,6 +20,7 @@ std::string frame_of(SdkPool::CallNo number, const SdkCall& call) {
   frame.append("style", call.is_object_call ? "objects" : (call.is_optimized ? "optimized" : "aws-sdk"));
   if (!call.check.empty()) frame.append("check", call.check);
   if (!call.job.is_null()) frame.append("job", call.job);
+  if (!call.trace_parent.empty()) frame.append("trace_parent", call.trace_parent);
   if (call.trace) frame.append("trace", true);
   return json::to_text(frame.build());
 }

@@ -60,7 +60,8 @@ struct SdkCall {
   std::string check{};
   // One step of a .sync job (sdk_worker/jobs.py): {"phase": "start", "poll" or "stop", "key", "facts"}.
   json::Value job{};
-  bool trace = false;  // What an HTTP task sent and got is wanted, too.
+  std::string trace_parent{};  // For HTTP tasks: W3C trace context; "" for none.
+  bool trace = false;          // What an HTTP task sent and got is wanted, too.
   std::string lane{};  // On whose behalf, for taking turns: the state machine; "" for all others together.
 };
 

@@ -50,6 +50,7 @@ struct TaskOrder {
   Timestamp deadline = kNever;
   std::string test_case;  // Of the mock configuration; "" for a run in earnest.
   Actor actor;            // Who is behind the execution.
+  std::int64_t redrive_count = 0;
 };
 
 // The floor above (integrations/) carries tasks out and reports to the Runtime with the order's key.
@@ -231,6 +232,8 @@ struct ExecutionChange {
   bool began = false;      // This commit started it.
   bool elsewhere = false;  // On another node.
   Timestamp started_at, stopped_at;
+  std::int64_t redrive_count = 0;
+  Timestamp redriven_at;
   std::shared_ptr<const LoggedEvents> logged;  // Null: nothing of this execution is to be logged.
 };
 

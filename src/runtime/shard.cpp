@@ -371,9 +371,16 @@ void Shard::release(LiveExecution& live, Decision& decision) {
     ++mails_;
     ++*live.pending;
   }
-  const ExecutionChange change{
-      live.state.arn, status_of(live.state.outcome), decision.last_event_id, decision.began,
-      false,          live.state.started_at,         live.state.stopped_at,  decision.logged};
+  const ExecutionChange change{live.state.arn,
+                               status_of(live.state.outcome),
+                               decision.last_event_id,
+                               decision.began,
+                               false,
+                               live.state.started_at,
+                               live.state.stopped_at,
+                               live.state.redrive_count,
+                               live.state.redriven_at,
+                               decision.logged};
   const bool over = decision.ended;
   for (auto& [mail, applied] : decision.mails) {
     if (mail.reply) mail.reply(Status(), applied);
@@ -498,6 +505,7 @@ std::optional<TaskOrder> make_order(const LiveExecution& live, const engine::Att
   order.deadline = task.deadline;
   order.actor = live.actor;
   order.test_case = live.test_case;
+  order.redrive_count = live.state.redrive_count;
   return order;
 }
 

@@ -8,8 +8,13 @@
 
 namespace sortie::store {
 
-CommitQueue::CommitQueue(Loop& loop, Committer& committer, CommitQueueLimits limits, RunWork run_work)
-    : loop_(loop), committer_(committer), limits_(limits), run_work_(std::move(run_work)) {}
+CommitQueue::CommitQueue(Loop& loop, Committer& committer, CommitQueueLimits limits, RunWork run_work,
+                         CommitTimer on_commit)
+    : loop_(loop),
+      committer_(committer),
+      limits_(limits),
+      run_work_(std::move(run_work)),
+      on_commit_(std::move(on_commit)) {}
 
 void CommitQueue::start() {
   if (run_work_) return arm_idle();
@@ -197,6 +202,7 @@ void CommitQueue::commit(std::vector<Pending> group) {
   std::vector<const Batch*> batches;
   batches.reserve(group.size());
   for (const Pending& pending : group) batches.push_back(&pending.batch);
+  const auto began = std::chrono::steady_clock::now();
   Status committed = committer_.commit_group(batches, &results_);
   if (!committed) {
     {
@@ -211,12 +217,15 @@ void CommitQueue::commit(std::vector<Pending> group) {
   std::vector<Status> refused;  // Of each, where there is one; mostly there is none.
   if (!std::all_of(results_.begin(), results_.end(), [](const Status& each) { return each.ok(); }))
     refused.swap(results_);
-  loop_.post([group = std::move(group), refused = std::move(refused)]() mutable {
-    for (std::size_t i = 0; i < group.size(); ++i) {
-      Pending told = std::move(group[i]);
-      if (told.done) told.done(refused.empty() ? Status() : refused[i]);
-    }
-  });
+  const std::chrono::duration<double> took = std::chrono::steady_clock::now() - began;
+  loop_.post(
+      [group = std::move(group), refused = std::move(refused), on_commit = on_commit_, took]() mutable {
+        if (on_commit) on_commit(took.count());
+        for (std::size_t i = 0; i < group.size(); ++i) {
+          Pending told = std::move(group[i]);
+          if (told.done) told.done(refused.empty() ? Status() : refused[i]);
+        }
+      });
 }
 
 }  // namespace sortie::store

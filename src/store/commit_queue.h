@@ -55,7 +55,9 @@ class Committer {
 class CommitQueue {
  public:
   using RunWork = std::function<void(std::function<void()> work)>;
-  CommitQueue(Loop& loop, Committer& committer, CommitQueueLimits limits, RunWork run_work = {});
+  // `on_commit` hears on the loop how many seconds each group's commit took, before its batches' answers.
+  CommitQueue(Loop& loop, Committer& committer, CommitQueueLimits limits, RunWork run_work = {},
+              CommitTimer on_commit = {});
   ~CommitQueue() { stop(); }
 
   void start();
@@ -124,6 +126,7 @@ class CommitQueue {
   Committer& committer_;
   const CommitQueueLimits limits_;
   const RunWork run_work_;
+  const CommitTimer on_commit_;
   Loop::TimerId idle_timer_ = 0;
   std::vector<Status> results_;  // Of the group being committed.
   std::shared_ptr<Shared> shared_ = std::make_shared<Shared>();

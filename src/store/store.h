@@ -165,6 +165,9 @@ struct StatusCounts {
   std::uint64_t by_status[5] = {};  // Indexed by ExecutionStatus.
 };
 
+// Hears how many seconds one commit took, its sync included.
+using CommitTimer = std::function<void(double seconds)>;
+
 struct StoreFigures {
   std::uint64_t commits = 0;
   std::uint64_t batches = 0;

@@ -248,6 +248,7 @@ class Request:
             raise ValueError('"timeout_s" must be a positive number')
         self.timeout_s = min(float(timeout), 3600.0)
         self.trace = http_tasks.Trace()
+        self.trace_parent = text("trace_parent")
         self.job = frame.get("job")
         if self.job is not None and (not isinstance(self.job, dict) or self.job.get("phase") not in ("start", "poll", "stop")):
             raise ValueError('"job" must be an object with a phase')

@@ -245,6 +245,8 @@ def _http_invoke(caller: Any, request: Any, trace: Trace) -> dict:
     _authorize(exchange, connection)
     exchange.set_header("User-Agent", f"Amazon|StepFunctions|HttpInvoke|{request.region}")
     exchange.set_header("Range", f"bytes=0-{ANSWER_BYTES_MAX}")
+    if request.trace_parent:
+        exchange.default_header("traceparent", request.trace_parent)
     trace.secrets = _secrets_of(connection, exchange)
     trace.sent(exchange)
     answer = send(exchange, request.timeout_s)

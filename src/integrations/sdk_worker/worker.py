@@ -6,7 +6,8 @@ Frames on stdin and stdout: 4 bytes big-endian length, then UTF-8 JSON. Answers 
     in   {"id": N, "service": "dynamodb", "action": "getItem", "parameters": {..}, "region": "us-east-1",
           "credentials": {"access_key_id", "secret_access_key", "session_token"} | null, "role_arn": null, "role_session_name": "..",
           "endpoint_url": null, "timeout_s": 60, "style": "aws-sdk" | "optimized" | "objects" (objects.py),
-          "job": a step of a .sync job (jobs.py), "trace": true for what an HTTP task sent and got}
+          "job": a step of a .sync job (jobs.py), "trace": true for what an HTTP task sent and got,
+          "trace_parent": an HTTP task's header traceparent, where the task sets none}
     out  {"id": N, "result": {..}}  or  {"id": N, "error": {"name": "S3.NoSuchBucketException", "cause": "..", "retryable": false}}
 
 `retryable` says that the same call may well succeed later (throttled, 5xx, no connection); whether it is repeated is the playbook's

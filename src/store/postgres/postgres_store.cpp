@@ -42,7 +42,8 @@ class PostgresStore final : public ForwardingReads, public Sharing, private Comm
         reader_(options_),
         queue_(*options_.loop, *this,
                {options_.group_batches_max, options_.group_bytes_max, options_.batch_bytes_max,
-                options_.queue_bytes_max}) {}
+                options_.queue_bytes_max},
+               {}, options_.on_commit) {}
 
   ~PostgresStore() override { queue_.stop(); }
 

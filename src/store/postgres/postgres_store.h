@@ -60,6 +60,7 @@ struct PostgresOptions {
   // can be written, and what is held in memory is out of date.
   std::function<void()> on_lost;
   std::int64_t outage_ms_max = 3'000;
+  CommitTimer on_commit = {};  // As in SqliteOptions.
 };
 
 // True for what --store takes: a URL that begins with postgres:// or postgresql://.

@@ -31,7 +31,7 @@ class SqliteStore final : public ForwardingReads, private Committer {
         queue_(*options_.loop, *this,
                {options_.group_batches_max, options_.group_bytes_max, options_.batch_bytes_max,
                 options_.queue_bytes_max},
-               options_.run_work) {}
+               options_.run_work, options_.on_commit) {}
 
   ~SqliteStore() override {
     queue_.stop();

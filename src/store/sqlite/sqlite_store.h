@@ -48,6 +48,8 @@ struct SqliteOptions {
   // The file grows no further; then commits fail with "StoreFull". 0: as far as the disk has space.
   std::uint64_t file_bytes_max = 0;
   std::size_t readers_max = 8;  // Connections; further readers wait for one.
+  CommitTimer on_commit =
+      {};  // Called on the loop; nothing that it needs may go before the loop's last turn.
 
   // For simulations. A file system of their own, by the name under which it is registered with SQLite: the
   // folder is then only a name in it, neither made nor locked. And instead of threads: whoever is handed a
