@@ -1,4 +1,5 @@
 // ServerApp's other half: which store it works on, and who owns it.
+#include <algorithm>
 #include <chrono>
 #include <thread>
 
@@ -20,6 +21,15 @@ namespace server_store {
 constexpr std::int64_t kPredecessorMs = 5'000;  // More than a lease.
 constexpr std::int64_t kPollMs = 50;
 constexpr std::int64_t kProbeMs = 100;
+
+// Whether a function's list of actions lets it call our own APIs; AWS's services look after the rest.
+bool may_call_us(const std::vector<std::string>& actions) {
+  return std::any_of(actions.begin(), actions.end(), [](const std::string& action) {
+    const std::string service = to_lower_ascii(action.substr(0, action.find(':')));
+    return service == "states" || service == "events" || service == "lambda" ||
+           service.find_first_of("*?") != std::string::npos;
+  });
+}
 
 }  // namespace server_store
 
@@ -113,7 +123,7 @@ bool ServerApp::needs_leader(const runtime::TaskOrder& order) const {
   const std::string name =
       resource.is_lambda_arn ? resource.text : json::text_member(order.parameters, "FunctionName");
   const auto function = functions_->get_function(integrations::account_of(order), name);
-  return !function || !function->actions.empty();
+  return !function || server_store::may_call_us(function->actions);
 }
 
 void ServerApp::stand_by(std::function<void(Status)> ready) {

@@ -70,7 +70,8 @@ def project(sink: p.Sink) -> dict[str, str]:
     return {
         "sortie.yaml": "",
         "functions/Mark/lambda_function.py": MARK.replace("SINK", sink.url),
-        "functions/Mark/function.yaml": "runtime: python3.11\nhandler: lambda_function.lambda_handler\ntimeout: 30\n",
+        "functions/Mark/function.yaml": "runtime: python3.11\nhandler: lambda_function.lambda_handler\ntimeout: 30\n"
+        "actions: [ec2:DescribeInstances]\n",
         "playbooks/kill.asl.json": json.dumps({"StartAt": "a", "States": states}),
         "playbooks/parent.asl.json": json.dumps({"StartAt": "C", "States": {"C": CHILD}}),
         "playbooks/token.asl.json": json.dumps({"StartAt": "T", "States": {"T": TOKEN}}),
@@ -150,14 +151,14 @@ class Cluster:
         p.until(is_taken, told="nobody takes the dead node's shards over")
         return time.monotonic() - began
 
-    def ran(self) -> list[int]:
-        """How many executions each node has ended since it started, as its metrics say."""
+    def ran(self, metric: str = "sortie_executions_closed_total") -> list[int]:
+        """How many executions each node has ended since it started, or what another of its counters says."""
         counts = []
         for node in self.nodes:
             token = (node.data / "operator.token").read_text().strip()
             status, text = node.http("GET", "/metrics", Authorization=f"Bearer {token}")
             assert status == 200, text
-            lines = [line for line in text.splitlines() if line.startswith("sortie_executions_closed_total")]
+            lines = [line for line in text.splitlines() if line.startswith(metric)]
             counts.append(sum(int(float(line.rsplit(" ", 1)[1])) for line in lines))
         return counts
 
@@ -335,7 +336,9 @@ def test_executions_run_on_every_node_and_move_only_when_nodes_come_and_go() -> 
         ended = cluster.database.sql("SELECT count(*) FROM sortie.execution WHERE status = 1")
         assert min(ran) > 0 and sum(ran) == int(ended) >= RUNS + len(story.events), f"{ran} of {ended}"
         assert all(times == 1 for times in cluster.sink.seen.values()), "nothing moved, nothing is repeated"
-        print(f"  executions ended by each node: {ran}")
+        called = cluster.ran("sortie_function_invocations_total")
+        assert min(called) > 0, f"functions were called on {called}"
+        print(f"  executions ended by each node: {ran}, functions called: {called}")
 
 
 def test_nodes_are_restarted_one_after_the_other_under_load() -> None:
