@@ -132,15 +132,12 @@ bool fits_query(const store::ExecutionQuery& query, const store::ExecutionRow& r
 Result<RowPage> rows_of(store::Store& store, const RowPlan& plan,
                         const std::vector<store::ExecutionNo>& numbers, std::size_t most) {
   RowPage page;
-  for (const store::ExecutionNo no : numbers) {
-    SORTIE_TRY(std::optional<store::ExecutionRow> row, store.find_execution(no));
-    page.reached = no;
-    if (!row) continue;  // Deleted since.
-    const auto fits = [&](const store::ExecutionQuery& range) { return fits_query(range, *row); };
-    if (!std::any_of(plan.ranges.begin(), plan.ranges.end(), fits)) continue;
-    row->image.clear();
-    page.rows.push_back(std::move(*row));
-  }
+  SORTIE_TRY(page.rows, store.find_executions(numbers));
+  std::erase_if(page.rows, [&](const store::ExecutionRow& row) {  // What has changed since it was found, too.
+    const auto fits = [&](const store::ExecutionQuery& range) { return fits_query(range, row); };
+    return std::none_of(plan.ranges.begin(), plan.ranges.end(), fits);
+  });
+  if (!numbers.empty()) page.reached = numbers.back();
   page.more = numbers.size() == most;
   return page;
 }
@@ -179,10 +176,21 @@ Result<RowPlan> plan_rows(const ExecutionSearch& search, store::ExecutionQuery a
     if (chosen) return plan;
   }
   if (!store.keeps_terms()) return plan;
+  const auto is_open = [](const store::ExecutionQuery& range) {
+    return range.state_machine_arn.empty() && !range.status;
+  };
+  if (std::none_of(plan.ranges.begin(), plan.ranges.end(), is_open)) {
+    for (const store::ExecutionQuery& range : plan.ranges) {
+      plan.terms.rows.push_back({range.state_machine_arn, range.status});
+    }
+  }
   for (const ExecutionSearch::Term& term : search.terms) {
     if (!term.negated) execution_rows::add_term(term, plan.terms);
   }
-  if (plan.terms.terms.empty() && plan.terms.name.empty()) return plan;
+  if (plan.terms.terms.empty() && plan.terms.name.empty()) {
+    plan.has_terms = plan.ranges.size() > 1;  // One alone is listed as it is.
+    return plan;
+  }
   SORTIE_TRY(const std::optional<store::ExecutionNo> from, store::find_terms_from(store));
   if (!from) return plan;
   plan.terms.from = *from;

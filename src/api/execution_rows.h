@@ -5,7 +5,8 @@
 //   name:x, name:x*, resource:x, sev:x, actor:x, error:x
 //                                      what the store finds by terms (store/search_terms.h), and below the
 //                                      number from which all have their terms, everything
-//   status:a,b  playbook:x,y           the ranges of the store's index, one for each pair, side by side
+//   status:a,b  playbook:x,y           the ranges of the store's index, one for each pair, side by side;
+//                                      beside terms the store looks only where both are
 //   anything else                      all rows
 //
 // A place may hand out rows that the search does not want: the caller tries each. Patterns with a `*`
@@ -28,7 +29,7 @@ struct RowPlan {
   std::vector<store::ExecutionQuery> ranges;  // Not empty: rows of any of these.
   std::vector<store::ExecutionNo> chosen;     // With is_chosen: only these, descending.
   bool is_chosen = false;
-  store::TermQuery terms;  // With has_terms: what they find from terms.from on.
+  store::TermQuery terms;  // With has_terms: what they find from terms.from on, in any of the ranges.
   bool has_terms = false;
 };
 

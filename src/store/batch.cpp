@@ -23,4 +23,15 @@ std::size_t Batch::bytes() const {
   return sum + 16 * (frames_gone.size() + ended.size() + documents_gone.size());
 }
 
+Result<std::vector<ExecutionRow>> Reads::find_executions(const std::vector<ExecutionNo>& numbers) {
+  std::vector<ExecutionRow> rows;
+  for (const ExecutionNo no : numbers) {
+    SORTIE_TRY(std::optional<ExecutionRow> row, find_execution(no));
+    if (!row) continue;
+    row->image.clear();
+    rows.push_back(std::move(*row));
+  }
+  return rows;
+}
+
 }  // namespace sortie::store

@@ -19,6 +19,9 @@ class ForwardingReads : public Store {
   Result<std::vector<ExecutionRow>> list_executions(const ExecutionQuery& query) override {
     return below_.list_executions(query);
   }
+  Result<std::vector<ExecutionRow>> find_executions(const std::vector<ExecutionNo>& numbers) override {
+    return below_.find_executions(numbers);
+  }
   Result<StatusCounts> count_executions(std::string_view state_machine_arn) override {
     return below_.count_executions(state_machine_arn);
   }

@@ -44,6 +44,14 @@ bool matches_name(const TermQuery& query, std::string_view folded) {
   return query.name_is_prefix ? folded.starts_with(wanted) : folded == wanted;
 }
 
+bool matches_rows(const TermQuery& query, std::string_view state_machine_arn, ExecutionStatus status) {
+  const auto fits = [&](const TermQuery::RowRange& range) {
+    return (range.state_machine_arn.empty() || range.state_machine_arn == state_machine_arn) &&
+           (!range.status || *range.status == status);
+  };
+  return query.rows.empty() || std::any_of(query.rows.begin(), query.rows.end(), fits);
+}
+
 bool matches(const LogQuery& query, const LogLine& line) {
   return line.stream == query.stream && line.sequence > query.after_sequence &&
          line.sequence < query.before_sequence && line.time >= query.from && line.time < query.before &&

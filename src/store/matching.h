@@ -7,6 +7,8 @@ namespace sortie::store {
 // Everything but the page cursor and the limit.
 bool matches(const ExecutionQuery& query, const ExecutionRow& row);
 bool matches(const LogQuery& query, const LogLine& line);
+// Whether a row of this machine with this status is one of query.rows.
+bool matches_rows(const TermQuery& query, std::string_view state_machine_arn, ExecutionStatus status);
 
 // The last event id of a range, without overflow; below `first` for an empty one.
 std::int64_t history_range_end(std::int64_t first_event_id, std::int64_t count);

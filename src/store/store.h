@@ -138,13 +138,20 @@ struct ExecutionQuery {
   std::size_t limit = 100;
 };
 
-// Which executions have what their TermRows say: all of `terms`, of each any one, and the name.
+// Which executions have what their TermRows say: all of `terms`, of each any one, and the name. At least one
+// of terms, name and rows says something.
 struct TermQuery {
   std::vector<std::vector<std::uint32_t>> terms;
   std::string name;  // ASCII case does not matter. Empty: any.
   bool name_is_prefix = false;
   ExecutionNo from = 0, before = UINT64_MAX;  // Only numbers from ... and below ...
   std::size_t limit = 100;
+  // Only those whose row is of this machine and has this status, where they are told; of several any.
+  struct RowRange {
+    std::string state_machine_arn;
+    std::optional<ExecutionStatus> status;
+  };
+  std::vector<RowRange> rows;
 };
 
 struct LogQuery {
@@ -185,7 +192,9 @@ class Reads {
   virtual Result<std::optional<ExecutionRow>> find_execution(std::string_view arn) = 0;
   virtual Result<std::optional<ExecutionRow>> find_execution(ExecutionNo no) = 0;
   virtual Result<std::vector<ExecutionRow>> list_executions(
-      const ExecutionQuery& query) = 0;                                                   // Without images.
+      const ExecutionQuery& query) = 0;  // Without images.
+  // Rows without images in the order of the numbers; what is not there is left out.
+  virtual Result<std::vector<ExecutionRow>> find_executions(const std::vector<ExecutionNo>& numbers);
   virtual Result<StatusCounts> count_executions(std::string_view state_machine_arn) = 0;  // Empty: all.
   virtual Result<ExecutionNo> last_execution_no() = 0;  // 0 when there is none.
   // The numbers of those that a TermQuery describes, newest first. It costs what it finds, not what there is.

@@ -436,6 +436,59 @@ TEST_P(StoreContract, FindsExecutionsByTermsAndNames) {
   expect_sound();
 }
 
+TEST_P(StoreContract, FindsByTermsOnlyRowsOfTheRangesThatAreAskedFor) {
+  if (!store().keeps_terms()) GTEST_SKIP() << "this store keeps no terms";
+  using Numbers = std::vector<ExecutionNo>;
+  const std::string other = "arn:aws:states:us-east-1:123456789012:stateMachine:other";
+  const auto status_of = [](ExecutionNo no) {
+    return static_cast<ExecutionStatus>(no % 7 == 0 ? 2 : no % 5 == 0 ? 1 : 0);
+  };
+  for (ExecutionNo no = 1; no <= 60; ++no) {
+    Batch batch;
+    batch.executions.push_back(execution(no, status_of(no)));
+    if (no % 3 == 0) batch.executions[0].state_machine_arn = other;
+    batch.terms.push_back({no, "", {7, static_cast<std::uint32_t>(100 + no % 2)}});
+    ASSERT_TRUE(commit(batch).ok());
+  }
+  pass_by();
+  Batch later;  // What was running has ended; who knows terms from before still finds it by its row of now.
+  later.executions.push_back(execution(1, ExecutionStatus::kFailed));
+  later.executions.push_back(execution(14, ExecutionStatus::kRunning));
+  ASSERT_TRUE(commit(later).ok());
+  for (int round = 0; round < 2; ++round) {
+    EXPECT_EQ(found_by(store(), {.terms = {{7}}, .rows = {{"", ExecutionStatus::kFailed}}}),
+              (Numbers{56, 49, 42, 35, 28, 21, 7, 1}));
+    EXPECT_EQ(found_by(store(), {.terms = {{101}}, .rows = {{"", ExecutionStatus::kFailed}}}),
+              (Numbers{49, 35, 21, 7, 1}));
+    EXPECT_EQ(found_by(store(), {.terms = {{7}},
+                                 .rows = {{other, ExecutionStatus::kFailed},
+                                          {kMachine, ExecutionStatus::kSucceeded}}}),
+              (Numbers{55, 50, 42, 40, 25, 21, 20, 10, 5}));
+    EXPECT_EQ(
+        found_by(store(), {.terms = {{100}}, .before = 40, .limit = 3, .rows = {{other, std::nullopt}}}),
+        (Numbers{36, 30, 24}));
+    EXPECT_EQ(
+        found_by(store(), {.from = 20,
+                           .before = 50,
+                           .rows = {{"", ExecutionStatus::kFailed}, {"", ExecutionStatus::kSucceeded}}}),
+        (Numbers{49, 45, 42, 40, 35, 30, 28, 25, 21, 20}))
+        << "rows alone";
+    EXPECT_THAT(found_by(store(), {.terms = {{7}},
+                                   .rows = {{"", ExecutionStatus::kAborted}, {"arn:unknown", std::nullopt}}}),
+                IsEmpty());
+    std::string names;
+    const std::vector<ExecutionRow> rows = *store().find_executions({9, 1, 1'000, 14});
+    for (const ExecutionRow& row : rows) {
+      names += row.name + " ";
+      EXPECT_EQ(row.image, "");
+    }
+    EXPECT_EQ(names, "run-9 run-1 run-14 ");
+    pass_by();
+    harness_.reopen();
+  }
+  expect_sound();
+}
+
 INSTANTIATE_TEST_SUITE_P(All, StoreContract,
                          ::testing::Values(Kind::kMemory, Kind::kSqlite, Kind::kSqliteFolded,
                                            Kind::kSqliteMixed, Kind::kPostgres),

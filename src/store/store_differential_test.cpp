@@ -179,8 +179,13 @@ std::string ask_terms(Store& store, std::uint64_t which) {
   TermQuery both{.terms = {{term}, {(term + 1) % 9, (term + 2) % 9}}, .limit = 1'000};
   TermQuery named{.terms = {{term}}, .name = "Run-" + std::to_string(which % 10), .name_is_prefix = true};
   TermQuery exact{.name = "run-" + std::to_string(which)};
+  const auto status = static_cast<ExecutionStatus>(which % 5);
+  TermQuery ranged{.terms = {{term}}, .limit = 1'000, .rows = {{"", status}, {kMachines[which % 3], {}}}};
+  TermQuery rows{
+      .limit = 9,
+      .rows = {{kMachines[which % 3], status}, {"", static_cast<ExecutionStatus>((which + 1) % 5)}}};
   std::string all;
-  for (const TermQuery& query : {both, named, exact}) {
+  for (const TermQuery& query : {both, named, exact, ranged, rows}) {
     const std::vector<ExecutionNo> found = *store.find_by_terms(query);
     for (const ExecutionNo no : found) {
       if (store.find_execution(no)->has_value()) all += std::to_string(no) + " ";

@@ -216,6 +216,16 @@ Result<std::vector<ExecutionNo>> MemoryStore::find_by_terms(const TermQuery& que
   std::lock_guard lock(mutex_);
   SORTIE_TRY_STATUS(check_alive());
   std::vector<ExecutionNo> found;
+  if (query.terms.empty() && query.name.empty()) {  // Also those that have no terms.
+    for (auto each = image_.executions.lower_bound(query.before);
+         each != image_.executions.begin() && found.size() < query.limit;) {
+      --each;
+      if (each->first < query.from) break;
+      if (matches_rows(query, each->second.state_machine_arn, each->second.status))
+        found.push_back(each->first);
+    }
+    return found;
+  }
   for (auto each = image_.terms.lower_bound(query.before);
        each != image_.terms.begin() && found.size() < query.limit;) {
     --each;
@@ -227,6 +237,11 @@ Result<std::vector<ExecutionNo>> MemoryStore::find_by_terms(const TermQuery& que
     });
     if (!has_all) continue;
     if (!matches_name(query, name == image_.term_names.end() ? "" : std::string_view(name->second))) continue;
+    const auto row = image_.executions.find(each->first);
+    const bool fits = row == image_.executions.end()
+                          ? query.rows.empty()
+                          : matches_rows(query, row->second.state_machine_arn, row->second.status);
+    if (!fits) continue;
     found.push_back(each->first);
   }
   return found;

@@ -303,7 +303,7 @@ Status Checker::check_terms() {
 }
 
 Result<std::vector<std::string>> Reader::check() {
-  SORTIE_TRY(Lease db, lease());
+  SORTIE_TRY(Lease db, lease_plain());
   Transaction snapshot(*db);
   SORTIE_TRY_STATUS(snapshot.begin_read());
   return Checker(*db).run();

@@ -153,6 +153,12 @@ Status Connection::check_transaction() const {
   return Error{"StoreUnavailable", file_ + ": the transaction was rolled back", file_, ""};
 }
 
+bool Connection::in_good_snapshot() const {
+  const int code = sqlite3_errcode(handle_) & 0xff;
+  return sqlite3_get_autocommit(handle_) == 0 &&
+         (code == SQLITE_OK || code == SQLITE_ROW || code == SQLITE_DONE);
+}
+
 std::int64_t Connection::changes() const { return sqlite3_changes64(handle_); }
 
 Error Connection::corrupt(const std::string& what) const {

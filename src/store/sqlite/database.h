@@ -75,6 +75,8 @@ class Connection {
   Error error(int code) const;                   // For SQLite's result code.
   Error corrupt(const std::string& what) const;  // The file is readable, but not what we wrote.
   const std::string& file() const { return file_; }
+  // Inside a transaction, and the last call went well.
+  bool in_good_snapshot() const;
   sqlite3* handle() { return handle_; }
 
  private:

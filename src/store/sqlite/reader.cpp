@@ -74,39 +74,7 @@ FrameRow frame_of(FrameKey key, const FrameSlot& slot) {
 }  // namespace reader
 
 Reader::Reader(const SqliteOptions& options, std::string file, View& view)
-    : file_(std::move(file)),
-      vfs_(options.vfs),
-      view_(view),
-      connections_left_(std::max<std::size_t>(options.readers_max, 1)) {}
-
-Reader::Lease::~Lease() {
-  if (connection_ == nullptr) return;
-  std::lock_guard lock(reader_->mutex_);
-  reader_->idle_.push_back(std::move(connection_));
-  reader_->returned_.notify_one();
-}
-
-Result<Reader::Lease> Reader::lease() {
-  std::unique_lock lock(mutex_);
-  returned_.wait(lock, [&] { return !idle_.empty() || connections_left_ > 0; });
-  if (!idle_.empty()) {
-    std::unique_ptr<Connection> connection = std::move(idle_.back());
-    idle_.pop_back();
-    return Lease(*this, std::move(connection));
-  }
-  --connections_left_;
-  lock.unlock();
-  auto connection = Connection::open(file_, OpenMode::kReadOnly, vfs_);
-  if (connection.ok()) {
-    Status set = connection.value()->execute("PRAGMA cache_size=-8192");
-    if (set) return Lease(*this, std::move(connection).value());
-    connection = std::move(set).error();
-  }
-  lock.lock();
-  ++connections_left_;
-  returned_.notify_one();
-  return std::move(connection).error();
-}
+    : view_(view), pool_(options, std::move(file), view) {}
 
 Result<std::optional<ExecutionRow>> Reader::find_execution(ExecutionNo no) {
   {
@@ -115,6 +83,7 @@ Result<std::optional<ExecutionRow>> Reader::find_execution(ExecutionNo no) {
     if (found != nullptr) return std::optional(found->row(true));
   }
   SORTIE_TRY(Lease db, lease());
+  SORTIE_TRY_STATUS(db.settle());
   return reader::load_execution(*db, no);
 }
 
@@ -125,6 +94,7 @@ Result<std::optional<ExecutionRow>> Reader::find_execution(std::string_view arn)
     if (found != nullptr) return std::optional(found->row(true));
   }
   SORTIE_TRY(Lease db, lease());
+  SORTIE_TRY_STATUS(db.settle());
   Query q = (*db).query("SELECT no FROM execution_hash WHERE hash=? ORDER BY no DESC");
   q.bind(1, static_cast<std::int64_t>(fingerprint64(arn)));
   for (;;) {
@@ -148,8 +118,7 @@ Result<ExecutionNo> Reader::list_chunk(const ExecutionQuery& query, ExecutionNo 
                                        std::vector<ExecutionRow>* rows) {
   SORTIE_TRY(Lease db, lease());
   std::shared_lock lock(view_.mutex);
-  Transaction snapshot(*db);
-  SORTIE_TRY_STATUS(snapshot.begin_read());
+  SORTIE_TRY_STATUS(db.settle());
   const Overlay& overlay = view_.overlay;
   bool by_machine = !query.state_machine_arn.empty();
   std::optional<std::int64_t> machine;
@@ -182,6 +151,26 @@ Result<ExecutionNo> Reader::list_chunk(const ExecutionQuery& query, ExecutionNo 
   return cursor;
 }
 
+Result<std::vector<ExecutionRow>> Reader::find_executions(const std::vector<ExecutionNo>& numbers) {
+  std::vector<ExecutionRow> rows;
+  SORTIE_TRY(Lease db, lease());
+  for (const ExecutionNo no : numbers) {
+    {
+      std::shared_lock lock(view_.mutex);
+      if (const ExecutionView* found = view_.overlay.find_execution(no)) {
+        rows.push_back(found->row(false));
+        continue;
+      }
+      SORTIE_TRY_STATUS(db.settle());
+    }
+    Query q = (*db).query(SORTIE_EXECUTION_COLUMNS "0 FROM execution WHERE no=?");
+    q.bind(1, reader::db_int(no));
+    SORTIE_TRY(const bool found, q.step());
+    if (found) rows.push_back(reader::row_of(q, false));
+  }
+  return rows;
+}
+
 Result<StatusCounts> Reader::count_executions(std::string_view state_machine_arn) {
   std::shared_lock lock(view_.mutex);
   return view_.counts.of(state_machine_arn);
@@ -194,6 +183,7 @@ Result<std::optional<FrameRow>> Reader::find_frame(FrameKey key) {
     if (answer.known) return std::move(answer.value);
   }
   SORTIE_TRY(Lease db, lease());
+  SORTIE_TRY_STATUS(db.settle());
   Query q = (*db).query("SELECT execution, frame, wake_at, image FROM frame WHERE execution=? AND frame=?");
   q.bind(1, reader::db_int(key.execution)).bind(2, key.frame);
   SORTIE_TRY(bool found, q.step());
@@ -202,13 +192,12 @@ Result<std::optional<FrameRow>> Reader::find_frame(FrameKey key) {
 
 Result<std::vector<FrameRow>> Reader::list_frames(ExecutionNo execution) {
   SORTIE_TRY(Lease db, lease());
-  Transaction snapshot(*db);
   std::map<FrameNo, std::optional<FrameRow>>
       merged;  // Copies: the images are the overlay's only under the lock.
   bool cleared = false;
   {
     std::shared_lock lock(view_.mutex);
-    SORTIE_TRY_STATUS(snapshot.begin_read());
+    SORTIE_TRY_STATUS(db.settle());
     cleared = view_.overlay.frames_cleared(execution);
     for (const auto& [frame, slot] : view_.overlay.frames(execution)) {
       merged[frame] =
@@ -236,8 +225,7 @@ Result<std::vector<FrameRow>> Reader::scan_frames(FrameKey after, std::size_t li
   std::vector<FrameRow> rows;
   SORTIE_TRY(Lease db, lease());
   std::shared_lock lock(view_.mutex);
-  Transaction snapshot(*db);
-  SORTIE_TRY_STATUS(snapshot.begin_read());
+  SORTIE_TRY_STATUS(db.settle());
   const Overlay& overlay = view_.overlay;
   // From the execution's first frame: those of the overlay and of the table are merged by execution.
   Query q = (*db).query(
@@ -282,10 +270,9 @@ Result<std::vector<HistoryChunk>> Reader::load_history(ExecutionNo execution, st
   if (last < first) return std::vector<HistoryChunk>();
   auto wanted = [&](std::int64_t from, std::int64_t n) { return from <= last && from + n > first; };
   SORTIE_TRY(Lease db, lease());
-  Transaction snapshot(*db);
   {
     std::shared_lock lock(view_.mutex);
-    SORTIE_TRY_STATUS(snapshot.begin_read());
+    SORTIE_TRY_STATUS(db.settle());
     for (const Generation* generation : {view_.overlay.active.get(), view_.overlay.frozen.get()}) {
       const OverlayEntry* entry = generation != nullptr ? generation->find(execution) : nullptr;
       if (entry == nullptr) continue;

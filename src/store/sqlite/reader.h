@@ -1,15 +1,14 @@
 #pragma once
 // The reading half of the SQLite store: read-only connections for any number of threads, and everything read
-// through the overlay, so that everybody sees their own writes. Writer and View: writer.h.
+// through the overlay, so that everybody sees their own writes. The connections and their snapshots:
+// read_pool.h.
 //
 // A point read asks the overlay and then the tables: what left the overlay in between is in the tables. A
-// read of several rows begins its snapshot of the file under the shared lock, so both sides are of one
+// read of several rows settles its snapshot of the file under the shared lock, so both sides are of one
 // moment. Long listings go in chunks, each of its own moment, and never hold the lock for long.
-#include <condition_variable>
-#include <mutex>
 #include <vector>
 
-#include "store/sqlite/writer.h"
+#include "store/sqlite/read_pool.h"
 
 namespace sortie::store::sqlite {
 
@@ -20,6 +19,7 @@ class Reader final : public Reads {
   Result<std::optional<ExecutionRow>> find_execution(std::string_view arn) override;
   Result<std::optional<ExecutionRow>> find_execution(ExecutionNo no) override;
   Result<std::vector<ExecutionRow>> list_executions(const ExecutionQuery& query) override;
+  Result<std::vector<ExecutionRow>> find_executions(const std::vector<ExecutionNo>& numbers) override;
   Result<StatusCounts> count_executions(std::string_view state_machine_arn) override;
   Result<std::vector<ExecutionNo>> find_by_terms(const TermQuery& query) override;
   bool keeps_terms() const override { return true; }
@@ -36,35 +36,20 @@ class Reader final : public Reads {
   Result<std::vector<LogLine>> search_log(const LogQuery& query) override;
   Result<std::vector<std::string>> check() override;
   Status backup(const std::string& file);
+  // Before the write-ahead log is copied or begun anew.
+  void release_snapshots() { pool_.release_snapshots(); }
 
  private:
   static Status judge_backup_target(const std::string& file);
-  // A connection that is this caller's until it goes.
-  class Lease {
-   public:
-    Lease(Reader& reader, std::unique_ptr<Connection> connection)
-        : reader_(&reader), connection_(std::move(connection)) {}
-    Lease(Lease&&) = default;
-    ~Lease();
-    Connection& operator*() { return *connection_; }
-
-   private:
-    Reader* reader_;
-    std::unique_ptr<Connection> connection_;
-  };
-
-  Result<Lease> lease();
+  using Lease = ReadPool::Lease;
+  Result<Lease> lease() { return pool_.lease(ReadPool::Use::kBehindOverlay); }
+  Result<Lease> lease_plain() { return pool_.lease(ReadPool::Use::kPlainTables); }
   // Appends what one chunk finds; answers the cursor to go on with, 0: nothing is left.
   Result<ExecutionNo> list_chunk(const ExecutionQuery& query, ExecutionNo before,
                                  std::vector<ExecutionRow>* rows);
 
-  const std::string file_;
-  const std::string vfs_;
   View& view_;
-  std::mutex mutex_;
-  std::condition_variable returned_;
-  std::vector<std::unique_ptr<Connection>> idle_;
-  std::size_t connections_left_;
+  ReadPool pool_;
 };
 
 }  // namespace sortie::store::sqlite

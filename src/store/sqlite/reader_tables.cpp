@@ -46,12 +46,11 @@ LogPlan plan_of(const LogQuery& query) {
 
 Result<std::optional<PayloadRow>> Reader::find_payload(ExecutionNo execution, PayloadNo payload) {
   SORTIE_TRY(Lease db, lease());
-  Transaction snapshot(*db);
   {
     std::shared_lock lock(view_.mutex);
     const PayloadSlot* slot = view_.overlay.find_payload(execution, payload);
     if (slot != nullptr) return std::optional(PayloadRow{execution, payload, std::string(slot->body)});
-    SORTIE_TRY_STATUS(snapshot.begin_read());
+    SORTIE_TRY_STATUS(db.settle());
   }
   auto key = static_cast<std::int64_t>(std::min<ExecutionNo>(execution, INT64_MAX));
   PayloadRow found{execution, payload, {}};
@@ -77,7 +76,7 @@ Result<std::optional<PayloadRow>> Reader::find_payload(ExecutionNo execution, Pa
 }
 
 Result<std::optional<std::string>> Reader::find_document(std::string_view kind, std::string_view key) {
-  SORTIE_TRY(Lease db, lease());
+  SORTIE_TRY(Lease db, lease_plain());
   Query q = (*db).query("SELECT value FROM document WHERE kind=? AND key=?");
   q.bind_text(1, kind).bind_text(2, key);
   SORTIE_TRY(bool found, q.step());
@@ -87,7 +86,7 @@ Result<std::optional<std::string>> Reader::find_document(std::string_view kind, 
 Result<std::vector<Document>> Reader::list_documents(std::string_view kind, std::string_view after_key,
                                                      std::size_t limit) {
   std::vector<Document> documents;
-  SORTIE_TRY(Lease db, lease());
+  SORTIE_TRY(Lease db, lease_plain());
   Query q = (*db).query("SELECT key, value FROM document WHERE kind=? AND key > ? ORDER BY key");
   q.bind_text(1, kind).bind_text(2, after_key);
   while (documents.size() < limit) {
@@ -101,7 +100,7 @@ Result<std::vector<Document>> Reader::list_documents(std::string_view kind, std:
 Result<std::vector<LogLine>> Reader::search_log(const LogQuery& query) {
   std::vector<LogLine> lines;
   if (query.after_sequence >= INT64_MAX) return lines;
-  SORTIE_TRY(Lease db, lease());
+  SORTIE_TRY(Lease db, lease_plain());
   reader_tables::LogPlan plan = reader_tables::plan_of(query);
   Query q = (*db).query(query.newest_first ? plan.newest_first : plan.oldest_first);
   q.bind_text(1, query.stream)
@@ -152,7 +151,7 @@ Status Reader::judge_backup_target(const std::string& file) {
 // when it is complete and on disk.
 Status Reader::backup(const std::string& file) {
   SORTIE_TRY_STATUS(judge_backup_target(file));
-  SORTIE_TRY(Lease db, lease());
+  SORTIE_TRY(Lease db, lease_plain());
   Transaction snapshot(*db);
   SORTIE_TRY_STATUS(snapshot.begin_read());
   std::string part = file + ".part";

@@ -52,11 +52,12 @@ Result<std::size_t> Writer::delete_ended_before(Timestamp time, std::size_t limi
     SORTIE_TRY_STATUS(drop_dead_runs(chosen.size() < limit));
     state_.journal.last_execution_no = view_.last_execution_no;
     SORTIE_TRY_STATUS(state_.save(*db_));
-    return transaction.commit();
+    return commit_slice(transaction);
   }();
   if (!done) return failed(std::move(done).error()).error();
   {
     std::unique_lock lock(view_.mutex);
+    ++view_.tables;
     for (const CountChange& change : changes) view_.counts.add(change.machine, change.status, change.n);
   }
   publish_fold();

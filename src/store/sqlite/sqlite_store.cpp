@@ -167,10 +167,15 @@ void SqliteStore::copy_log() {
     if (!opened.ok()) return;
     checkpoint_connection_ = std::move(opened).value();
   }
+  reader_.release_snapshots();
   // A failure shows in the next commit, when it is of the disk; the log is only longer meanwhile.
   if (!checkpoint_connection_->query("PRAGMA wal_checkpoint(PASSIVE)").run().ok()) return;
   // All but the last few pages are copied: the writer, between two groups, empties the log.
-  queue_.post_to_thread([this] { static_cast<void>(writer_.checkpoint()); });
+  queue_.post_to_thread([this] {
+    reader_.release_snapshots();
+    static_cast<void>(writer_.checkpoint());
+    reader_.release_snapshots();  // One that began meanwhile would keep the log from beginning anew.
+  });
 }
 
 StoreFigures SqliteStore::figures() {

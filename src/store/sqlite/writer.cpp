@@ -307,7 +307,7 @@ Status Writer::commit(const std::vector<const Batch*>& batches, std::vector<Stat
       SORTIE_TRY_STATUS(write_log(*batch));
     }
     if (units > 0 || drop_pending_) SORTIE_TRY_STATUS(slice(units));
-    return transaction.commit();
+    return commit_slice(transaction);
   }();
   if (!done) {
     next_log_sequence_ = log_before;
@@ -334,6 +334,23 @@ void Writer::publish(GroupNo group, std::string body, ExecutionNo highest,
   publish_fold();
 }
 
+// Whoever has the list of runs must find them in its snapshot: where one of them goes, nobody begins a
+// snapshot between the commit and the list without it.
+Status Writer::commit_slice(Transaction& transaction) {
+  const TermRuns& runs = state_.runs;
+  const bool all_stay = std::all_of(view_.runs.begin(), view_.runs.end(), [&](const auto& run) {
+    const auto later = std::lower_bound(runs.begin(), runs.end(), run->id,
+                                        [](const auto& each, std::int64_t id) { return each->id < id; });
+    return later != runs.end() && *later == run;
+  });
+  if (runs == view_.runs || all_stay) return transaction.commit();
+  std::unique_lock lock(view_.mutex);
+  SORTIE_TRY_STATUS(transaction.commit());
+  view_.runs = runs;
+  ++view_.tables;
+  return {};
+}
+
 void Writer::publish_fold() {
   const bool is_folded = has_frozen() && state_.journal.frozen_group == 0;
   if (is_folded || state_.runs != view_.runs) {
@@ -342,6 +359,7 @@ void Writer::publish_fold() {
     std::unique_lock lock(view_.mutex);
     runs.swap(view_.runs);
     if (is_folded) folded.swap(view_.overlay.frozen);
+    ++view_.tables;
     lock.unlock();
     drop_pending_ = drop_pending_ || is_folded;
   }
@@ -355,7 +373,7 @@ Result<bool> Writer::fold_slice(std::size_t units) {
     Transaction transaction(*db_);
     SORTIE_TRY_STATUS(transaction.begin_write());
     SORTIE_TRY_STATUS(slice(has_frozen() ? units : 0));
-    return transaction.commit();
+    return commit_slice(transaction);
   }();
   if (!done) return failed(std::move(done).error()).error();
   publish_fold();

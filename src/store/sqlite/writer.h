@@ -3,30 +3,16 @@
 // or queues (sqlite_store.cpp has those). A group of batches is one transaction: one journal row with all
 // images and history, documents and log lines in their tables, and, riding along, a slice of the fold.
 //
-// The View is what readers share with the writer: the overlay behind a lock. Readers take it shared and begin
-// their snapshot of the file while they hold it; the writer commits first and then changes the overlay under
-// the exclusive lock. A slice writes only what the frozen generation already shows, so tables that are newer
-// than the overlay never contradict it.
-//
 // After a failed transaction nothing of it is in the file, and memory is brought back to what the file says
 // before the next one begins.
 #include <atomic>
-#include <shared_mutex>
 #include <vector>
 
-#include "store/sqlite/counts.h"
 #include "store/sqlite/fold.h"
 #include "store/sqlite/sqlite_store.h"
+#include "store/sqlite/view.h"
 
 namespace sortie::store::sqlite {
-
-struct View {
-  std::shared_mutex mutex;
-  Overlay overlay;
-  ExecutionCounts counts;
-  TermRuns runs;
-  std::atomic<ExecutionNo> last_execution_no{0};
-};
 
 struct WriterFigures {
   std::atomic<std::uint64_t> commits{0};
@@ -91,6 +77,7 @@ class Writer {
   Status slice(std::size_t units);  // Inside a transaction.
   void publish(GroupNo group, std::string body, ExecutionNo highest, const std::vector<CountChange>& changes);
   void publish_fold();
+  Status commit_slice(Transaction& transaction);
   Status drop_dead_runs(bool all);
   Status delete_execution(ExecutionNo no, std::vector<CountChange>* changes);
 
