@@ -284,7 +284,8 @@ Status Checker::check_arns() {
     }
   }
   SORTIE_TRY(std::int64_t lost,
-             db_.integer("SELECT count(*) FROM execution_hash WHERE no NOT IN (SELECT no FROM execution)"));
+             db_.integer("SELECT count(*) FROM execution_hash WHERE no NOT IN (SELECT no FROM execution)"
+                         " AND no NOT IN (SELECT no FROM hash_gone)"));
   if (lost > 0) report(std::to_string(lost) + " ARN hashes lead to no execution");
   return {};
 }

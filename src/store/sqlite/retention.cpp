@@ -1,4 +1,4 @@
-// Writer's deleting half: what retention asks for, in steps that the caller bounds.
+// Writer's deleting half: what retention asks for, in steps that are bounded by the pages that they write.
 #include <algorithm>
 #include <mutex>
 
@@ -9,6 +9,9 @@ namespace sortie::store::sqlite {
 namespace retention {
 
 constexpr std::size_t kSliceUnits = 1024;
+// A step writes so many pages, about: what a commit waits for behind it.
+constexpr std::uint64_t kStepBytes = 64 * 16'384;
+constexpr std::size_t kStepMin = 8, kStepMax = 256;
 
 }  // namespace retention
 
@@ -25,8 +28,16 @@ Result<bool> Writer::fold_for_deletion(Timestamp time) {
   return true;
 }
 
-Result<std::size_t> Writer::delete_ended_before(Timestamp time, std::size_t limit) {
+Result<Writer::Deleted> Writer::delete_ended_before(Timestamp time, std::size_t most) {
   SORTIE_TRY_STATUS(ready());
+  const auto drop_hashes = [this](bool all) -> Result<bool> {
+    Result<bool> dropped = gone_hashes_.step(*db_, all);
+    if (!dropped) return failed(std::move(dropped).error()).error();
+    return dropped;
+  };
+  SORTIE_TRY(const bool dropped, drop_hashes(false));
+  if (dropped) return Deleted{0, true};
+  const std::size_t limit = std::min(most, retention_step_);
   std::vector<ExecutionNo> chosen;
   {
     Query q = db_->query(
@@ -43,8 +54,12 @@ Result<std::size_t> Writer::delete_ended_before(Timestamp time, std::size_t limi
       chosen.push_back(no);
     }
   }
-  if (chosen.empty()) return std::size_t{0};
+  if (chosen.empty()) {
+    SORTIE_TRY(const bool more, drop_hashes(true));
+    return Deleted{0, more};
+  }
   std::vector<CountChange> changes;
+  const std::uint64_t written = figures_.wal_bytes_written;
   Status done = [&]() -> Status {
     Transaction transaction(*db_);
     SORTIE_TRY_STATUS(transaction.begin_write());
@@ -62,7 +77,16 @@ Result<std::size_t> Writer::delete_ended_before(Timestamp time, std::size_t limi
   }
   publish_fold();
   drop_pending_ = true;
-  return chosen.size();
+  gone_hashes_.noted(chosen.size());
+  // What this step has written says how large the next one is.
+  const std::uint64_t bytes = figures_.wal_bytes_written - written;
+  const bool was_full = chosen.size() == retention_step_;
+  if (bytes > retention::kStepBytes) {
+    retention_step_ = std::max(retention_step_ / 2, retention::kStepMin);
+  } else if (bytes < retention::kStepBytes / 2 && was_full) {
+    retention_step_ = std::min(2 * retention_step_, retention::kStepMax);
+  }
+  return Deleted{chosen.size(), true};
 }
 
 // One run a step; all of them when there is nothing more to delete.
@@ -95,10 +119,7 @@ Status Writer::delete_execution(ExecutionNo no, std::vector<CountChange>* change
   }
   // Parts that are left over after an end and a redrive are counted out by gathering them first.
   SORTIE_TRY_STATUS(gather_execution(*db_, state_, no, nullptr, true));
-  SORTIE_TRY_STATUS(db_->query("DELETE FROM execution_hash WHERE hash=? AND no=?")
-                        .bind(1, static_cast<std::int64_t>(fingerprint64(arn)))
-                        .bind(2, key)
-                        .run());
+  SORTIE_TRY_STATUS(gone_hashes_.note(*db_, fingerprint64(arn), no));
   SORTIE_TRY_STATUS(db_->query("DELETE FROM frame WHERE execution=?").bind(1, key).run());
   SORTIE_TRY_STATUS(db_->query("DELETE FROM history WHERE execution=?").bind(1, key).run());
   SORTIE_TRY_STATUS(db_->query("DELETE FROM payload WHERE execution=?").bind(1, key).run());

@@ -78,8 +78,12 @@ CREATE TABLE term_run(
 CREATE TABLE term_part(no INTEGER PRIMARY KEY, body BLOB NOT NULL) STRICT;
 )sql";
 
+// ARN hashes of executions that retention has deleted, as they came; they lie anywhere in execution_hash.
+const char kGoneTables[] =
+    "CREATE TABLE hash_gone(id INTEGER PRIMARY KEY, hash INTEGER NOT NULL, no INTEGER NOT NULL) STRICT;";
+
 // kMigrations[v] brings a file of version v to v + 1. Version 0 is an empty file.
-const char* const kMigrations[kSchemaVersion] = {kTables, kTermTables};
+const char* const kMigrations[kSchemaVersion] = {kTables, kTermTables, kGoneTables};
 
 struct Found {
   std::int64_t version = 0;

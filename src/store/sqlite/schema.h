@@ -18,7 +18,7 @@
 
 namespace sortie::store::sqlite {
 
-inline constexpr std::int64_t kSchemaVersion = 2;
+inline constexpr std::int64_t kSchemaVersion = 3;
 
 // Makes the tables in an empty file, migrates an older one, refuses a newer one (code "StoreTooNew") and a
 // file of somebody else ("StoreCorrupt"). The connection must be writable.

@@ -16,8 +16,6 @@ namespace sortie::store {
 namespace sqlite {
 
 constexpr std::size_t kIdleSliceUnits = 256;  // Whoever comes waits for one slice.
-// Each may touch a dozen pages that no other does: what a commit waits for behind a piece of deleting.
-constexpr std::size_t kDeletedAtOnce = 16;
 
 class SqliteStore final : public ForwardingReads, private Committer {
  public:
@@ -62,13 +60,13 @@ class SqliteStore final : public ForwardingReads, private Committer {
       SORTIE_TRY(more, queue_.on_thread<bool>([this, time] { return writer_.fold_for_deletion(time); }));
     }
     std::size_t deleted = 0;
-    while (deleted < limit) {
-      const std::size_t piece = std::min(limit - deleted, kDeletedAtOnce);
-      SORTIE_TRY(const std::size_t gone, queue_.on_thread<std::size_t>([this, time, piece] {
-        return writer_.delete_ended_before(time, piece);
-      }));
-      deleted += gone;
-      if (gone < piece) break;
+    for (bool more = true; more && deleted < limit;) {
+      SORTIE_TRY(const Writer::Deleted step,
+                 queue_.on_thread<Writer::Deleted>([this, time, most = limit - deleted] {
+                   return writer_.delete_ended_before(time, most);
+                 }));
+      deleted += step.count;
+      more = step.more;
     }
     return deleted;
   }

@@ -126,7 +126,8 @@ TEST(SqliteStore, AFileOfTheVersionBeforeIsBroughtUpToDateAndKeepsWhatItHas) {
     Epoch epoch = *(*store)->acquire(0);
     ASSERT_TRUE(at.commit(**store, starting(epoch, 1)).ok());
   }
-  run_sql(at.file(), "DROP TABLE term_run; DROP TABLE term_part; PRAGMA user_version=1");
+  run_sql(at.file(),
+          "DROP TABLE hash_gone; DROP TABLE term_run; DROP TABLE term_part; PRAGMA user_version=1");
   auto store = at.open();
   ASSERT_TRUE(store.ok()) << to_text(store.error());
   EXPECT_TRUE((*store)->find_execution(1)->has_value());
@@ -169,6 +170,37 @@ TEST(SqliteStore, MergesSmallRunsOfTermsAndDropsThoseOfWhatWasDeleted) {
   EXPECT_EQ(number_of(at.file(), "SELECT count(*) FROM execution"), 0);
   EXPECT_EQ(number_of(at.file(), "SELECT count(*) FROM term_run"), 0);
   EXPECT_THAT(*(*store)->find_by_terms({.terms = {{1'000}}}), IsEmpty());
+  EXPECT_THAT(*(*store)->check(), IsEmpty());
+}
+
+TEST(SqliteStore, WhatIsDeletedIsNotFoundByItsArnWhileItsHashIsOnlyNoted) {
+  Opened at;
+  auto store = at.open();
+  const Epoch epoch = *(*store)->acquire(0);
+  constexpr ExecutionNo kAll = 20;
+  for (ExecutionNo no = 1; no <= kAll; ++no) {
+    Batch batch = starting(epoch, no);
+    batch.executions[0].status = ExecutionStatus::kSucceeded;
+    batch.ended.push_back(no);
+    ASSERT_TRUE(at.commit(**store, std::move(batch)).ok());
+  }
+  EXPECT_EQ(*(*store)->delete_ended_before(kNever, 12), 12u);
+  for (int round = 0; round < 2; ++round) {
+    EXPECT_EQ(number_of(at.file(), "SELECT count(*) FROM hash_gone"), 12);
+    EXPECT_EQ(number_of(at.file(), "SELECT count(*) FROM execution_hash"), kAll);
+    EXPECT_FALSE((*store)->find_execution(execution(3).arn)->has_value());
+    EXPECT_TRUE((*store)->find_execution(execution(13).arn)->has_value());
+    EXPECT_THAT(*(*store)->check(), IsEmpty());
+    store.value().reset();
+    store = at.open();
+  }
+  Batch again = starting(*(*store)->acquire(0), kAll + 1);
+  again.executions[0].name = execution(3).name;
+  again.executions[0].arn = execution(3).arn;
+  ASSERT_TRUE(at.commit(**store, std::move(again)).ok());
+  EXPECT_EQ(*(*store)->delete_ended_before(kNever, 100), 8u);
+  EXPECT_EQ(number_of(at.file(), "SELECT count(*) FROM hash_gone"), 0);
+  EXPECT_EQ((*(*store)->find_execution(execution(3).arn))->no, kAll + 1);
   EXPECT_THAT(*(*store)->check(), IsEmpty());
 }
 

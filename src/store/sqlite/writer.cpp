@@ -58,6 +58,7 @@ Status Writer::open_connection() {
 Status Writer::open() {
   SORTIE_TRY_STATUS(open_connection());
   SORTIE_TRY_STATUS(state_.load(*db_));
+  SORTIE_TRY_STATUS(gone_hashes_.load(*db_));
   SORTIE_TRY_STATUS(recover_overlay());
   view_.runs = state_.runs;
   Query q = db_->query("SELECT no, epoch FROM shard");

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "store/sqlite/fold.h"
+#include "store/sqlite/gone_hashes.h"
 #include "store/sqlite/sqlite_store.h"
 #include "store/sqlite/view.h"
 
@@ -42,9 +43,14 @@ class Writer {
   void freeze();
 
   Result<Epoch> acquire(ShardNo shard);
-  // Deleting takes as many of the first as it says that there is more to do, and then the second.
+  // Deleting takes as many of the first as it says that there is more to do, and then of the second: a step
+  // of at most `most`, as large as what it writes allows.
   Result<bool> fold_for_deletion(Timestamp time);
-  Result<std::size_t> delete_ended_before(Timestamp time, std::size_t limit);
+  struct Deleted {
+    std::size_t count = 0;
+    bool more = false;
+  };
+  Result<Deleted> delete_ended_before(Timestamp time, std::size_t most);
   Result<std::size_t> delete_log_before(std::string_view stream, Timestamp time, std::size_t limit);
   // Copies the write-ahead log into the file, so that the next commit begins the log again at its start. The
   // log keeps its size: overwriting it costs an fsync, growing it costs the file system's journal as well.
@@ -91,7 +97,9 @@ class Writer {
   std::uint64_t segment_bytes_ = 0;
   std::unordered_map<ShardNo, Epoch> epochs_;
   std::uint64_t next_log_sequence_ = 1;
-  bool stale_ = false;         // A transaction failed: memory may be ahead of the file.
+  bool stale_ = false;  // A transaction failed: memory may be ahead of the file.
+  GoneHashes gone_hashes_;
+  std::size_t retention_step_ = 16;
   std::size_t next_run_ = 0;   // Which retention looks at next.
   bool drop_pending_ = false;  // Journal rows wait to be deleted.
   WriterFigures figures_;
