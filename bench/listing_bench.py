@@ -217,7 +217,7 @@ def ask_retention(p, folder: pathlib.Path, person: str, count: int, rate: float)
         server.stop()
     project = folder / "project"
     project.mkdir(exist_ok=True)
-    keep = int((datetime.datetime.now(datetime.timezone.utc) - began).total_seconds())
+    keep = int((datetime.datetime.now(datetime.UTC) - began).total_seconds())
     (project / "sortie.yaml").write_text(f"retention:\n  executions: {keep}s\n")
     lists = ["", "status:failed", "status:failed,aborted", "playbook:ir-2", "resource:us-east-1", f"name:night-{count // 2:07}"]
     server = p.Server(folder, project).start()

@@ -1,7 +1,7 @@
 #pragma once
 // The limit that durable work is held against: N blocking clients, each of which appends one row of a given
 // size to a plain SQLite table and goes on when it is on disk. One writer thread commits whatever has queued
-// up, with the settings of our own store (16 KiB pages, WAL, full fsync).
+// up, with the settings of our own store (4 KiB pages, WAL, full fsync).
 #include <sqlite3.h>
 
 #include <chrono>
@@ -23,7 +23,7 @@ class RawAppender {
  public:
   RawAppender(const std::string& file, std::size_t row_bytes) : body_(row_bytes, 'r') {
     run_or_die(sqlite3_open(file.c_str(), &db_));
-    run("PRAGMA page_size=16384; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
+    run("PRAGMA page_size=4096; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
         "PRAGMA wal_autocheckpoint=4000; CREATE TABLE line(no INTEGER PRIMARY KEY, body BLOB) STRICT");
     run_or_die(sqlite3_prepare_v2(db_, "INSERT INTO line(body) VALUES(?)", -1, &insert_, nullptr));
     thread_ = std::thread([this] { work(); });

@@ -7,7 +7,7 @@
 //   postgres our PostgreSQL store with the same batches, on a server of its own on this machine (unix socket,
 //            fsync on), where PostgreSQL is installed; its bytes are its write-ahead log, CPU is ours only
 //
-// The first three use SQLite with 16 KiB pages, WAL and full fsync; all have one writer thread, and groups
+// The first three use SQLite with 4 KiB pages, WAL and full fsync; all have one writer thread, and groups
 // that form by themselves. `ratio` is against raw, `x rows` against rows. Bytes a transition are what reached
 // the block layer (write_bytes of /proc/self/io), checkpoints included as far as they happened. The disk is
 // shared: compare within one run.
@@ -102,7 +102,7 @@ class GroupedSqlite : public Layout {
   explicit GroupedSqlite(const std::string& file) {
     std::filesystem::remove(file);
     if (sqlite3_open(file.c_str(), &db_) != SQLITE_OK) fail("cannot open " + file);
-    run("PRAGMA page_size=16384; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
+    run("PRAGMA page_size=4096; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
         "PRAGMA wal_autocheckpoint=4000; PRAGMA cache_size=-65536");
   }
   ~GroupedSqlite() override {

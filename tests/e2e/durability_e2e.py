@@ -19,7 +19,7 @@ import time
 import product as p
 
 RUNS, DEATHS = (2000, 60) if p.LONG else (150, 12)
-PAGE = 16384
+PAGE = 16384  # Some of the file at once: a single page may be one that nothing uses.
 WAITS = json.dumps(
     {
         "StartAt": "W",

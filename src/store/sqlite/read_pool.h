@@ -2,7 +2,7 @@
 // Connections to read with, any number of threads at a time, and the snapshots that they keep.
 //
 // SQLite empties a reader's page cache when it begins a snapshot after anybody's commit: an execution in a
-// large store is then some eight pages of 16 KiB, copied again for each read. But what lies behind the
+// large store is then some eight pages, copied again for each read. But what lies behind the
 // overlay need not be as new as the last commit. Slices write to the tables what the frozen generation shows,
 // so a snapshot of any time is right behind the overlay until the overlay gives something up, which
 // View::tables counts: a generation that is folded, term runs that others replace, executions that retention
@@ -50,6 +50,7 @@ class ReadPool {
     // Behind the overlay, once it has been asked: from here on the connection reads a snapshot that has all
     // that the overlay has given up. Whoever holds the view's lock has both of one moment.
     Status settle();
+    std::uint64_t tables() const { return kept_.tables; }  // View::tables when that snapshot began.
 
    private:
     ReadPool* pool_;

@@ -84,7 +84,9 @@ Result<std::optional<ExecutionRow>> Reader::find_execution(ExecutionNo no) {
   }
   SORTIE_TRY(Lease db, lease());
   SORTIE_TRY_STATUS(db.settle());
-  return reader::load_execution(*db, no);
+  SORTIE_TRY(std::optional<ExecutionRow> row, reader::load_execution(*db, no));
+  if (row) view_.recent.remember(no, db.tables(), *row);
+  return row;
 }
 
 Result<std::optional<ExecutionRow>> Reader::find_execution(std::string_view arn) {

@@ -9,8 +9,8 @@ namespace sortie::store::sqlite {
 namespace retention {
 
 constexpr std::size_t kSliceUnits = 1024;
-// A step writes so many pages, about: what a commit waits for behind it.
-constexpr std::uint64_t kStepBytes = 64 * 16'384;
+// A step writes so much, about: what a commit waits for behind it.
+constexpr std::uint64_t kStepBytes = 1024 * 1024;
 constexpr std::size_t kStepMin = 8, kStepMax = 256;
 
 }  // namespace retention

@@ -111,7 +111,7 @@ Result<Found> look(Connection& connection) {
 
 Status prepare_schema(Connection& connection) {
   // The page size counts only before the first table; on an existing file these change nothing.
-  SORTIE_TRY_STATUS(connection.execute("PRAGMA page_size=16384"));
+  SORTIE_TRY_STATUS(connection.execute("PRAGMA page_size=4096"));
   SORTIE_TRY(schema::Found before, schema::look(connection));
   SORTIE_TRY_STATUS(connection.execute("PRAGMA journal_mode=WAL"));
   SORTIE_TRY_STATUS(connection.execute("PRAGMA synchronous=FULL"));

@@ -8,12 +8,16 @@
 //   segment(first_group, ...)     runs of journal rows; live_bytes counts what history_part and payload_ref
 //                                 still need of it; at 0 the run is dropped
 //   execution, frame              the last folded images; execution_hash finds an execution by its ARN
+//   hash_gone                     rows of execution_hash that retention will take out (gone_hashes.h)
 //   execution_count               rows of `execution` by machine and status
 //   history_part, payload_ref     where in the journal the history and payloads of executions lie
 //   history, payload              gathered: written once, when the execution ends
 //   term_run, term_part           what executions are found by besides their rows (term_run.h)
 //   word                          texts that repeat (state machine ARNs, prefixes of execution ARNs)
 //   document, log, shard          plain tables, written by the group's own transaction
+//
+// A new file has pages of 4 KiB: in a large store most pages that are read or changed are so for one row, and
+// the journal, whose rows are long, costs the same with any size. Files made before have pages of 16 KiB.
 #include "store/sqlite/database.h"
 
 namespace sortie::store::sqlite {

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <filesystem>
 #include <fstream>
 #include <thread>
 
@@ -171,6 +172,24 @@ TEST(SqliteStore, MergesSmallRunsOfTermsAndDropsThoseOfWhatWasDeleted) {
   EXPECT_EQ(number_of(at.file(), "SELECT count(*) FROM term_run"), 0);
   EXPECT_THAT(*(*store)->find_by_terms({.terms = {{1'000}}}), IsEmpty());
   EXPECT_THAT(*(*store)->check(), IsEmpty());
+}
+
+// A connection keeps its snapshot from one read to the next; a log that could not begin anew would only grow.
+TEST(SqliteStore, TheLogBeginsAnewAlthoughReadersKeepTheirSnapshots) {
+  Opened at;
+  at.options.checkpoint_bytes = 1024 * 1024;
+  at.options.run_work = [&at](std::function<void()> work) { at.loop.post(std::move(work)); };
+  auto store = at.open();
+  const Epoch epoch = *(*store)->acquire(0);
+  for (ExecutionNo no = 1; no <= 300; ++no) {
+    Batch batch = starting(epoch, no);
+    batch.frames[0].image.assign(40'000, 'x');
+    ASSERT_TRUE(at.commit(**store, std::move(batch)).ok());
+    ASSERT_TRUE((*store)->find_execution(ExecutionNo{1})->has_value());
+    ASSERT_EQ((*store)->list_executions({.limit = 2})->front().no, no);
+  }
+  EXPECT_GT((*store)->figures().bytes_written, 12'000'000u);
+  EXPECT_LT(std::filesystem::file_size(at.file() + "-wal"), 3'000'000u);
 }
 
 TEST(SqliteStore, WhatIsDeletedIsNotFoundByItsArnWhileItsHashIsOnlyNoted) {

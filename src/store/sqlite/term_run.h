@@ -2,7 +2,7 @@
 // Term runs: the index behind find_by_terms. A run is a sorted list of (key, execution number), written once,
 // in one piece, and never changed; folding writes one for each few ten thousand entries of a generation, so
 // indexing costs sequential writes of some ten bytes an entry, wherever in the key space the entries lie. A
-// plain table would touch a page of 16 KiB for nearly every one of them.
+// plain table would touch a page for nearly every one of them.
 //
 // A look-up asks every run whose numbers are wanted, newest numbers first: one binary search in memory and
 // one row of a KiB. Small runs, as an idle server writes them, are merged eight at a time as long as that

@@ -9,6 +9,7 @@
 
 #include "store/sqlite/counts.h"
 #include "store/sqlite/overlay.h"
+#include "store/sqlite/recent_rows.h"
 #include "store/sqlite/term_run.h"
 
 namespace sortie::store::sqlite {
@@ -22,6 +23,7 @@ struct View {
   // Changes with whatever leaves the overlay, with `runs`, and with what retention takes: a snapshot from
   // before lacks it, or has it still.
   std::atomic<std::uint64_t> tables{1};
+  RecentRows recent;  // Has a lock of its own.
 };
 
 }  // namespace sortie::store::sqlite

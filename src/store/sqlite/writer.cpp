@@ -15,14 +15,13 @@ namespace writer {
 constexpr std::size_t kSliceUnitsMin = 128;  // Smaller slices would write the same pages again and again.
 constexpr std::size_t kSliceUnitsMax = 4096;
 constexpr std::uint64_t kDropBytes = 2 * 1024 * 1024;  // Journal rows deleted by one slice.
-constexpr std::uint64_t kPageBytes = 16384;
-constexpr std::uint64_t kWalFrameBytes = kPageBytes + 24;
+constexpr std::uint64_t kWalFrameHead = 24;
 
 std::int64_t db_int(std::uint64_t value) { return static_cast<std::int64_t>(value); }
 
 int on_wal(void* figures, sqlite3*, const char*, int pages) {
   auto* all = static_cast<WriterFigures*>(figures);
-  std::uint64_t now = static_cast<std::uint64_t>(pages) * kWalFrameBytes;
+  std::uint64_t now = static_cast<std::uint64_t>(pages) * (all->page_bytes + kWalFrameHead);
   std::uint64_t before = all->wal_bytes.exchange(now);
   // Smaller than before: the log began again from its start.
   all->wal_bytes_written += now >= before ? now - before : now;
@@ -46,9 +45,11 @@ Status Writer::open_connection() {
   // second time. What a page in use loses is still overwritten; pages that become free are not written for
   // that.
   SORTIE_TRY_STATUS(db_->execute("PRAGMA secure_delete=FAST"));
+  SORTIE_TRY(const std::int64_t page_bytes, db_->integer("PRAGMA page_size"));
+  figures_.page_bytes = static_cast<std::uint64_t>(std::max<std::int64_t>(page_bytes, 512));
   if (options_.file_bytes_max > 0) {
     std::string limit =
-        "PRAGMA max_page_count=" + std::to_string(options_.file_bytes_max / writer::kPageBytes);
+        "PRAGMA max_page_count=" + std::to_string(options_.file_bytes_max / figures_.page_bytes);
     SORTIE_TRY_STATUS(db_->execute(limit.c_str()));
   }
   sqlite3_wal_hook(db_->handle(), writer::on_wal, &figures_);
@@ -193,6 +194,8 @@ Result<std::vector<Writer::CountChange>> Writer::count_changes(const std::vector
         known->second = &row;
       } else if (const ExecutionView* below = view_.overlay.find_execution(row.no)) {
         changes.push_back({std::string(below->state_machine_arn), below->status, -1});
+      } else if (std::optional<RecentRows::Row> recent = view_.recent.find(row.no, view_.tables)) {
+        changes.push_back({std::move(recent->state_machine_arn), recent->status, -1});
       } else if (row.no <= view_.last_execution_no) {
         SORTIE_TRY(std::optional<CountChange> counted, counted_in_tables(row.no));
         if (counted) changes.push_back({std::move(counted->machine), counted->status, -1});

@@ -21,6 +21,7 @@ struct WriterFigures {
   std::atomic<std::uint64_t> wal_bytes_written{0};
   std::atomic<std::uint64_t> wal_bytes{0};  // In the write-ahead log now, as far as it is not checkpointed.
   std::atomic<std::uint64_t> overlay_bytes{0};
+  std::uint64_t page_bytes = 0;  // Of this file, from open on.
 };
 
 class Writer {
