@@ -137,8 +137,7 @@ Result<bool> has_inbox_answer(store::Reads& store, store::ShardNo shard, const A
   for (const store::Document& document : found) {
     if (!document.key.starts_with(prefix)) break;
     const std::optional<InboxNote> note = read_inbox_note(document);
-    if (!note || (note->kind() != "succeeded" && note->kind() != "failed")) continue;
-    const std::optional<engine::Stimulus> stimulus = stimulus_of(*note);
+    const std::optional<engine::Stimulus> stimulus = note ? stimulus_of(*note) : std::nullopt;
     if (stimulus && attempt_of(key.execution, *stimulus) == key) return true;
   }
   return false;

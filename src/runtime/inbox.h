@@ -49,7 +49,7 @@ store::Document inbox_document(store::ShardNo shard, store::ExecutionNo no, stor
 std::optional<InboxNote> read_inbox_note(const store::Document& document);
 // Whether a note waits for this execution; an error when the store cannot say.
 Result<bool> has_inbox_note(store::Reads& store, store::ShardNo shard, store::ExecutionNo no);
-// Whether one waits that ends this attempt.
+// Whether one waits that ends this attempt, or hands it over.
 Result<bool> has_inbox_answer(store::Reads& store, store::ShardNo shard, const AttemptKey& key);
 
 // `is_logged`: its machine's loggingConfiguration is to be looked up.

@@ -401,6 +401,9 @@ class RuntimeImpl final : public Runtime, private Cluster {
   }
   Status carry_out(const AttemptKey& key) override {
     if (shards_->of(key.execution) != nullptr) return {};  // It has come here meanwhile.
+    const store::ShardNo no = shards_->map().of(key.execution);
+    SORTIE_TRY(const bool is_done, has_inbox_answer(store_, no, key));
+    if (is_done) return {};  // By an earlier leader.
     SORTIE_TRY(std::optional<TaskOrder> order,
                load_order(store_, key, *tokens_, shards_->store_id(),
                           [this](const std::string& each) { return definitions_.machine(each); }));

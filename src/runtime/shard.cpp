@@ -511,6 +511,7 @@ std::optional<TaskOrder> make_order(const LiveExecution& live, const engine::Att
 
 void Shard::dispatch(LiveExecution& live, const engine::AttemptId& attempt) {
   if (giving_up_ || draining_) return;  // The next owner, or our next life, does it.
+  if (answered_.contains(key_of(live.no, attempt))) return;
   std::optional<TaskOrder> order = make_order(live, attempt, wiring_.tokens, wiring_.store_id);
   if (!order) return;
   if (order->resource.is_activity) {

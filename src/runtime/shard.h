@@ -14,6 +14,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <unordered_map>
 #include <unordered_set>
@@ -164,6 +165,7 @@ class Shard {
   std::size_t forget_above_ = 0;
   bool draining_ = false;
   std::unordered_set<std::string> notes_;  // Of the inbox, that are being taken.
+  std::multiset<AttemptKey> answered_;     // By them: not called again when their execution is recovered.
   // Executions whose start or redrive the store refuses for good, and why.
   std::unordered_map<store::ExecutionNo, std::string> too_large_;
   bool giving_up_ = false, given_up_ = false;

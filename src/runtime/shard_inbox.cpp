@@ -32,6 +32,11 @@ void Shard::take(const InboxNote& note) {
   if (const std::optional<AttemptKey> key = attempt_of(note.no, *stimulus)) {
     wiring_.dispatcher.answered(*key);
     wiring_.activities.withdraw(*key);
+    answered_.insert(*key);
+    mail.reply = [this, key = *key, done = std::move(mail.reply)](const Status& status, bool applied) {
+      answered_.erase(answered_.find(key));
+      done(status, applied);
+    };
   }
   mail.stimulus = *std::move(stimulus);
   post(note.no, std::move(mail));

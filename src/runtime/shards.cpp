@@ -61,7 +61,10 @@ Status Shards::own(store::ShardNo no, store::Epoch epoch) {
     SORTIE_TRY(numbers_.last, parts_.store.last_execution_no());
   }
   shards_[no] = std::make_unique<Shard>(Shard::Wiring{parts_, map_, numbers_, no, epoch});
-  return shards_[no]->recover();
+  SORTIE_TRY_STATUS(shards_[no]->recover());
+  // Before recovery comes by: what has been answered is not called again.
+  if (map_.count > 1) static_cast<void>(read_page(inbox_prefix(no), inbox_prefix(no)));
+  return {};
 }
 
 void Shards::give_up(store::ShardNo no, std::function<void()> done) {
