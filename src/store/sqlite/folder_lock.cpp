@@ -6,12 +6,19 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <charconv>
+#include <chrono>
+#include <csignal>
 #include <filesystem>
 #include <system_error>
+#include <thread>
 
 namespace sortie::store::sqlite {
 
 namespace folder_lock {
+
+constexpr int kDeadOwnerMs = 3'000;
+constexpr int kPollMs = 10;
 
 Error unavailable(const std::string& what, const std::string& path, int code) {
   std::string reason = std::error_code(code, std::generic_category()).message();
@@ -27,6 +34,23 @@ std::string read_owner(int descriptor) {
   return owner.empty() ? "unknown" : owner;
 }
 
+bool is_dead(const std::string& owner) {
+  pid_t process = 0;
+  const auto read = std::from_chars(owner.data(), owner.data() + owner.size(), process);
+  return read.ec == std::errc() && process > 0 && ::kill(process, 0) != 0 && errno == ESRCH;
+}
+
+// 0 or an error number. A child of a process that was killed holds the lock, too, until it has come to its
+// exec: it is waited for.
+int lock(int descriptor) {
+  for (int waited_ms = 0;; waited_ms += kPollMs) {
+    if (flock(descriptor, LOCK_EX | LOCK_NB) == 0) return 0;
+    if (errno != EWOULDBLOCK || waited_ms >= kDeadOwnerMs) return errno;
+    if (!is_dead(read_owner(descriptor))) return EWOULDBLOCK;
+    std::this_thread::sleep_for(std::chrono::milliseconds(kPollMs));
+  }
+}
+
 }  // namespace folder_lock
 
 Result<FolderLock> FolderLock::take(const std::string& folder) {
@@ -39,8 +63,7 @@ Result<FolderLock> FolderLock::take(const std::string& folder) {
   std::string file = folder + "/lock";
   int descriptor = ::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
   if (descriptor < 0) return folder_lock::unavailable("cannot open", file, errno);
-  if (flock(descriptor, LOCK_EX | LOCK_NB) != 0) {
-    int code = errno;
+  if (const int code = folder_lock::lock(descriptor); code != 0) {
     std::string owner = folder_lock::read_owner(descriptor);
     ::close(descriptor);
     if (code != EWOULDBLOCK) return folder_lock::unavailable("cannot lock", file, code);

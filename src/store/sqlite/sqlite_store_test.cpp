@@ -1,12 +1,16 @@
 // What only the SQLite store promises: its folder and file, damage, failing disks, and death at any instant.
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <sqlite3.h>
+#include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
 #include <atomic>
 #include <filesystem>
 #include <fstream>
@@ -86,6 +90,38 @@ TEST(SqliteStore, KeepsItsFolderAndFilesPrivate) {
   ASSERT_TRUE((*store)->acquire(0).ok());
   EXPECT_EQ(mode_of(at.options.folder), 0700u);
   for (const char* suffix : {"", "-wal", "-shm"}) EXPECT_EQ(mode_of(at.file() + suffix), 0600u) << suffix;
+}
+
+// What a server that was killed leaves: a child between fork and exec, which shares the lock.
+TEST(SqliteStore, ALockThatOnlyADyingChildOfADeadOwnerHoldsIsWaitedFor) {
+  Opened at;
+  ASSERT_TRUE(at.open().ok());
+  std::array<int, 2> hold{};
+  ASSERT_EQ(pipe(hold.data()), 0);
+  const pid_t owner = fork();
+  if (owner == 0) {
+    const int lock = ::open((at.options.folder + "/lock").c_str(), O_RDWR | O_CLOEXEC);
+    const std::string name = std::to_string(getpid());
+    const bool is_held = lock >= 0 && flock(lock, LOCK_EX) == 0 && ftruncate(lock, 0) == 0 &&
+                         pwrite(lock, name.data(), name.size(), 0) > 0;
+    if (is_held && fork() == 0) {
+      char told = 0;
+      close(hold[1]);
+      _exit(read(hold[0], &told, 1) < 0 ? 1 : 0);  // Until the test lets go.
+    }
+    _exit(is_held ? 0 : 1);
+  }
+  int status = -1;
+  ASSERT_EQ(waitpid(owner, &status, 0), owner);
+  ASSERT_EQ(status, 0);
+  close(hold[0]);
+  std::thread later([&hold] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    close(hold[1]);
+  });
+  const auto opened = at.open();
+  later.join();
+  EXPECT_TRUE(opened.ok()) << opened.error().message;
 }
 
 TEST(SqliteStore, ASecondOneOnTheSameFolderIsToldWhoHasIt) {
