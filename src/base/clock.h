@@ -28,7 +28,7 @@ class Loop : public Clock {
   using TimerId = std::uint64_t;  // 0 is never a timer.
 
   virtual void post(Callback callback) = 0;
-  // Runs `callback` once, not before `due`; a time in the past means as soon as possible.
+  // Runs `callback` once at `due`; a clock that is set back does not delay it (loop_timers.h).
   virtual TimerId call_at(Timestamp due, Callback callback) = 0;
   virtual void cancel(TimerId timer) = 0;  // Unknown or fired timers are ignored.
 };

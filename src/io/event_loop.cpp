@@ -24,6 +24,11 @@ Timestamp wall_clock() {
   return {static_cast<std::int64_t>(time.tv_sec) * 1000 + time.tv_nsec / 1'000'000};
 }
 
+LoopTimers::Now time_now() {
+  const auto steady = std::chrono::steady_clock::now().time_since_epoch();
+  return {wall_clock(), std::chrono::duration_cast<std::chrono::milliseconds>(steady).count()};
+}
+
 }  // namespace
 
 // A peer or child that closes its end must be an error of the write, not our end.
@@ -68,10 +73,9 @@ Timestamp EventLoop::now() { return wall_clock(); }
 void EventLoop::post(Callback callback) { asio::post(impl_->context, std::move(callback)); }
 
 Loop::TimerId EventLoop::call_at(Timestamp due, Callback callback) {
-  const TimerId id = ++impl_->last_id;
-  impl_->timers.emplace(std::pair(due, id), std::move(callback));
-  impl_->due_by_id.emplace(id, due);
-  if (due < impl_->armed_for) impl_->arm(now());
+  const LoopTimers::Now now = time_now();
+  const TimerId id = impl_->timers.add(due, std::move(callback), now);
+  if (impl_->timers.next(now) < impl_->armed_for) impl_->arm(now);
   return id;
 }
 
@@ -79,23 +83,18 @@ Loop::TimerId EventLoop::call_after(std::int64_t delay_ms, Callback callback) {
   return call_at(now().plus_ms(delay_ms), std::move(callback));
 }
 
-void EventLoop::cancel(TimerId timer) {
-  const auto found = impl_->due_by_id.find(timer);
-  if (found == impl_->due_by_id.end()) return;
-  impl_->timers.erase({found->second, timer});
-  impl_->due_by_id.erase(found);
-}
+void EventLoop::cancel(TimerId timer) { impl_->timers.cancel(timer); }
 
 // The alarm never sleeps longer than kClockCheckMs, so a wall clock that was set forward is noticed.
-void EventLoop::Impl::arm(Timestamp now) {
+void EventLoop::Impl::arm(LoopTimers::Now now) {
   if (timers.empty()) {
     armed_for = kNever;
     alarm.cancel();
     return;
   }
-  armed_for = timers.begin()->first.first;
+  armed_for = timers.next(now);
   const std::int64_t wait_ms =
-      armed_for <= now ? 0 : std::min<std::int64_t>(armed_for.ms - now.ms, kClockCheckMs);
+      armed_for <= now.wall ? 0 : std::min<std::int64_t>(armed_for.ms - now.wall.ms, kClockCheckMs);
   alarm.expires_after(std::chrono::milliseconds(wait_ms));
   alarm.async_wait([this](const boost::system::error_code& error) {
     if (!error) fire();
@@ -105,21 +104,10 @@ void EventLoop::Impl::arm(Timestamp now) {
 // Only what was due when the round began runs in it, so a timer that re-arms itself for "now" cannot starve
 // sockets.
 void EventLoop::Impl::fire() {
-  const Timestamp now = wall_clock();
-  const TimerId newest = last_id;
-  std::vector<TimerId> due;
-  for (const auto& [key, callback] : timers) {
-    if (key.first > now) break;
-    if (key.second <= newest) due.push_back(key.second);
+  for (const TimerId id : timers.due(time_now())) {
+    if (const Callback callback = timers.take(id)) callback();
   }
-  for (const TimerId id : due) {
-    const auto found = due_by_id.find(id);
-    if (found == due_by_id.end()) continue;  // Cancelled by a callback before it.
-    auto node = timers.extract({found->second, id});
-    due_by_id.erase(found);
-    node.mapped()();
-  }
-  arm(wall_clock());
+  arm(time_now());
 }
 
 void EventLoop::on_signals(const std::vector<int>& signals, std::function<void(int)> callback) {

@@ -3,8 +3,9 @@
 //
 // An EventLoop belongs to the thread that calls run(). Objects of io/ (servers, clients, children) are made
 // and used on that thread only; post() and stop() are the two calls that any thread may make. Timers are
-// given as wall-clock times, because that is what the rest of the program counts in; a jump of the wall clock
-// is noticed within kClockCheckMs. Callbacks must not throw.
+// given as wall-clock times, because that is what the rest of the program counts in; a wall clock that is set
+// forward is noticed within kClockCheckMs, one that is set back delays nobody (base/loop_timers.h). Callbacks
+// must not throw.
 #include <array>
 #include <functional>
 #include <memory>

@@ -5,12 +5,11 @@
 #include <boost/asio/steady_timer.hpp>
 #include <condition_variable>
 #include <deque>
-#include <map>
 #include <mutex>
 #include <optional>
 #include <thread>
-#include <unordered_map>
 
+#include "base/loop_timers.h"
 #include "io/event_loop.h"
 
 namespace sortie::io {
@@ -23,9 +22,7 @@ struct EventLoop::Impl {
   std::optional<boost::asio::signal_set> signals;
   std::function<void(int)> signal_callback;
 
-  std::map<std::pair<Timestamp, TimerId>, Callback> timers;
-  std::unordered_map<TimerId, Timestamp> due_by_id;
-  TimerId last_id = 0;
+  LoopTimers timers;
   Timestamp armed_for = kNever;
 
   std::mutex work_mutex;
@@ -34,7 +31,7 @@ struct EventLoop::Impl {
   bool work_ends = false;
   std::thread worker;
 
-  void arm(Timestamp now);
+  void arm(LoopTimers::Now now);
   void fire();
   void wait_for_signal();
   void work_thread();

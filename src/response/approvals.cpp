@@ -189,7 +189,10 @@ void Approvals::arm(const std::string& id, Timestamp due) {
   if (due >= open->approval.deadline && due == open->approval.expires_at) {
     due = due.plus_ms(approval_desk::kDeadlineSlackMs);
   }
-  open->timer = loop_.call_at(due, guarded([this, id] { expire(id); }));
+  open->timer = loop_.call_at(due, guarded([this, id, due] {
+                                if (loop_.now() < due) return arm(id, due);  // The clock was set back.
+                                expire(id);
+                              }));
 }
 
 bool Approvals::takes_queue(std::string_view queue) const {

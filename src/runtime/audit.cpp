@@ -27,6 +27,10 @@ void Audit::arm(std::int64_t pause_ms) {
   });
 }
 
+std::int64_t Audit::look_pause_ms() const {
+  return std::max<std::int64_t>(shard_.wiring_.options.audit_grace_ms / kLooksAgain, 1);
+}
+
 void Audit::step() {
   if (shard_.draining_) return;
   const Options& options = shard_.wiring_.options;
@@ -36,7 +40,7 @@ void Audit::step() {
     in_executions_ ? walk_executions() : walk_frames();
     if (!in_executions_ && after_.execution == 0) pause_ms = options.audit_pause_ms;  // A cycle has ended.
     // What looks stuck does not wait for the next cycle.
-    if (!suspects_.empty()) pause_ms = std::min(pause_ms, std::max<std::int64_t>(options.audit_grace_ms, 1));
+    if (!suspects_.empty()) pause_ms = std::min(pause_ms, look_pause_ms());
   }
   arm(pause_ms);
 }
@@ -78,26 +82,34 @@ void Audit::walk_executions() {
 
 void Audit::suspect(const store::FrameKey& key, Trouble trouble) {
   if (suspects_.size() >= kSuspectsMax) return;  // The next cycle comes by.
-  const Timestamp at = shard_.wiring_.loop.now().plus_ms(shard_.wiring_.options.audit_grace_ms);
+  const Timestamp at = shard_.wiring_.loop.now().plus_ms(look_pause_ms());
   suspects_.try_emplace(key, Suspect{trouble, at});
 }
 
 void Audit::look_again() {
-  const Timestamp now = shard_.wiring_.loop.now();
+  const Timestamp now = shard_.wiring_.loop.now(), next = now.plus_ms(look_pause_ms());
   for (auto each = suspects_.begin(); each != suspects_.end();) {
-    const auto [key, suspect] = *each;
+    const store::FrameKey key = each->first;
+    Suspect& suspect = each->second;
     if (suspect.look_again_at > now) {
+      suspect.look_again_at = std::min(suspect.look_again_at, next);  // The clock may have been set back.
       ++each;
       continue;
     }
-    each = suspects_.erase(each);
     std::optional<Trouble> trouble;
     if (suspect.trouble == Trouble::kNoFrame) {
       trouble = inspect_execution(key.execution);
     } else if (const auto row = shard_.wiring_.store.find_frame(key); row && *row) {
       trouble = inspect(**row);
     }
-    if (trouble == suspect.trouble) report(key, *trouble);
+    const bool is_same = trouble == suspect.trouble;
+    if (is_same && --suspect.looks_left > 0) {
+      suspect.look_again_at = next;
+      ++each;
+      continue;
+    }
+    each = suspects_.erase(each);
+    if (is_same) report(key, *trouble);
   }
 }
 

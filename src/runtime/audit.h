@@ -4,8 +4,9 @@
 // call under way, an activity's place in line, a map run at work. It walks all open frames in small steps,
 // then all open executions (each must have a frame), pauses, and begins again.
 //
-// What looks stuck is looked at again `audit_grace_ms` later, because between two commits much is on its way.
-// What is still stuck then is reported (Options::on_stuck, figures) and set going again: the timer is armed,
+// What looks stuck is looked at again kLooksAgain times within `audit_grace_ms`, because between two commits
+// much is on its way; several times, because a clock that is set forward makes one of the pauses a short one.
+// What is stuck each time is reported (Options::on_stuck, figures) and set going again: the timer is armed,
 // the frame is continued, the attempt is dispatched under the same key. Nothing in the store is changed, so a
 // finding of which the store is the cause comes back after the next start, and nothing is repaired silently.
 //
@@ -26,6 +27,7 @@ class Audit {
  public:
   static constexpr std::size_t kFramesPerStep = 100;
   static constexpr std::size_t kSuspectsMax = 1'000;
+  static constexpr int kLooksAgain = 3;
 
   explicit Audit(Shard& shard) : shard_(shard) {}
   ~Audit();
@@ -47,8 +49,10 @@ class Audit {
   struct Suspect {
     Trouble trouble;
     Timestamp look_again_at;
+    int looks_left = kLooksAgain;
   };
 
+  std::int64_t look_pause_ms() const;
   void arm(std::int64_t pause_ms);
   void step();
   void walk_frames();

@@ -124,7 +124,7 @@ class Shard {
   void take_redrive(const InboxNote& note, Mail mail);
   void follow_record(const std::string& machine_arn, const json::Value& is_logged);
   void discard(const InboxNote& note);
-  void wait_for_calls(Timestamp until);
+  void wait_for_calls(std::int64_t left_ms);
   void let_go();
   void finish(LiveExecution& live);
   void run_after_commit(store::ExecutionNo no);

@@ -112,16 +112,16 @@ void Shard::discard(const InboxNote& note) {
 void Shard::give_up(std::function<void()> done) {
   giving_up_ = true;
   gone_ = std::move(done);
-  wait_for_calls(wiring_.loop.now().plus_ms(shard_inbox::kCallsMs));
+  wait_for_calls(shard_inbox::kCallsMs);
 }
 
 // A call that ends here is not made again by the next owner.
-void Shard::wait_for_calls(Timestamp until) {
-  const Timestamp now = wiring_.loop.now();
+void Shard::wait_for_calls(std::int64_t left_ms) {
   const bool waits = wiring_.dispatcher.holds_any(
       [this](store::ExecutionNo no) { return wiring_.map.of(no) == wiring_.no; });
-  if (waits && now < until) {
-    wiring_.loop.call_at(now.plus_ms(shard_inbox::kLookMs), [this, until] { wait_for_calls(until); });
+  if (waits && left_ms > 0) {
+    wiring_.loop.call_at(wiring_.loop.now().plus_ms(shard_inbox::kLookMs),
+                         [this, left_ms] { wait_for_calls(left_ms - shard_inbox::kLookMs); });
     return;
   }
   given_up_ = draining_ = true;

@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "runtime/audit.h"
 #include "server_world_parts.h"
 
 // What the world answers to the server: results of functions, task tokens, people's decisions.
@@ -138,9 +139,9 @@ void World::decide(const std::string& id) {
 
 std::int64_t World::read_ms() { return up_to(faults_.strikes("slow object", 20'000) ? 60'000 : 40); }
 
-// What it finds nobody else would have set going. After a jump of the clock what it waited for had no time.
+// What it finds nobody else would have set going, unless the clock leapt over its last pause.
 void World::found_stuck(Node& node, const runtime::StuckFrame& found) {
-  if (loop_.undisturbed_ms() < 2 * kAuditGraceMs) return;
+  if (loop_.since_leap_ms() < kAuditGraceMs / runtime::Audit::kLooksAgain) return;
   if (nodes_.empty() || &node != nodes_.back().get() || node.store.lost_the_lease()) return;
   problem("the audit found frame " + std::to_string(found.frame.frame) + " of " + found.execution_arn +
           " stuck: " + found.what);

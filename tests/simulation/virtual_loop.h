@@ -7,7 +7,7 @@
 #include <set>
 #include <utility>
 
-#include "base/clock.h"
+#include "base/loop_timers.h"
 
 namespace sortie::simulation {
 
@@ -18,51 +18,40 @@ class VirtualLoop final : public Loop {
   Timestamp now() override { return now_; }
   void post(Callback callback) override { ready_.push_back(std::move(callback)); }
   TimerId call_at(Timestamp due, Callback callback) override {
-    const TimerId id = ++last_timer_;
-    timers_.emplace(std::pair(due, id), std::move(callback));
-    due_of_.emplace(id, due);
-    return id;
+    return timers_.add(due, std::move(callback), time());
   }
-  void cancel(TimerId timer) override {
-    const auto found = due_of_.find(timer);
-    if (found == due_of_.end()) return;
-    timers_.erase({found->second, timer});
-    due_of_.erase(found);
-  }
+  void cancel(TimerId timer) override { timers_.cancel(timer); }
 
   // Runs the next callback, moving the clock to the next timer where nothing is ready. False: nothing is
   // left.
   bool step() {
     if (ready_.empty()) {
       if (timers_.empty()) return false;
-      auto node = timers_.extract(timers_.begin());
-      now_ = std::max(now_, node.key().first);
-      due_of_.erase(node.key().second);
-      ready_.push_back(std::move(node.mapped()));
+      now_ = std::max(now_, timers_.next(time()));
+      ready_.push_back(timers_.take(timers_.due(time()).front()));
     }
     Callback next = std::move(ready_.front());
     ready_.pop_front();
     next();
     return true;
   }
-  // The clock is set; what is due by then comes at once, what was due comes later than it was told.
+  // The clock is set. Timers take it as those of the real loop do.
   void jump(std::int64_t ms) {
     now_ = now_.plus_ms(ms);
     jumped_ms_ += ms;
-    last_jump_ms_ = steady_ms();
+    if (ms > 0) last_leap_ms_ = time().steady_ms;
   }
-  // How long the clock has gone since it was last set.
-  std::int64_t undisturbed_ms() const { return steady_ms() - last_jump_ms_; }
+  // How long since it was last set forward, which makes pauses short.
+  std::int64_t since_leap_ms() const { return steady_ms() - last_leap_ms_; }
+  std::int64_t steady_ms() const { return time().steady_ms; }
 
  private:
-  std::int64_t steady_ms() const { return now_.ms - jumped_ms_; }
+  LoopTimers::Now time() const { return {now_, now_.ms - jumped_ms_}; }
 
   Timestamp now_;
-  std::int64_t jumped_ms_ = 0, last_jump_ms_ = 0;
+  std::int64_t jumped_ms_ = 0, last_leap_ms_ = 0;
   std::deque<Callback> ready_;
-  std::map<std::pair<Timestamp, TimerId>, Callback> timers_;
-  std::map<TimerId, Timestamp> due_of_;
-  TimerId last_timer_ = 0;
+  LoopTimers timers_;
 };
 
 // The loop of one process among several on the same virtual time. A process that is paused (SIGSTOP) runs
