@@ -44,6 +44,18 @@ Result<bool> will_move(const store::ExecutionRow& row, const NodeMap& nodes, sto
   return false;
 }
 
+// A child of a map run runs only while its run does.
+Result<bool> has_run(const store::ExecutionRow& row, store::Store& store) {
+  if (row.state_machine_arn.find(":mapRun:") == std::string::npos) return true;
+  for (int look = 0; look < kLooks; ++look) {
+    SORTIE_TRY(const std::optional<store::ExecutionRow> run, store.find_execution(row.state_machine_arn));
+    if (run && run->status == store::ExecutionStatus::kRunning) return true;
+    SORTIE_TRY(const std::optional<store::ExecutionRow> now, store.find_execution(row.no));
+    if (!now || now->status != store::ExecutionStatus::kRunning) return true;
+  }
+  return false;
+}
+
 // One open execution: its frames form a tree in which each has one reason to wait.
 void check_execution(store::ExecutionNo no, const NodeMap& nodes, store::Store& store,
                      Definitions& definitions, std::vector<std::string>& findings) {
@@ -116,6 +128,8 @@ Result<std::vector<std::string>> check_store(store::Store& store) {
   while (true) {
     SORTIE_TRY(const std::vector<store::ExecutionRow> page, store.list_executions(running));
     for (const store::ExecutionRow& row : page) {
+      SORTIE_TRY(const bool is_wanted, has_run(row, store));
+      if (!is_wanted) findings.push_back(row.arn + " is running, and its map run is over");
       if (seen.contains(row.no)) continue;
       SORTIE_TRY(const bool moves, will_move(row, nodes, store));
       if (!moves) findings.push_back(row.arn + " is running but has no frame: nothing will move it");

@@ -23,6 +23,7 @@ void MapRuns::pump(Run& run) {
          "The specified tolerated failure threshold was exceeded");
   }
   if (run.stage == Stage::kStopping) {
+    if (!run.stops_told && !stop_children(run)) return schedule_later(run);
     if (run.open.empty()) all_ended(run);
     return;
   }
@@ -229,13 +230,17 @@ void MapRuns::begin_child(Run& run, NewChild child) {
   hand_over(run, std::move(live), engine::Start{});
 }
 
-// A child whose first commit fails takes the run back to its progress.
+// A child whose first commit fails takes the run back to its progress: the one that began it, or the one that
+// was loaded meanwhile and waits for it.
 void MapRuns::hand_over(Run& run, std::unique_ptr<LiveExecution> child, engine::Stimulus first) {
   Mail mail{std::move(first), {}, nullptr};
-  mail.reply = [this, no = run.no, serial = run.serial](const Status& status, bool) {
+  mail.reply = [this, no = run.no, number = child->map_child->number, begun = child->no](const Status& status,
+                                                                                         bool) {
     if (status) return;
-    Run* starter = find(no);
-    if (starter != nullptr && starter->serial == serial) restart(*starter);
+    Run* waits = find(no);
+    if (waits == nullptr) return;
+    const auto open = waits->open.find(number);
+    if (open != waits->open.end() && open->second.no == begun) restart(*waits);
   };
   shard_.begin(std::move(child), std::move(mail));
 }
@@ -286,7 +291,6 @@ void MapRuns::fail(Run& run, std::string error, std::string cause, bool catchabl
   run.cause = std::move(cause);
   run.catchable = catchable;
   write_progress(run);
-  stop_children(run);
   schedule(run);
 }
 
@@ -298,46 +302,55 @@ void MapRuns::abort(Run& run) {
   run.stage = Stage::kStopping;
   if (ended) run.results.reset();
   if (!ended) write_progress(run);
-  stop_children(run);
   schedule(run);
 }
 
-void MapRuns::stop_children(Run& run) {
+Status MapRuns::stop_children(Run& run) {
+  SORTIE_TRY_STATUS(find_unseen(run));
+  run.stops_told = true;
   // A stop may end a child at once, which is told later; the list does not change under this loop.
   for (const auto& [child, kept] : run.open) shard_.post(kept.no, {engine::Stop{}, {}, nullptr});
+  return {};
 }
 
-// After a restart: what became of the children that progress knows as open, and, for a run that will start
-// nothing more, of those that were started after it was written.
-Status MapRuns::find_started(Run& run) {
-  std::map<std::uint64_t, OpenChild> open = std::exchange(run.open, {});
-  const auto look = [&](std::uint64_t child) {
-    return shard_.wiring_.store.find_execution(run.child_arn(child, run.redrives));
-  };
+// After a restart: what became of the children that progress knows as open. Their rows are in the store: a
+// child is appended before the progress that names it.
+Status MapRuns::find_open(Run& run) {
+  const std::map<std::uint64_t, OpenChild> open = std::exchange(run.open, {});
   for (const auto& [child, kept] : open) {
-    SORTIE_TRY(const std::optional<store::ExecutionRow> row, look(child));
-    if (row && row->status == store::ExecutionStatus::kRunning) {
-      run.open[child] = {row->no, kept.items};
-    } else {
-      note_end(run, child, kept.items, row ? row->status : store::ExecutionStatus::kAborted);
-    }
+    const std::string arn = run.child_arn(child, run.redrives);
+    const Existing known = take_existing(run, child, arn, kept.items);
+    if (known == Existing::kUnreadable) return Error{"StoreUnavailable", arn + " cannot be read", "", ""};
+    if (known == Existing::kNo) note_end(run, child, kept.items, store::ExecutionStatus::kAborted);
   }
-  if (run.parent_waits && run.outcome == store::ExecutionStatus::kRunning) return {};
-  for (std::uint64_t child = run.durable_child; child < run.durable_child + kStartWindow; ++child) {
-    SORTIE_TRY(const std::optional<store::ExecutionRow> row, look(child));
-    if (!row) continue;
-    SORTIE_TRY(const engine::ExecutionImage image, engine::decode_execution(row->image));
-    const Extra extra = decode_extra(image.extra);
-    if (extra.map_life != run.redrives) continue;  // This life has not come by.
-    const std::uint32_t items = extra.map_child ? extra.map_child->items : 1;
+  return {};
+}
+
+// Of a run that was loaded and will start nothing more: the children that were started after its progress was
+// written and that it has not come by.
+Status MapRuns::find_unseen(Run& run) {
+  for (std::uint64_t child = run.next_child; child < run.unseen_until; ++child) {
+    const std::string arn = run.child_arn(child, run.redrives);
+    std::uint32_t items = 1;
+    if (const store::ExecutionNo no = shard_.find_beginning(arn); no != 0) {
+      Error error;
+      const LiveExecution* beginning = shard_.find_or_load(no, &error);
+      if (beginning != nullptr && beginning->map_child) items = beginning->map_child->items;
+    } else {
+      SORTIE_TRY(const std::optional<store::ExecutionRow> row, shard_.wiring_.store.find_execution(arn));
+      if (!row) continue;
+      SORTIE_TRY(const engine::ExecutionImage image, engine::decode_execution(row->image));
+      const Extra extra = decode_extra(image.extra);
+      if (extra.map_life != run.redrives) continue;  // This life has not come by.
+      if (extra.map_child) items = extra.map_child->items;
+    }
+    const Existing known =
+        run.redrives > 0 ? take_earlier(run, child, items) : take_existing(run, child, arn, items);
+    if (known == Existing::kUnreadable) return Error{"StoreUnavailable", arn + " cannot be read", "", ""};
     run.next_child = child + 1;
     run.next_item += items;
-    if (row->status == store::ExecutionStatus::kRunning) {
-      run.open[child] = {row->no, items};
-    } else {
-      note_end(run, child, items, row->status);
-    }
   }
+  run.unseen_until = 0;
   return {};
 }
 

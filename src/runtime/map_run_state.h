@@ -67,6 +67,10 @@ struct MapRuns::Run {
   std::uint64_t durable_child = 0;  // Children below it are in the progress that is written...
   std::uint64_t asked_child = 0;    // ... or is being written.
   std::uint64_t verify_until = 0;   // Children below it may have been started before.
+  // Of a run that was loaded: children below it, from next_child on, may have been started by whoever had it
+  // before. A run that ends early has to find and stop them, too; 0: there is nothing to look for.
+  std::uint64_t unseen_until = 0;
+  bool stops_told = false;  // While it is stopping: every child that is open has been told to stop.
   bool writing = false, scheduled = false, adding_pending = false;
   std::vector<std::function<void(const Status&)>> waiting_for_progress;
   std::unique_ptr<MapResults> results;

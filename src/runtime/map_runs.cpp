@@ -288,7 +288,8 @@ Result<std::unique_ptr<MapRuns::Run>> MapRuns::load(store::ExecutionNo no) {
   run->started_at = row->started_at;
   run->stage = Stage::kRunning;
   read_progress(*progress, *run);
-  run->verify_until = run->redrives > 0 ? UINT64_MAX : run->durable_child + kStartWindow;
+  run->unseen_until = run->durable_child + kStartWindow;
+  run->verify_until = run->redrives > 0 ? UINT64_MAX : run->unseen_until;
   run->next_read = run->marks.front().first_item;
   run->next_position = run->marks.front().position;
   run->skip = run->next_item - std::min(run->next_item, run->next_read);
@@ -305,13 +306,12 @@ Status MapRuns::take_up(store::ExecutionNo no) {
   if (parent == nullptr && error.code != "ExecutionDoesNotExist") return error;
   run.serial = ++last_serial_;
   if (parent != nullptr) attach(run, *parent);
-  SORTIE_TRY_STATUS(find_started(run));
+  SORTIE_TRY_STATUS(find_open(run));
   runs_.emplace(no, std::move(loaded));
   if (!run.parent_waits) {
     abort(run);
   } else if (run.outcome != store::ExecutionStatus::kRunning) {
     run.stage = Stage::kStopping;
-    stop_children(run);
   }
   schedule(run);
   return {};

@@ -19,11 +19,13 @@
 //
 // A commit that fails is treated as a crash of the run alone: what is in memory is dropped and loaded again.
 //
+// A run that ends early stops its children first: those that it has come by, and those that whoever had it
+// before may have started behind them. Whatever began in a life of a run is counted in that life.
+//
 // The end. Without ResultWriter the outputs of the children that succeeded become the Map's output, in the
 // order of the items, read back from the store a slice at a time, at most kPayloadBytesMax bytes of them;
 // with one, files are written to S3 (map_results.h). The row gets its outcome, and only then is the parent
-// told; if the process dies in between, recovery tells it. A run whose failures exceed what is tolerated
-// stops its children first. A run whose parent has stopped waiting is aborted.
+// told; if the process dies in between, recovery tells it. A run whose parent has stopped waiting is aborted.
 //
 // Redrive (map_redrive.cpp). A parent that is redriven waits for the same run again, in another attempt; the
 // row names the attempt it last worked for, so a run knows whether it is to go on, to tell its outcome once
@@ -163,8 +165,9 @@ class MapRuns {
   bool is_exceeded(const Run& run) const;
   void fail(Run& run, std::string error, std::string cause, bool catchable = true);
   void abort(Run& run);
-  void stop_children(Run& run);
-  Status find_started(Run& run);
+  Status find_open(Run& run);
+  Status stop_children(Run& run);
+  Status find_unseen(Run& run);
   void all_ended(Run& run);
   void collect(Run& run);
 
