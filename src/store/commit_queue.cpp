@@ -75,6 +75,18 @@ void CommitQueue::answer(Store::Done done, Error error) {
   loop_.post([done = std::move(done), error = std::move(error)] { done(error); });
 }
 
+// What comes behind may rest on it.
+void CommitQueue::refuse(Store::Done done) {
+  ++shared_->refused;
+  loop_.post([shared = shared_, done = std::move(done)] {
+    {
+      std::lock_guard lock(shared->mutex);
+      --shared->refused;
+    }
+    if (done) done(Error{"StoreBusy", "too much waits to be written", "", "try again later"});
+  });
+}
+
 void CommitQueue::append(Batch batch, Store::Done done) {
   std::size_t bytes = batch.bytes();
   Status checked = check_batch(batch);
@@ -86,11 +98,11 @@ void CommitQueue::append(Batch batch, Store::Done done) {
   }
   if (checked) {
     std::lock_guard lock(shared_->mutex);
-    if (shared_->bytes + bytes <= limits_.queue_bytes_max) {
+    if (shared_->refused == 0 && shared_->bytes + bytes <= limits_.queue_bytes_max) {
       shared_->bytes += bytes;
       shared_->batches.push_back({std::move(batch), std::move(done), bytes});
     } else {
-      checked = Error{"StoreBusy", "too much waits to be written", "", "try again later"};
+      return refuse(std::move(done));
     }
   }
   if (checked) {

@@ -7,8 +7,8 @@
 // before any batch that still waits. After a commit that failed as a whole nothing more is committed until
 // the loop has been told: everything that was appended until then fails, too (store.h says why).
 //
-// Bounds. A batch beyond `batch_bytes_max`, and one that would bring the queue over `queue_bytes_max`, is
-// answered "LimitExceeded".
+// Bounds. A batch beyond `batch_bytes_max` is answered "LimitExceeded", one that would bring the queue over
+// `queue_bytes_max` "StoreBusy"; so is everything behind the latter until the loop has been told.
 //
 // Without a thread: where the maker hands in a `run_work`, each piece of work goes there instead, to be run
 // on the loop's thread, later and in order; `on_thread` then works within the call. Simulations are
@@ -105,6 +105,7 @@ class CommitQueue {
     std::vector<Pending> batches;  // From `taken` on; emptied when all are taken.
     std::size_t taken = 0;
     std::size_t bytes = 0;
+    std::size_t refused = 0;  // "StoreBusy", and the loop has not been told.
     std::deque<std::function<void()>> work;
     bool failing = false;  // A commit failed and the loop has not been told.
     std::atomic<bool> stopping{false};
@@ -114,8 +115,9 @@ class CommitQueue {
   static void tell_failure(Loop& loop, const std::shared_ptr<Shared>& shared, std::vector<Pending> failed,
                            const Error& error);
   void run();
-  bool run_one();  // A piece of work, or a group; false: there is none.
-  void wake();     // There is something to do.
+  bool run_one();                 // A piece of work, or a group; false: there is none.
+  void wake();                    // There is something to do.
+  void refuse(Store::Done done);  // Under the lock.
   void arm_idle();
   void idle();
   bool wait_for_work(std::unique_lock<std::mutex>& lock);

@@ -8,8 +8,8 @@
 // Every batch names its shard and the epoch under which the shard was acquired; a stale epoch is refused
 // (code "StaleEpoch"), so a node that lost its lease cannot write. If a commit fails for a reason of the
 // disk, every batch that was appended before the loop is told fails too, all in order in one callback of the
-// loop: they may rest on what was not written. The caller reloads what it held in memory; what it appends
-// then is tried.
+// loop: they may rest on what was not written; so does what comes behind one that is too much ("StoreBusy").
+// The caller reloads what it held in memory; what it appends then is tried.
 //
 // Reading. Reads are synchronous, may be called from any thread, and see every batch reported durable,
 // wherever the store keeps it meanwhile. A read that cannot be answered is an error, never "not found".

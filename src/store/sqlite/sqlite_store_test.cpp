@@ -392,6 +392,23 @@ TEST(SqliteStore, WaitingForTheDiskIsBounded) {
   EXPECT_EQ(at.commit(**store, starting(epoch, 1)).error().code, "StoreBusy");
 }
 
+TEST(SqliteStore, WhatComesBehindSomethingThatWasTooMuchFailsUntilThatIsKnown) {
+  Opened at;
+  at.options.queue_bytes_max = 10'000;
+  auto store = at.open();
+  const Epoch epoch = *(*store)->acquire(0);
+  Batch large = starting(epoch, 1);
+  large.executions[0].image.assign(20'000, 'x');
+  std::vector<std::string> told;
+  for (Batch& batch : std::vector<Batch>{large, starting(epoch, 2)}) {
+    (*store)->append(batch,
+                     [&told](const Status& status) { told.push_back(status ? "ok" : status.error().code); });
+  }
+  at.loop.run_until([&] { return told.size() == 2; });
+  EXPECT_THAT(told, ElementsAre("StoreBusy", "StoreBusy"));
+  EXPECT_TRUE(at.commit(**store, starting(epoch, 2)).ok());
+}
+
 // Appends a change that cannot be written and others behind it.
 void expect_all_fail(Opened& at, Store& store, Epoch epoch, Batch impossible, const std::string& code) {
   std::vector<std::string> told;
