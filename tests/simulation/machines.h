@@ -39,12 +39,10 @@ inline reference::TaskAnswer world_answers(const std::string& state, const json:
 
 namespace machines {
 
-inline json::Value waiting(const json::Value& tree, Random& random);
-
-inline json::Value waiting_task(const json::Value& state, Random& random) {
+inline json::Value waiting_task(const json::Value& state, Random& random, bool with_tokens) {
   json::ObjectBuilder out(state);
   out.set("TimeoutSeconds", kTaskTimeoutSeconds);
-  if (random.next() % 3 == 0) {
+  if (with_tokens && random.next() % 3 == 0) {
     const char* field = state.find("Arguments") != nullptr ? "Arguments" : "Parameters";
     out.set("Resource", "arn:aws:states:::lambda:invoke.waitForTaskToken");
     out.set(field, json::ObjectBuilder(state.get(field)).set("FunctionName", "f").build());
@@ -61,27 +59,29 @@ inline json::Value waiting_task(const json::Value& state, Random& random) {
 }
 
 // The same machine with a timeout for every task, and task tokens for some.
-inline json::Value waiting(const json::Value& tree, Random& random) {
+inline json::Value waiting(const json::Value& tree, Random& random, bool with_tokens) {
   if (tree.is_array()) {
     std::vector<json::Value> items;
-    for (const json::Value& item : tree.items()) items.push_back(waiting(item, random));
+    for (const json::Value& item : tree.items()) items.push_back(waiting(item, random, with_tokens));
     return json::Value::array(std::move(items));
   }
   if (!tree.is_object()) return tree;
   json::ObjectBuilder out;
   for (const json::Member& member : tree.members()) {
-    out.append(member.key.as_string(), waiting(member.value, random));
+    out.append(member.key.as_string(), waiting(member.value, random, with_tokens));
   }
   const json::Value made = out.build();
-  return made.get("Type") == json::Value("Task") ? waiting_task(made, random) : made;
+  return made.get("Type") == json::Value("Task") ? waiting_task(made, random, with_tokens) : made;
 }
 
 }  // namespace machines
 
 // One that ends in one way only on each of these inputs, whatever is slow and whatever is fast.
-inline json::Value make_machine(Random& random, const std::vector<json::Value>& inputs) {
+inline json::Value make_machine(Random& random, const std::vector<json::Value>& inputs,
+                                bool with_tokens = true) {
   for (;;) {
-    const json::Value machine = machines::waiting(reference::RandomMachine(random).make(), random);
+    const json::Value machine =
+        machines::waiting(reference::RandomMachine(random).make(), random, with_tokens);
     const auto fits = [&](const json::Value& input) {
       const auto run = reference::Interpreter(world_answers).run(machine, input);
       return !run.ambiguous && run.events.size() > 5 && run.events.size() < 150;

@@ -10,6 +10,7 @@
 #include "events/event_bus.h"
 #include "integrations/dispatcher.h"
 #include "integrations/states.h"
+#include "outcomes.h"
 #include "response/approvals.h"
 #include "runtime/object_store.h"
 #include "runtime/runtime.h"
@@ -19,7 +20,6 @@
 namespace sortie::simulation {
 
 inline constexpr std::int64_t kAuditGraceMs = 60'000;
-inline const std::string kArnPrefix = "arn:aws:states:us-east-1:123456789012:";
 
 // A process's connection to the store. It keeps answers from a process that is paused or gone, and notes when
 // the store says that somebody else owns the shard.
@@ -60,9 +60,6 @@ class Outside {
   virtual std::int64_t read_ms() = 0;
   virtual void found_stuck(class Node& node, const runtime::StuckFrame& found) = 0;
 };
-
-// What a distributed Map reads: one object, the same for everybody.
-inline constexpr std::string_view kItemsObject = "1\n2\n3\n4\n5\n";
 
 class Node final : public runtime::TaskDispatcher, public events::TargetInvoker, public runtime::ObjectStore {
  public:

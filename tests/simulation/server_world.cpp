@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "server_world_parts.h"
-#include "store/sqlite/sqlite_store.h"
+#include "simulated_store.h"
 
 namespace sortie::simulation {
 
@@ -52,7 +52,9 @@ void World::make_clients(const std::set<std::size_t>& chosen) {
     client.mark = "mark-" + std::to_string(i);
     client.machine = kMachineNames[own.next() % kMachineNames.size()];
     const std::string big = own.next() % 3 == 0 ? R"(,"big":")" + std::string(3000, 'x') + "\"" : "";
-    client.input_text = R"({"n":2,"list":[1,2,3],"mark":")" + client.mark + "\"" + big + "}";
+    const std::string n =
+        client.machine == "mend" ? "3" : "2";  // 2 is what does not fail (function_answers).
+    client.input_text = R"({"n":)" + n + R"(,"list":[1,2,3],"mark":")" + client.mark + "\"" + big + "}";
     client.by_event = own.next() % 2 == 0 && !is_redriven(client.machine);
     clients_.push_back(std::move(client));
   }
@@ -153,20 +155,7 @@ void World::send(Client& client) {
 
 bool World::open_store() {
   store_loop_.emplace(loop_);
-  store::SqliteOptions options;
-  options.folder = "/disk";
-  options.vfs = disk_.vfs();
-  options.loop = &*store_loop_;
-  options.run_work = [this](std::function<void()> work) {
-    const bool slow = faults_.strikes("slow disk", 20'000);
-    store_loop_->call_at(loop_.now().plus_ms(slow ? up_to(3'000) : up_to(3)), std::move(work));
-  };
-  options.idle_ms = 50 + up_to(500);
-  options.overlay_bytes_max = 1 + static_cast<std::size_t>(up_to(80'000));
-  options.segment_bytes = 10'000;
-  options.checkpoint_bytes = 200'000;
-  options.readers_max = 2;
-  auto opened = store::open_sqlite_store(options);
+  auto opened = store::open_sqlite_store(simulated_store_options(disk_, *store_loop_, faults_, random_));
   if (!opened) {
     if (opened.error().code == "StoreCorrupt") problem("at a start: " + opened.error().message);
     return false;

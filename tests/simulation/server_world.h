@@ -43,7 +43,7 @@ struct RunReport {
   std::vector<std::string> problems;  // What does not hold; empty: all does.
   std::vector<FaultPlan::Injected> faults;
   std::uint64_t executions = 0, events = 0, decisions = 0, starts = 0, steps = 0;
-  std::uint64_t redrives = 0, map_runs = 0;
+  std::uint64_t redrives = 0, map_runs = 0, shards_moved = 0;
   std::uint64_t writes_torn = 0, sectors_lost = 0;  // By losses of power, each of which is one fault.
 };
 

@@ -1,6 +1,5 @@
 #include <algorithm>
 
-#include "base/text.h"
 #include "runtime/check.h"
 #include "server_world_parts.h"
 
@@ -98,6 +97,12 @@ void World::check_row(Node& node, const store::ExecutionRow& row, Census& census
   check_one(node, row, *described, machines_.at(client->machine));
 }
 
+void World::check_one(Node& node, const store::ExecutionRow& row,
+                      const runtime::ExecutionDescription& described, const json::Value& machine) {
+  const std::string wrong = wrong_with(machines_, *node.runtime, row, described, machine);
+  if (!wrong.empty()) problem(wrong);
+}
+
 void World::check_census(const Census& census) {
   for (const Client& client : clients_) {
     report_.events += client.by_event ? 1 : 0;
@@ -138,63 +143,6 @@ void World::check_map_run(Node& node, const store::ExecutionRow& row) {
   }
 }
 
-reference::Interpreter::Run World::expected_of(const json::Value& machine, const json::Value& input,
-                                               const std::string& name) const {
-  reference::Interpreter interpreter([this](const std::string& state, const json::Value& parameters,
-                                            unsigned attempt) -> reference::TaskAnswer {
-    if (parameters.find("StateMachineArn") == nullptr) return world_answers(state, parameters, attempt);
-    const auto child = expected_of(machines_.at("m0"), parameters.get("Input"), "");
-    if (!child.succeeded) return {.error = "States.TaskFailed"};
-    return {.result = json::Value::object({{"Output", child.output}})};
-  });
-  interpreter.execution_name = name;
-  const auto lines = split(kItemsObject, '\n');
-  for (const std::string_view line : lines) {
-    if (!line.empty()) interpreter.object_items.push_back(*json::parse(line));
-  }
-  return interpreter.run(machine, input);
-}
-
-void World::check_one(Node& node, const store::ExecutionRow& row,
-                      const runtime::ExecutionDescription& described, const json::Value& machine) {
-  const bool succeeded = row.status == store::ExecutionStatus::kSucceeded;
-  const json::Value output = described.output_text ? *json::parse(*described.output_text) : json::Value();
-  const auto expected = expected_of(machine, *json::parse(described.input_text), row.name);
-  if (succeeded != expected.succeeded) {
-    return problem(row.arn + (succeeded ? " succeeded" : " failed with " + described.error.value_or("")) +
-                   ", unlike the interpreter");
-  }
-  if (!succeeded && described.error != expected.error) {
-    return problem(row.arn + " failed with " + described.error.value_or("") + " instead of " +
-                   expected.error);
-  }
-  if (succeeded &&
-      reference::without_ids(reference::canonical(output)) != reference::canonical(expected.output)) {
-    return problem(row.arn + " has the output " + *described.output_text + " instead of " +
-                   reference::canonical(expected.output));
-  }
-  check_history(node, row, described.redrive_count == 0 ? &expected : nullptr);
-}
-
-// Without an interpreter's account (of an execution that was redriven) only the form is looked at.
-void World::check_history(Node& node, const store::ExecutionRow& row,
-                          const reference::Interpreter::Run* expected) {
-  const auto page = node.runtime->history(row.arn, 1, 5'000, false);
-  if (!page) return problem(row.arn + " has no history: " + page.error().message);
-  std::int64_t id = 0;
-  for (const engine::HistoryEvent& event : page->events) {
-    if (event.id != ++id || event.previous_id >= event.id) {
-      return problem(row.arn + " has a gap in its history at " + std::to_string(event.id));
-    }
-  }
-  if (expected == nullptr || expected->partial) return;
-  std::vector<std::string> made = reference::lines_of(page->events);
-  std::vector<std::string> wanted = expected->events;
-  std::sort(made.begin(), made.end());
-  std::sort(wanted.begin(), wanted.end());
-  if (made != wanted) problem(row.arn + " has another history than the interpreter's");
-}
-
 // Each redrive that was acknowledged took place, and each stands in the history once.
 void World::check_redriven(Node& node, const store::ExecutionRow& row, const Client& client) {
   const auto described = node.runtime->describe_execution(row.arn);
@@ -231,6 +179,7 @@ void World::check_approval(Node& node, const store::ExecutionRow& row, const jso
     response::AuditQuery query;
     query.subject = id;
     query.action = action;
+    query.limit = 1'000'000;  // What was refused is there, too.
     const auto entries = node.audit->query(query);
     if (!entries) return problem("the audit trail cannot be read: " + entries.error().message);
     lines += static_cast<int>(std::count_if(entries->begin(), entries->end(),

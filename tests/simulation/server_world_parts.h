@@ -2,7 +2,7 @@
 // The world of server_world.h from inside: who wants what of the server (server_world.cpp), and what must
 // hold (server_world_checks.cpp).
 #include "json/text.h"
-#include "machines.h"
+#include "outcomes.h"
 #include "server_node.h"
 #include "server_world.h"
 
@@ -109,11 +109,8 @@ class World final : public Outside {
   void check_census(const Census& census);
   void check_one(Node& node, const store::ExecutionRow& row, const runtime::ExecutionDescription& described,
                  const json::Value& machine);
-  void check_history(Node& node, const store::ExecutionRow& row, const reference::Interpreter::Run* expected);
   void check_redriven(Node& node, const store::ExecutionRow& row, const Client& client);
   void check_approval(Node& node, const store::ExecutionRow& row, const json::Value& output);
-  reference::Interpreter::Run expected_of(const json::Value& machine, const json::Value& input,
-                                          const std::string& name) const;
 
   SeededRandom random_;
   FaultPlan faults_;
@@ -124,7 +121,7 @@ class World final : public Outside {
   std::unique_ptr<store::Store> store_;
   std::vector<std::unique_ptr<Node>> nodes_;  // The last one is the owner; one before it is a paused one.
   std::vector<Client> clients_;
-  std::map<std::string, json::Value> machines_;           // By name; random ones.
+  Machines machines_;
   std::set<std::string> recorded_;                        // Keys of attempts whose result was acknowledged.
   std::map<std::string, std::string> decided_;            // Approval id -> what people were told.
   std::map<runtime::AttemptKey, bool> worker_died_;       // Of each attempt of a function.
