@@ -562,6 +562,37 @@ TEST_F(ClusterTest, AWorkerThatBecomesTheLeaderGoesOnWithEverything) {
   EXPECT_EQ(status(arn), store::ExecutionStatus::kSucceeded);
 }
 
+// The second leader gives the same numbers as the first, which goes on until it hears that it is none.
+TEST_F(ClusterTest, ALeaderThatHasASuccessorBeginsNothingOverWhatThatOneBegan) {
+  put("token", kToken);
+  worker.cluster().lead(*store.acquire(0));
+  ASSERT_TRUE(worker.runtime->recover().ok());
+  loop.run_until_idle();
+  std::vector<std::string> answers;
+  const auto ask = [&](Node& node, const std::string& name) {
+    StartRequest request;
+    request.state_machine_arn = kPrefix + "token";
+    request.name = name;
+    node.runtime->start_execution(std::move(request), [&](const Result<StartReply>& done) {
+      answers.push_back(done ? done->execution_arn : done.error().code);
+    });
+  };
+  ask(worker, "one");
+  loop.run_until_idle();
+  ASSERT_EQ(answers.size(), 1u);
+  leader.runtime->stop_execution(answers[0], "E", "why", actor, [](const Result<Timestamp>&) {});
+  ask(leader, "two");
+  loop.run_until_idle();
+  ASSERT_EQ(answers.size(), 2u);
+  EXPECT_EQ(answers[1], "ServiceUnavailable");
+  EXPECT_EQ(status(answers[0]), store::ExecutionStatus::kRunning);
+  ASSERT_EQ(worker.desk.orders.size(), 1u);
+  worker.runtime->send_task_success(worker.desk.orders[0].task_token, "1", actor, {},
+                                    [](const Result<Unit>& done) { EXPECT_TRUE(done.ok()); });
+  loop.run_until_idle();
+  EXPECT_EQ(status(answers[0]), store::ExecutionStatus::kSucceeded);
+}
+
 TEST_F(ClusterTest, NumbersAscendOverAllShardsAndWhatIsOlderIsShardZeros) {
   const ShardMap map{16, 100};
   ExecutionNumbers numbers{100};

@@ -96,6 +96,13 @@ void Shard::count_done(const LiveExecution& live, std::size_t mails) {
 }
 
 void Shard::begin(std::unique_ptr<LiveExecution> live, Mail start) {
+  if (live_.contains(live->no)) {
+    // Somebody else gave this number to what was read here: the shard is lost, and we have yet to hear of it.
+    wiring_.loop.post([reply = std::move(start.reply)] {
+      if (reply) reply(Status(Error{"ServiceUnavailable", "another process has the shard", "", ""}), false);
+    });
+    return;
+  }
   LiveExecution& owned = admit(std::move(live));
   beginning_.emplace(owned.state.arn, owned.no);
   // One that is redriven before recovery comes by has nothing to be recovered.
