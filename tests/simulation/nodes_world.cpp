@@ -16,7 +16,7 @@ namespace nodes_world {
 constexpr Timestamp kBegin{1'800'000'000'000};
 constexpr std::uint64_t kMostSteps = 400'000;
 constexpr std::size_t kMostFaults = 120;
-const std::vector<std::string> kMachineNames = {"m0", "m1", "nest", "pinned", "mend"};
+const std::vector<std::string> kMachineNames = {"m0", "m1", "nest", "token", "mend"};
 
 Actor somebody() {
   Actor actor;
@@ -52,7 +52,7 @@ World::World(const RunOptions& options, FaultTally& tally)
   SeededRandom own(random_.next());
   machines_["m0"] = prompt_machine(own, input, false);
   machines_["m1"] = prompt_machine(own, input, false);
-  machines_["pinned"] = prompt_machine(own, input, true);
+  machines_["token"] = prompt_machine(own, input, true);
   machines_["nest"] = nesting_machine(kArnPrefix + "stateMachine:m0");
   machines_["mend"] = *json::parse(fragile_flow());
   for (int i = 0; i < 16; ++i) {

@@ -137,19 +137,25 @@ bool Peer::hear(const std::vector<runtime::AttemptKey>& orders) {
 }
 
 void Peer::dispatch(runtime::TaskOrder order) {
-  if (order.resource.resource_type != "states") {
+  const bool is_nested = order.resource.resource_type == "states";
+  const bool needs_leader = is_nested || order.resource.pattern == asl::TaskPattern::kWaitForTaskToken;
+  if (leads_ || !needs_leader) {
+    if (is_nested) return dispatcher->dispatch(std::move(order));
     under_way_.insert(order.key);
     return world_.answer(*this, order);
   }
-  if (leads_) return dispatcher->dispatch(std::move(order));
   orders_.try_emplace(order.key, std::nullopt);
   asked_.insert_or_assign(order.key, std::move(order));
 }
 
+// What is not under way here may be with the leader, also when it has been submitted.
 void Peer::cancel(const runtime::AttemptKey& key) {
-  if (orders_.erase(key) != 0) {
-    asked_.erase(key);
-    world_.tell(world_.owner_of(0), "cancel lost", [key](Peer& leader) { leader.dispatcher->cancel(key); });
+  orders_.erase(key);
+  asked_.erase(key);
+  if (!leads_ && !under_way_.contains(key)) {
+    world_.tell(world_.owner_of(0), "cancel lost", [key](Peer& leader) {
+      if (leader.leads() && leader.works()) leader.cluster().call_off(key);
+    });
   }
   dispatcher->cancel(key);
   under_way_.erase(key);
