@@ -68,6 +68,7 @@ Status Shards::own(store::ShardNo no, store::Epoch epoch) {
 }
 
 void Shards::give_up(store::ShardNo no, std::function<void()> done) {
+  if (shards_[no] == nullptr) return parts_.loop.post(std::move(done));  // It could not be read when taken.
   shards_[no]->give_up([this, no, done = std::move(done)] {
     shells_.push_back(std::move(shards_[no]));
     done();
