@@ -9,6 +9,6 @@ ninja -C build/sim simulation_test property_test ${CANARY:+canary_test}
 export SORTIE_SIM_JOBS="${JOBS:-$(nproc)}"
 export SORTIE_SIM_SEEDS="${SEEDS:-1000}" SORTIE_SIM_SEED="${SEED:-}" SORTIE_SIM_CLIENTS="${CLIENTS:-}" SORTIE_SIM_FAULTS="${FAULTS:-}"
 [ -n "${NODES:-}" ] || build/sim/tests/simulation/simulation_test --gtest_filter='Server.Loses*'
-[ -n "${FAULTS:-}${CLIENTS:-}" ] && [ -z "${NODES:-}" ] || build/sim/tests/simulation/simulation_test --gtest_filter='Nodes.Lose*'
 [ -n "${FAULTS:-}${CLIENTS:-}${NODES:-}" ] || build/sim/tests/simulation/simulation_test --gtest_filter='StoreOnDisk.Keeps*'
 [ -n "${FAULTS:-}${CLIENTS:-}${NODES:-}" ] || build/sim/tests/simulation/property_test
+[ -n "${FAULTS:-}${CLIENTS:-}" ] && [ -z "${NODES:-}" ] || build/sim/tests/simulation/simulation_test --gtest_filter='Nodes.Lose*'
