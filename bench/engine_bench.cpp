@@ -10,7 +10,8 @@
 // Commits, rows, bytes and the raw row are per start, or per transition: how many group commits shared the
 // disk, how many images, history chunks, payloads and log lines the runtime handed over, and their size. A
 // ratio above 1 in `through` is run-to-block: ten transitions are one commit, while the raw writer has to
-// append ten rows. CPU time, of all threads, is what a busy machine still tells.
+// append ten rows. `log bytes` is what the write-ahead log took of it, the folding of earlier ones with it.
+// CPU time, of all threads and of the loop's alone, is what a busy machine still tells.
 //
 //   engine_bench [--seconds S] [--clients N,N,...] [--what NAME] [--folder DIR]
 #include <map>
@@ -28,7 +29,9 @@ struct Cell {
   double commits_each = 0;
   double rows_each = 0;
   double bytes_each = 0;
+  double log_bytes_each = 0;
   double cpu_us_each = 0;
+  double loop_us_each = 0;
 };
 
 // `clients` blocking clients, each with one execution of `machine` at a time. A client of "starts" goes on
@@ -43,7 +46,8 @@ class Clients {
     const auto before = world_.runtime->figures();
     const std::uint64_t commits = world_.counting->figures().commits;
     const std::uint64_t bytes = world_.counting->bytes, rows = world_.counting->rows;
-    const double cpu = cpu_seconds();
+    const std::uint64_t log_bytes = world_.counting->figures().bytes_written;
+    const double cpu = cpu_seconds(), loop = thread_cpu_seconds();
     for (std::size_t i = 0; i < clients; ++i) begin();
     world_.loop.run_until([&] {
       stopping_ = stopping_ || seconds_since(began_) >= seconds_;
@@ -53,9 +57,14 @@ class Clients {
     const auto after = world_.runtime->figures();
     const auto count =
         static_cast<double>(starts ? after.started - before.started : after.transitions - before.transitions);
-    return {count / elapsed, static_cast<double>(world_.counting->figures().commits - commits) / count,
+    const store::StoreFigures figures = world_.counting->figures();
+    return {count / elapsed,
+            static_cast<double>(figures.commits - commits) / count,
             static_cast<double>(world_.counting->rows - rows) / count,
-            static_cast<double>(world_.counting->bytes - bytes) / count, (cpu_seconds() - cpu) * 1e6 / count};
+            static_cast<double>(world_.counting->bytes - bytes) / count,
+            static_cast<double>(figures.bytes_written - log_bytes) / count,
+            (cpu_seconds() - cpu) * 1e6 / count,
+            (thread_cpu_seconds() - loop) * 1e6 / count};
   }
 
  private:
@@ -128,8 +137,8 @@ Arguments parse(int argc, char** argv) {
 }
 
 void run(const Arguments& arguments, const std::string& folder) {
-  std::printf("%-9s %7s %10s %8s %8s %8s %9s %12s %8s %7s\n", "what", "clients", "each/s", "CPU us",
-              "commits", "rows", "bytes", "raw rows/s", "CPU us", "ratio");
+  std::printf("%-9s %7s %10s %8s %8s %8s %8s %9s %9s %12s %8s %7s\n", "what", "clients", "each/s", "CPU us",
+              "loop us", "commits", "rows", "bytes", "log bytes", "raw rows/s", "CPU us", "ratio");
   int number = 0;
   for (const std::string& machine : arguments.what) {
     World world(folder + "/" + machine);
@@ -140,9 +149,10 @@ void run(const Arguments& arguments, const std::string& folder) {
       const double cpu = cpu_seconds();
       const double limit = raw.measure(clients, arguments.seconds / 2);
       const double raw_us = (cpu_seconds() - cpu) * 1e6 / static_cast<double>(raw.latencies.size());
-      std::printf("%-9s %7zu %10.0f %8.1f %8.3f %8.2f %9.0f %12.0f %8.1f %7.2f\n", machine.c_str(), clients,
-                  cell.per_second, cell.cpu_us_each, cell.commits_each, cell.rows_each, cell.bytes_each,
-                  limit, raw_us, cell.per_second / limit);
+      std::printf("%-9s %7zu %10.0f %8.1f %8.1f %8.3f %8.2f %9.0f %9.0f %12.0f %8.1f %7.2f\n",
+                  machine.c_str(), clients, cell.per_second, cell.cpu_us_each, cell.loop_us_each,
+                  cell.commits_each, cell.rows_each, cell.bytes_each, cell.log_bytes_each, limit, raw_us,
+                  cell.per_second / limit);
       std::fflush(stdout);
     }
   }

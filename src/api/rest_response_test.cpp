@@ -16,12 +16,12 @@ struct RestApprovals : RestTest {
     make_execution();
     runtime::TaskOrder order;
     order.key = {4, 0, 2, 1};
-    order.execution_arn = kExecution;
-    order.execution_name = "e";
-    order.state_machine_arn = kMachine;
-    order.state_name = "WaitForApproval";
+    order.origin.edit().execution_arn = kExecution;
+    order.origin.edit().execution_name = "e";
+    order.origin.edit().state_machine_arn = kMachine;
+    order.state_name = std::string("WaitForApproval");
     order.task_token = "the-token";
-    order.actor = {Actor::Kind::kRule, "guardduty", kAccount, "", "carol"};
+    order.origin.edit().actor = {Actor::Kind::kRule, "guardduty", kAccount, "", "carol"};
     runtime.tokens = {"the-token"};
     runtime.reasons = {{0, "WaitForApproval", "token", loop.now(), {}, ""}};
     approvals.open(order, "approval-queue", parse_json(R"({"title":"Isolate i-1","plan":["move i-1"]})"),

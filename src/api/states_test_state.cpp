@@ -435,11 +435,10 @@ void StatesApi::run_task_of(std::shared_ptr<Trial> trial, const engine::StateTri
   if (!services_.try_task) return reply(not_supported_yet("TestState of a Task without a mock"));
   runtime::TaskOrder order;
   order.idempotency_key = trial->execution_name;
-  order.execution_arn = trial->execution_arn;
-  order.state_machine_arn = trial->machine_arn;
-  order.execution_name = trial->execution_name;
+  order.origin = runtime::TaskOrigin{
+      trial->execution_arn, trial->machine_arn, trial->execution_name, trial->role_arn, "",
+      call.caller.actor};
   order.state_name = trial->state->name;
-  order.role_arn = trial->role_arn;
   order.resource = *task.resource;
   order.parameters = task.parameters;
   order.credentials = task.credentials;
@@ -447,7 +446,6 @@ void StatesApi::run_task_of(std::shared_ptr<Trial> trial, const engine::StateTri
                                     ? std::min(task.timeout_seconds * 1000, test_state::kTimeMsMax)
                                     : test_state::kTimeMsMax;
   order.deadline = services_.loop.now().plus_ms(limit_ms);
-  order.actor = call.caller.actor;
   auto is_over = std::make_shared<bool>(false);
   auto timer = std::make_shared<Loop::TimerId>();
   const auto finish = [this, trial, reply = std::move(reply), is_over, timer](const Result<json::Value>& done,

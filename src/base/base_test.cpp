@@ -3,6 +3,7 @@
 #include "base/duration.h"
 #include "base/fair_queue.h"
 #include "base/hash.h"
+#include "base/shared.h"
 #include "base/text.h"
 #include "base/time.h"
 
@@ -97,6 +98,22 @@ TEST(FairQueue, WhatIsGivenBackIsFirstAndWhatIsTakenOutIsGone) {
   EXPECT_EQ(queue.pop(), 0);
   EXPECT_EQ(queue.pop(), 2);
   EXPECT_TRUE(queue.empty());
+}
+
+TEST(Shared, CopiesAreOneValueUntilOneIsEdited) {
+  const Shared<std::string> one(std::string("a text that is longer than a string holds itself"));
+  Shared<std::string> other = one;
+  EXPECT_EQ(&*one, &*other);
+  other.edit() += "!";
+  EXPECT_EQ(*other, *one + "!");
+  EXPECT_EQ(Shared<std::string>()->size(), 0U) << "there is always a value";
+}
+
+TEST(Shared, APartKeepsTheWholeAlive) {
+  auto whole = std::make_shared<const std::pair<int, std::string>>(7, std::string(100, 'x'));
+  const Shared part(std::shared_ptr<const std::string>(whole, &whole->second));
+  whole.reset();
+  EXPECT_EQ(*part, std::string(100, 'x'));
 }
 
 }  // namespace

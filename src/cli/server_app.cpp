@@ -176,7 +176,8 @@ void ServerApp::make_integrations() {
   aws.endpoint_url = config_.endpoint_url;
   if (!config_.traces_endpoint.empty()) {
     aws.trace_parent = [](const runtime::TaskOrder& order) {
-      return trace_parent_of(trace_ids_of(order.execution_arn, order.redrive_count), order.idempotency_key);
+      return trace_parent_of(trace_ids_of(order.origin->execution_arn, order.redrive_count),
+                             order.idempotency_key);
     };
   }
   s3_objects_ = std::make_unique<integrations::S3Objects>(loop_, *pool_, aws);

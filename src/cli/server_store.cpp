@@ -116,7 +116,7 @@ void ServerApp::make_fleet(runtime::TaskDispatcher& below) {
 // What waits for others' work, what starts executions or puts events, and functions that are not here or
 // whose calls only the node that runs them can check.
 bool ServerApp::needs_leader(const runtime::TaskOrder& order) const {
-  const asl::TaskResource& resource = order.resource;
+  const asl::TaskResource& resource = *order.resource;
   if (resource.pattern != asl::TaskPattern::kRequestResponse) return true;
   if (resource.resource_type == "states" || resource.resource_type == "events") return true;
   if (!resource.is_lambda_arn && resource.resource_type != "lambda") return false;

@@ -41,7 +41,7 @@ std::string_view outcome_name(integrations::AttemptEnd::Outcome outcome) {
 
 // Which function for Lambda, else which operation of the service.
 std::string attempted_action(const integrations::AttemptEnd& attempt) {
-  const asl::TaskResource& resource = attempt.order.resource;
+  const asl::TaskResource& resource = *attempt.order.resource;
   if (resource.is_lambda_arn) return std::string(arn_part(resource.text, 0));
   if (!attempt.function.empty()) return std::string(arn_part(attempt.function, 0));
   return integrations::action_of(resource);
@@ -125,13 +125,13 @@ void Telemetry::on_execution(const runtime::ExecutionChange& change) {
 
 void Telemetry::on_attempt(const integrations::AttemptEnd& attempt) {
   const runtime::TaskOrder& order = attempt.order;
-  const std::string_view playbook = arn_part(order.state_machine_arn, 0);
+  const std::string_view playbook = arn_part(order.origin->state_machine_arn, 0);
   const std::string_view outcome = outcome_name(attempt.outcome);
   const std::string connector =
-      order.resource.is_lambda_arn ? "lambda" : std::string(order.resource.resource_type);
+      order.resource->is_lambda_arn ? "lambda" : std::string(order.resource->resource_type);
   const std::string action = attempted_action(attempt);
   metrics_.count("sortie_state_attempts_total",
-                 labels_of({{"playbook", playbook}, {"state", order.state_name}, {"outcome", outcome}}),
+                 labels_of({{"playbook", playbook}, {"state", *order.state_name}, {"outcome", outcome}}),
                  "Attempts of Task states, by how they ended.");
   metrics_.observe("sortie_task_duration_seconds",
                    labels_of({{"connector", connector}, {"action", action}, {"outcome", outcome}}),
@@ -141,17 +141,17 @@ void Telemetry::on_attempt(const integrations::AttemptEnd& attempt) {
   if (status.is_string() && status.as_string() == "changed" && attempt.output.get("action").is_string())
     on_containment(order);
   if (traces_ == nullptr) return;
-  TraceIds ids = trace_ids_of(order.execution_arn, order.redrive_count);
+  TraceIds ids = trace_ids_of(order.origin->execution_arn, order.redrive_count);
   traces_->add({std::move(ids.trace_id),
                 span_id_of(order.idempotency_key),
                 std::move(ids.root_span_id),
-                order.state_name,
+                *order.state_name,
                 attempt.started_at,
                 attempt.ended_at,
-                {{"sortie.execution", order.execution_arn},
+                {{"sortie.execution", order.origin->execution_arn},
                  {"sortie.playbook", std::string(playbook)},
-                 {"sortie.state", order.state_name},
-                 {"sortie.resource", order.resource.text},
+                 {"sortie.state", *order.state_name},
+                 {"sortie.resource", order.resource->text},
                  {"sortie.action", action},
                  {"sortie.attempt", std::to_string(order.key.attempt)}},
                 std::string(attempt.error)});
@@ -160,11 +160,12 @@ void Telemetry::on_attempt(const integrations::AttemptEnd& attempt) {
 // The first change that an action reports of an execution contains the threat, as far as a machine can tell.
 void Telemetry::on_containment(const runtime::TaskOrder& order) {
   if (runtime_ == nullptr || contained_.size() >= kContainedMax) return;
-  if (!contained_.insert(order.execution_arn).second) return;
-  const Result<runtime::ExecutionDescription> execution = runtime_->describe_execution(order.execution_arn);
+  if (!contained_.insert(order.origin->execution_arn).second) return;
+  const Result<runtime::ExecutionDescription> execution =
+      runtime_->describe_execution(order.origin->execution_arn);
   if (!execution) return;
   metrics_.observe("sortie_time_to_contain_seconds",
-                   labels_of({{"playbook", arn_part(order.state_machine_arn, 0)}}),
+                   labels_of({{"playbook", arn_part(order.origin->state_machine_arn, 0)}}),
                    "From an execution's start to the first change that one of its actions made.",
                    seconds_between(execution->started_at, clock_.now()));
 }

@@ -4,6 +4,7 @@
 #include <array>
 #include <cstring>
 
+#include "json/plain.h"
 #include "json/text.h"
 
 namespace sortie::engine {
@@ -28,20 +29,28 @@ class Writer {
     if (staged_count_ == sizeof(staged_)) flush();
     staged_[staged_count_++] = static_cast<char>(value);
   }
-  void number(std::uint64_t value) {
-    if (staged_count_ > sizeof(staged_) - kNumberBytesMax) flush();
+  // Several at once: most of an image is small numbers, and room for all of them is looked for once.
+  template <typename... Numbers>
+  void numbers(Numbers... values) {
+    static_assert(sizeof...(values) * kNumberBytesMax <= kStagedBytes);
+    if (staged_count_ > kStagedBytes - sizeof...(values) * kNumberBytesMax) flush();
     char* at = staged_ + staged_count_;
-    for (; value >= 0x80; value >>= 7) *at++ = static_cast<char>(value | 0x80);
-    *at++ = static_cast<char>(value);
+    ((at = put(at, values)), ...);
     staged_count_ = static_cast<std::size_t>(at - staged_);
   }
+  void number(std::uint64_t value) { numbers(value); }
   // Zigzag, so that small negative numbers stay short.
-  void signed_number(std::int64_t value) {
-    number((static_cast<std::uint64_t>(value) << 1) ^ static_cast<std::uint64_t>(value >> 63));
+  static std::uint64_t zigzag(std::int64_t value) {
+    return (static_cast<std::uint64_t>(value) << 1) ^ static_cast<std::uint64_t>(value >> 63);
   }
-  void time(Timestamp time) { signed_number(time == kNever ? -1 : time.ms); }
+  static std::uint64_t of_time(Timestamp time) { return zigzag(time == kNever ? -1 : time.ms); }
+  void signed_number(std::int64_t value) { number(zigzag(value)); }
+  void time(Timestamp time) { number(of_time(time)); }
   void text(std::string_view text) {
     number(text.size());
+    bytes(text);
+  }
+  void bytes(std::string_view text) {
     if (text.size() > sizeof(staged_) - staged_count_) flush();
     if (text.size() > sizeof(staged_)) {
       out_ += text;
@@ -65,7 +74,17 @@ class Writer {
       }
       if (const auto known = payloads.find(value)) return reference(*known);
     }
-    // Texts are quickly made, and each event has its own.
+    if (value.is_string()) {
+      // Texts are quickly made, and each event has its own: names, ARNs, errors, most without any escapes.
+      const std::string_view plain = value.as_string();
+      if (plain.size() + 2 <= kInlineBytesMax && json::is_plain(plain)) {
+        begin_inline(identity);
+        number(plain.size() + 2);
+        byte('"');
+        bytes(plain);
+        return byte('"');
+      }
+    }
     TextCache* const texts = identity != nullptr && !value.is_string() ? payloads.texts : nullptr;
     if (const std::string* known = texts != nullptr ? texts->find(identity) : nullptr) {
       begin_inline(identity);
@@ -103,6 +122,11 @@ class Writer {
   }
 
  private:
+  static char* put(char* at, std::uint64_t value) {
+    for (; value >= 0x80; value >>= 7) *at++ = static_cast<char>(value | 0x80);
+    *at++ = static_cast<char>(value);
+    return at;
+  }
   void flush() {
     out_.append(staged_, staged_count_);
     staged_count_ = 0;
@@ -120,6 +144,8 @@ class Writer {
   // The values written last, by the place they have among the inline values of this image. They are alive
   // for as long as they are being encoded, so an address names one value.
   static constexpr std::size_t kInlineRemembered = 8;
+  static constexpr std::size_t kNumberBytesMax = 10;
+  static constexpr std::size_t kStagedBytes = 256;
   static constexpr std::size_t kTypicalBytes =
       512;  // Most images fit, so that they are written without growing.
   struct Inline {
@@ -128,8 +154,7 @@ class Writer {
   };
 
   std::string out_;
-  static constexpr std::size_t kNumberBytesMax = 10;
-  char staged_[256];  // What comes in small pieces, gathered.
+  char staged_[kStagedBytes];  // What comes in small pieces, gathered.
   std::size_t staged_count_ = 0;
   std::array<Inline, kInlineRemembered> inline_;
   std::uint64_t inline_count_ = 0;
@@ -266,11 +291,9 @@ void write_phase(Writer& out, const Phase& phase, PayloadSink& payloads) {
     out.byte(static_cast<std::uint8_t>((task->submitted ? 1 : 0) | (task->started ? 2 : 0)));
     out.value(task->parameters, payloads);
     out.value(task->credentials, payloads);
-    out.time(task->scheduled_at);
-    out.time(task->deadline);
-    out.time(task->heartbeat_deadline);
-    out.signed_number(task->heartbeat_seconds);
-    out.signed_number(task->timeout_seconds);
+    out.numbers(Writer::of_time(task->scheduled_at), Writer::of_time(task->deadline),
+                Writer::of_time(task->heartbeat_deadline), Writer::zigzag(task->heartbeat_seconds),
+                Writer::zigzag(task->timeout_seconds));
   } else if (const auto* join = std::get_if<Joining>(&phase)) {
     out.value(join->input, payloads);
     out.value(join->items, payloads);
@@ -355,13 +378,8 @@ std::string encode_frame(const Execution& execution, const Frame& frame, Payload
   Writer out(headroom);
   out.byte(kFormatVersion);
   write_phase(out, frame.phase, payloads);
-  out.signed_number(execution.last_event_id);
-  out.number(execution.next_frame);
-  out.number(frame.no);
-  out.number(frame.parent);
-  out.number(frame.slot);
-  out.number(frame.flow);
-  out.number(frame.state);
+  out.numbers(Writer::zigzag(execution.last_event_id), execution.next_frame, frame.no, frame.parent,
+              frame.slot, frame.flow, frame.state);
   out.value(frame.state_input, payloads);
   out.value(frame.variables, payloads);
   out.byte(frame.map_item.has_value() ? 1 : 0);
@@ -369,13 +387,9 @@ std::string encode_frame(const Execution& execution, const Frame& frame, Payload
     out.number(frame.map_item->index);
     out.value(frame.map_item->value, payloads);
   }
-  out.signed_number(frame.previous_event);
-  out.signed_number(frame.entered_event);
-  out.time(frame.entered_at);
-  out.number(frame.entry);
-  out.number(frame.attempt);
-  out.number(frame.retry_count);
-  out.number(frame.retries.size());
+  out.numbers(Writer::zigzag(frame.previous_event), Writer::zigzag(frame.entered_event),
+              Writer::of_time(frame.entered_at), frame.entry, frame.attempt, frame.retry_count,
+              frame.retries.size());
   for (const std::uint32_t count : frame.retries) out.number(count);
   out.time(frame.waiting_since);
   return out.take();
@@ -484,13 +498,12 @@ std::string encode_events(const std::vector<HistoryEvent>& events, PayloadSink& 
   out.number(events.size());
   std::int64_t last_id = 0, last_ms = 0;
   for (const HistoryEvent& event : events) {
-    out.signed_number(event.id - last_id);
-    out.signed_number(event.id - event.previous_id);
-    out.signed_number(event.time.ms - last_ms);
+    static_assert(static_cast<std::uint8_t>(EventType::kMapRunRedriven) < 0x80, "a number of one byte");
+    out.numbers(Writer::zigzag(event.id - last_id), Writer::zigzag(event.id - event.previous_id),
+                Writer::zigzag(event.time.ms - last_ms), static_cast<std::uint8_t>(event.type),
+                event.details.size());
     last_id = event.id;
     last_ms = event.time.ms;
-    out.byte(static_cast<std::uint8_t>(event.type));
-    out.number(event.details.size());
     for (const Detail& detail : event.details) {
       out.byte(static_cast<std::uint8_t>(detail.field));
       out.detail(detail, payloads);

@@ -420,6 +420,29 @@ TEST(Codec, ATextThatIsRememberedIsThatOfItsOwnValue) {
   }
 }
 
+TEST(Codec, TextsOfAnyLengthReadBackWithOrWithoutEscapes) {
+  // Around what is staged, what a value holds itself, and what becomes a payload.
+  for (const std::size_t size : {0,   1,   7,   8,   14,    15,    63,    126,   127,   252,  253,
+                                 254, 255, 256, 257, 1'020, 1'021, 1'022, 1'023, 1'024, 5'000}) {
+    for (const std::string last : {"", "\"", "\\", "\n", "\x01", "\xC3\xA4"}) {
+      const std::string text = std::string(size, 'x') + last;
+      HistoryEvent event;
+      event.details.push_back({Field::kName, json::Value("before")});
+      event.details.push_back({Field::kCause, json::Value(text)});
+      event.details.push_back({Field::kInput, json::Value::array({json::Value(text)})});
+      event.details.push_back({Field::kError, event.details[1].value});
+      Payloads payloads;
+      const std::string bytes = encode_events({event, event}, payloads);
+      const Result<std::vector<HistoryEvent>> back = decode_events(bytes, payloads);
+      ASSERT_TRUE(back.ok()) << size << last;
+      ASSERT_EQ(back->size(), 2U);
+      for (std::size_t i = 0; i < event.details.size(); ++i) {
+        EXPECT_EQ((*back)[1].details[i].value, event.details[i].value) << size << last << " " << i;
+      }
+    }
+  }
+}
+
 TEST(Codec, AValueThatSeveralEventsShareStandsInTheirBytesOnce) {
   Driver driver(
       R"({"StartAt":"A","States":{"A":{"Type":"Pass","Next":"B"},"B":{"Type":"Pass","Next":"C"},"C":{"Type":"Pass","End":true}}})",

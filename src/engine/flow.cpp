@@ -125,17 +125,18 @@ void Step::resume(const std::vector<FrameNo>& frames) {
 }
 
 void Step::run() {
-  while (!queue_.empty() && x_.outcome == Outcome::kRunning && !overflowed_) {
-    const FrameNo no = queue_.front();
+  while (next_ < queue_.size() && x_.outcome == Outcome::kRunning && !overflowed_) {
     if (out_.events.size() >= kEventsPerAdvance) break;
-    queue_.pop_front();
+    const FrameNo no = queue_[next_++];
     const auto found = x_.frames.find(no);
     if (found == x_.frames.end() || !std::holds_alternative<Ready>(found->second.phase)) continue;
     touch(found->second);
     enter(found->second);
   }
   settle();
-  if (x_.outcome == Outcome::kRunning) out_.ready.assign(queue_.begin(), queue_.end());
+  if (x_.outcome == Outcome::kRunning) {
+    out_.ready.assign(queue_.begin() + static_cast<std::ptrdiff_t>(next_), queue_.end());
+  }
 }
 
 void Step::timer_fired(FrameNo no) {
@@ -486,6 +487,7 @@ void Step::end(Outcome outcome, EventType type, std::vector<Detail> details, std
   }
   x_.frames.clear();
   queue_.clear();
+  next_ = 0;
   out_.ended = true;
 }
 

@@ -2,7 +2,6 @@
 // Step is the engine's inside: one advance() at work. Private to this folder; states/*.cpp hold what each
 // state type does, flow.cpp what all of them share (entering, leaving, failing, joining), data_flow.cpp the
 // input and output processing. Frames are found by number again after anything that may add or remove frames.
-#include <deque>
 #include <string>
 
 #include "base/result.h"
@@ -195,8 +194,9 @@ class Step {
   Advance& out_;
   void settle();  // Ends an execution that has no events left.
 
-  bool overflowed_ = false;  // An event was left out: the history is full.
-  std::deque<FrameNo> queue_;
+  bool overflowed_ = false;     // An event was left out: the history is full.
+  std::vector<FrameNo> queue_;  // Ready frames; those before `next_` have run.
+  std::size_t next_ = 0;
   // Children that a failure takes with it, until it is known whether anything catches the failure.
   std::map<FrameNo, Frame> salvaged_;
   // The state entered last, and the event before its own: what an evaluation that fails at once follows.

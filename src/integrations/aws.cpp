@@ -107,17 +107,17 @@ SdkCall make_result_check(const asl::TaskResource& resource, json::Value result,
 
 SdkCall AwsIntegration::make_call(const runtime::TaskOrder& order) const {
   SdkCall call;
-  call.service = aws_task::service_of(order.resource);
-  call.action = action_of(order.resource);
-  call.is_optimized = !aws_task::is_sdk(order.resource);
+  call.service = aws_task::service_of(*order.resource);
+  call.action = action_of(*order.resource);
+  call.is_optimized = !aws_task::is_sdk(*order.resource);
   call.parameters = order.parameters;
-  call.lane = order.state_machine_arn;
-  call.region = order.resource.region.empty() ? options_.region : order.resource.region;
-  if (order.resource.is_bare_topic) {
+  call.lane = order.origin->state_machine_arn;
+  call.region = order.resource->region.empty() ? options_.region : order.resource->region;
+  if (order.resource->is_bare_topic) {
     call.parameters = json::Value::object(
-        {{"TopicArn", order.resource.text}, {"Message", aws_task::message_text(order.parameters)}});
-  } else if (order.resource.is_bare_queue) {
-    call.parameters = json::Value::object({{"QueueUrl", aws_task::queue_url(order.resource)},
+        {{"TopicArn", order.resource->text}, {"Message", aws_task::message_text(order.parameters)}});
+  } else if (order.resource->is_bare_queue) {
+    call.parameters = json::Value::object({{"QueueUrl", aws_task::queue_url(*order.resource)},
                                            {"MessageBody", aws_task::message_text(order.parameters)}});
   }
   call.timeout_ms = aws_task::kCallMsDefault;
@@ -135,9 +135,9 @@ SdkCall AwsIntegration::make_call(const runtime::TaskOrder& order) const {
   if (role.is_string()) {
     call.role_arn = role.to_std_string();
   } else if (options_.assume_machine_role) {
-    call.role_arn = order.role_arn;
+    call.role_arn = order.origin->role_arn;
   }
-  if (!call.role_arn.empty()) call.role_session_name = order.execution_name;
+  if (!call.role_arn.empty()) call.role_session_name = order.origin->execution_name;
   return call;
 }
 
@@ -147,9 +147,9 @@ void AwsIntegration::complete(SdkCall& call) const {
 }
 
 void AwsIntegration::start(const runtime::TaskOrder& order, Report report) {
-  const bool is_job = aws_task::is_job(order.resource);
+  const bool is_job = aws_task::is_job(*order.resource);
   if (is_job && jobs_ == nullptr) {
-    return report.failed("Sortie.NotSupportedYet", order.resource.text + " is not supported yet");
+    return report.failed("Sortie.NotSupportedYet", order.resource->text + " is not supported yet");
   }
   SdkCall call = make_call(order);
   call.trace = order.key.execution == 0 && call.service == "http";
@@ -178,7 +178,7 @@ bool AwsIntegration::start_approval(const runtime::TaskOrder& order, const SdkCa
   const json::Value& queue = call.parameters.get("QueueUrl");
   if (desk_ == nullptr || call.service != "sqs" || !queue.is_string()) return false;
   if (call.action.rfind("sendMessage", 0) != 0 || !desk_->takes_queue(queue.as_string())) return false;
-  const bool waits = order.resource.pattern == asl::TaskPattern::kWaitForTaskToken;
+  const bool waits = order.resource->pattern == asl::TaskPattern::kWaitForTaskToken;
   if (!waits || call.action != "sendMessage") {
     report.failed("Sortie.ApprovalNeedsTaskToken",
                   "The queue " + queue.to_std_string() +
@@ -203,7 +203,7 @@ void AwsIntegration::ask(std::shared_ptr<Question> question) {
       [this, question, message, alive = std::weak_ptr<int>(alive_)](const Result<std::string>& id) {
         if (alive.expired()) return;
         if (id.ok()) {
-          const bool is_sdk = aws_task::is_sdk(question->order.resource);
+          const bool is_sdk = aws_task::is_sdk(*question->order.resource);
           return question->report.submitted(aws_task::sent_message(message, *id, is_sdk, loop_.now()));
         }
         if (id.error().code != "ServiceUnavailable") {

@@ -58,7 +58,7 @@ struct Report::State {
 
 void Report::submitted(json::Value output) const {
   const auto deliver = [output](auto& runtime, const auto& key) { runtime.task_submitted(key, output); };
-  if (state_->order.resource.pattern != asl::TaskPattern::kWaitForTaskToken) return state_->post(deliver);
+  if (state_->order.resource->pattern != asl::TaskPattern::kWaitForTaskToken) return state_->post(deliver);
   // What waits for its token waits for people or programs; here is nothing left to do.
   state_->post_last(AttemptEnd::Outcome::kHandedOver, "", output, deliver);
 }
@@ -82,7 +82,7 @@ void Report::failed(std::string error, std::string cause) const {
 }
 
 void Report::answered(json::Value output) const {
-  if (state_->order.resource.pattern == asl::TaskPattern::kWaitForTaskToken)
+  if (state_->order.resource->pattern == asl::TaskPattern::kWaitForTaskToken)
     return submitted(std::move(output));
   succeeded(std::move(output));
 }
@@ -150,11 +150,11 @@ void Dispatcher::launch(runtime::TaskOrder given, std::shared_ptr<Report::State>
     state->function = function.to_std_string();
   core_->orders[order.key] = state;
   const Report report(state);
-  Integration* integration = find(order.resource);
+  Integration* integration = find(*order.resource);
   if (integration != nullptr) {
     integration->start(order, report);
   } else {
-    report.failed("Sortie.NotSupportedYet", order.resource.text + " is not supported yet");
+    report.failed("Sortie.NotSupportedYet", order.resource->text + " is not supported yet");
   }
   order.parameters = order.credentials = json::Value();
   order.task_token.clear();

@@ -12,8 +12,8 @@ json::Value make_entry(const json::Value& given, const runtime::TaskOrder& order
   if (detail != nullptr && !detail->is_string()) entry.set("Detail", json::to_text(*detail));
   std::vector<json::Value> resources(given.get("Resources").items().begin(),
                                      given.get("Resources").items().end());
-  resources.emplace_back(order.state_machine_arn);
-  resources.emplace_back(order.execution_arn);
+  resources.emplace_back(order.origin->state_machine_arn);
+  resources.emplace_back(order.origin->execution_arn);
   return entry.set("Resources", json::Value::array(std::move(resources))).build();
 }
 

@@ -56,15 +56,15 @@ runtime::TaskOrder order_of(const std::string& arn, json::Value parameters, std:
   runtime::TaskOrder order;
   order.key = {4, 0, 2, attempt};
   order.idempotency_key = "store-4-0-2-" + std::to_string(attempt);
-  order.execution_arn = kParent;
-  order.execution_name = "run-1";
-  order.state_machine_arn = "arn:aws:states:us-east-1:123456789012:stateMachine:ir";
-  order.state_name = "Task";
-  order.role_arn = "arn:aws:iam::123456789012:role/ir";
+  order.origin.edit().execution_arn = kParent;
+  order.origin.edit().execution_name = "run-1";
+  order.origin.edit().state_machine_arn = "arn:aws:states:us-east-1:123456789012:stateMachine:ir";
+  order.state_name = std::string("Task");
+  order.origin.edit().role_arn = "arn:aws:iam::123456789012:role/ir";
   order.resource = resource(arn);
   order.parameters = std::move(parameters);
-  if (order.resource.pattern == asl::TaskPattern::kWaitForTaskToken) order.task_token = "the-token";
-  order.actor = {Actor::Kind::kPerson, "alice"};
+  if (order.resource->pattern == asl::TaskPattern::kWaitForTaskToken) order.task_token = "the-token";
+  order.origin.edit().actor = {Actor::Kind::kPerson, "alice"};
   return order;
 }
 
@@ -90,7 +90,7 @@ class IntegrationsTest : public testing::Test {
 class Recorder final : public Integration {
  public:
   void start(const runtime::TaskOrder& order, Report report) override {
-    started.push_back(order.resource.text);
+    started.push_back(order.resource->text);
     reports.push_back(report);
   }
   void cancel(const runtime::AttemptKey& key) override { cancelled.push_back(key); }
@@ -526,12 +526,12 @@ TEST_F(StatesTest, AParentCancelledWhileTheChildStartsStopsItToo) {
 TEST(ActingExecution, MakesNoKnownPersonOfAnUnknownOne) {
   runtime::TaskOrder order = order_of("arn:aws:states:::states:startExecution", {});
   for (const auto kind : {Actor::Kind::kUnknown, Actor::Kind::kAccountKey}) {
-    order.actor = {kind, "123456789012"};
+    order.origin.edit().actor = {kind, "123456789012"};
     EXPECT_EQ(acting_execution(order).person(), "unknown");
   }
-  order.actor = {Actor::Kind::kRule, "guardduty"};
+  order.origin.edit().actor = {Actor::Kind::kRule, "guardduty"};
   EXPECT_EQ(acting_execution(order).person(), "");
-  order.actor.on_behalf_of = "unknown";
+  order.origin.edit().actor.on_behalf_of = "unknown";
   EXPECT_EQ(acting_execution(order).person(), "unknown");
 }
 

@@ -66,7 +66,7 @@ void Jobs::start(const runtime::TaskOrder& order, SdkCall call, const Report& re
   auto run = std::make_shared<Run>();
   run->key = order.key;
   run->idempotency_key = order.idempotency_key;
-  run->parent = order.execution_arn;
+  run->parent = order.origin->execution_arn;
   run->start = std::move(call);
   run->report = report;
   runs_[order.key] = run;

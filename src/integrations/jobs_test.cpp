@@ -38,12 +38,12 @@ class JobsTest : public testing::Test {
     runtime.executions[kExecution].arn = kExecution;
     order.key = {4, 0, 2, 1};
     order.idempotency_key = "store-4-0-2-1";
-    order.execution_arn = kExecution;
-    order.execution_name = "run-1";
-    order.resource.text = "arn:aws:states:::batch:submitJob.sync";
-    order.resource.resource_type = "batch";
-    order.resource.resource = "submitJob.sync";
-    order.resource.pattern = asl::TaskPattern::kSync;
+    order.origin.edit().execution_arn = kExecution;
+    order.origin.edit().execution_name = "run-1";
+    order.resource.edit().text = "arn:aws:states:::batch:submitJob.sync";
+    order.resource.edit().resource_type = "batch";
+    order.resource.edit().resource = "submitJob.sync";
+    order.resource.edit().pattern = asl::TaskPattern::kSync;
     order.parameters = json::Value::object({{"JobName", "n"}});
     order.credentials = json::Value::object({{"RoleArn", "arn:aws:iam::123456789012:role/jobs"}});
     restart();

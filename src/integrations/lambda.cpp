@@ -120,9 +120,9 @@ void LambdaIntegration::start(const runtime::TaskOrder& order, Report report) {
   request.idempotency_key = order.idempotency_key;
   request.task_token = order.task_token;
   request.deadline = order.deadline;
-  const bool is_bare = order.resource.is_lambda_arn;
+  const bool is_bare = order.resource->is_lambda_arn;
   if (is_bare) {
-    request.function = order.resource.text;
+    request.function = order.resource->text;
     request.payload = json::to_text(order.parameters);
   } else if (const auto problem = lambda_task::fill_request(order.parameters, request)) {
     return report.failed(problem->error, problem->cause);

@@ -105,7 +105,7 @@ void MockDispatcher::attach(runtime::Runtime& runtime) {
 
 std::uint32_t MockDispatcher::number_of(const runtime::TaskOrder& order) {
   if (invocations_.size() >= kExecutionsMax) invocations_.erase(invocations_.begin());
-  Invocations& seen = invocations_[order.execution_arn][{order.key.frame, order.state_name}];
+  Invocations& seen = invocations_[order.origin->execution_arn][{order.key.frame, *order.state_name}];
   if (seen.keys.empty()) seen.first = order.key.attempt - 1;
   auto found = std::find(seen.keys.begin(), seen.keys.end(), order.key);
   if (found == seen.keys.end()) found = seen.keys.insert(found, order.key);
@@ -114,9 +114,10 @@ std::uint32_t MockDispatcher::number_of(const runtime::TaskOrder& order) {
 
 void MockDispatcher::dispatch(runtime::TaskOrder order) {
   const std::vector<MockConfig::Response>* responses = nullptr;
-  if (!order.test_case.empty()) {
-    const std::string machine = order.state_machine_arn.substr(order.state_machine_arn.rfind(':') + 1);
-    responses = config_.find(machine, order.test_case, order.state_name);
+  if (!order.origin->test_case.empty()) {
+    const std::string machine =
+        order.origin->state_machine_arn.substr(order.origin->state_machine_arn.rfind(':') + 1);
+    responses = config_.find(machine, order.origin->test_case, *order.state_name);
   }
   if (responses == nullptr) return next_.dispatch(std::move(order));
   answer(order, *responses);
@@ -128,9 +129,9 @@ void MockDispatcher::answer(const runtime::TaskOrder& order,
   const auto found = std::find_if(responses.begin(), responses.end(), [&](const auto& response) {
     return response.first <= number && number <= response.last;
   });
-  const bool is_submitted = order.resource.pattern != asl::TaskPattern::kRequestResponse;
+  const bool is_submitted = order.resource->pattern != asl::TaskPattern::kRequestResponse;
   // From the loop, like every other report.
-  loop_.post([this, key = order.key, state = order.state_name, number, is_submitted,
+  loop_.post([this, key = order.key, state = *order.state_name, number, is_submitted,
               response = found == responses.end() ? std::optional<MockConfig::Response>() : *found] {
     if (runtime_ == nullptr) return;
     if (!response) {

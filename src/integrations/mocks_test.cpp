@@ -33,11 +33,11 @@ struct MocksTest : ::testing::Test {
             store::FrameNo frame = 0) {
     runtime::TaskOrder order;
     order.key = {1, frame, entry, attempt};
-    order.execution_arn = "arn:aws:states:us-east-1:123456789012:execution:m:e";
-    order.state_machine_arn = "arn:aws:states:us-east-1:123456789012:stateMachine:m";
+    order.origin.edit().execution_arn = "arn:aws:states:us-east-1:123456789012:execution:m:e";
+    order.origin.edit().state_machine_arn = "arn:aws:states:us-east-1:123456789012:stateMachine:m";
     order.state_name = state;
-    order.test_case = test_case;
-    order.resource.pattern = pattern;
+    order.origin.edit().test_case = test_case;
+    order.resource.edit().pattern = pattern;
     mocks.dispatch(order);
     loop.run();
   }

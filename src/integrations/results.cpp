@@ -76,7 +76,7 @@ std::string check_parameters(const json::Value& parameters, const std::vector<st
 }
 
 std::string account_of(const runtime::TaskOrder& order) {
-  const std::vector<std::string_view> parts = split(order.execution_arn, ':');
+  const std::vector<std::string_view> parts = split(order.origin->execution_arn, ':');
   return parts.size() > 4 ? std::string(parts[4]) : std::string();
 }
 
@@ -91,12 +91,12 @@ std::string acting_account_of(const runtime::TaskOrder& order) {
 Actor acting_execution(const runtime::TaskOrder& order) {
   Actor actor;
   actor.kind = Actor::Kind::kExecution;
-  actor.name = order.execution_arn;
+  actor.name = order.origin->execution_arn;
   actor.account = account_of(order);
   actor.channel = "execution";
-  actor.on_behalf_of = order.actor.person();
-  const bool nameless =
-      order.actor.kind == Actor::Kind::kUnknown || order.actor.kind == Actor::Kind::kAccountKey;
+  actor.on_behalf_of = order.origin->actor.person();
+  const bool nameless = order.origin->actor.kind == Actor::Kind::kUnknown ||
+                        order.origin->actor.kind == Actor::Kind::kAccountKey;
   if (actor.on_behalf_of.empty() && nameless) actor.on_behalf_of = "unknown";
   return actor;
 }

@@ -243,19 +243,19 @@ class AwsTest : public testing::Test {
     });
     order.key = {4, 0, 2, 1};
     order.idempotency_key = "store-4-0-2-1";
-    order.execution_arn = "arn:aws:states:us-east-1:123456789012:execution:ir:run-1";
-    order.execution_name = "run-1";
-    order.role_arn = "arn:aws:iam::123456789012:role/ir";
+    order.origin.edit().execution_arn = "arn:aws:states:us-east-1:123456789012:execution:ir:run-1";
+    order.origin.edit().execution_name = "run-1";
+    order.origin.edit().role_arn = "arn:aws:iam::123456789012:role/ir";
   }
   void dispatch(const std::string& type, const std::string& action, const std::string& parameters) {
-    order.resource.text = "arn:aws:states:::" + type + ":" + action;
-    order.resource.resource_type = type;
-    order.resource.resource = action;
+    order.resource.edit().text = "arn:aws:states:::" + type + ":" + action;
+    order.resource.edit().resource_type = type;
+    order.resource.edit().resource = action;
     if (action.find(".waitForTaskToken") != std::string::npos) {
-      order.resource.pattern = asl::TaskPattern::kWaitForTaskToken;
+      order.resource.edit().pattern = asl::TaskPattern::kWaitForTaskToken;
       order.task_token = "the-token";
     }
-    if (action.find(".sync") != std::string::npos) order.resource.pattern = asl::TaskPattern::kSync;
+    if (action.find(".sync") != std::string::npos) order.resource.edit().pattern = asl::TaskPattern::kSync;
     order.parameters = json::parse(parameters).value();
     dispatcher.dispatch(order);
     loop.run();
@@ -324,11 +324,11 @@ TEST_F(AwsTest, SortiesOwnServicesAreAskedOfSortie) {
 }
 
 TEST_F(AwsTest, ABareTopicGetsTheStatesInputAsItsMessage) {
-  order.resource.is_bare_topic = true;
-  order.resource.region = "eu-west-1";
+  order.resource.edit().is_bare_topic = true;
+  order.resource.edit().region = "eu-west-1";
   dispatch("sns", "publish", R"({"incident":1})");
   EXPECT_EQ(sent().get("region"), json::Value("eu-west-1"));
-  EXPECT_EQ(sent().get("parameters").get("TopicArn"), json::Value(order.resource.text));
+  EXPECT_EQ(sent().get("parameters").get("TopicArn"), json::Value(order.resource->text));
   EXPECT_EQ(sent().get("parameters").get("Message"), json::Value("{\"incident\":1}"));
 }
 
@@ -352,12 +352,12 @@ TEST_F(AwsTest, AnApprovalWithoutATokenIsRefusedNotSent) {
   dispatch("aws-sdk:sqs", "sendMessageBatch", kApproval);
   EXPECT_EQ(answer().error, "Sortie.ApprovalNeedsTaskToken");
   order.key.attempt = 3;
-  order.resource.is_bare_queue = true;
-  order.resource.region = "us-east-1";
-  order.resource.account = "123456789012";
-  order.resource.text = "arn:aws:sqs:us-east-1:123456789012:approval-queue";
-  order.resource.resource_type = "sqs";
-  order.resource.resource = "sendMessage";
+  order.resource.edit().is_bare_queue = true;
+  order.resource.edit().region = "us-east-1";
+  order.resource.edit().account = "123456789012";
+  order.resource.edit().text = "arn:aws:sqs:us-east-1:123456789012:approval-queue";
+  order.resource.edit().resource_type = "sqs";
+  order.resource.edit().resource = "sendMessage";
   dispatcher.dispatch(order);
   EXPECT_EQ(answer().error, "Sortie.ApprovalNeedsTaskToken");
   EXPECT_TRUE(nothing_sent());

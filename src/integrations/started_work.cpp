@@ -53,7 +53,7 @@ Result<std::optional<json::Value>> StartedWork::find(const std::string& idempote
 
 store::Document StartedWork::document(const runtime::TaskOrder& order, const json::Value& facts) const {
   json::ObjectBuilder note(facts);
-  note.set("parent", order.execution_arn).set("execution_no", order.key.execution);
+  note.set("parent", order.origin->execution_arn).set("execution_no", order.key.execution);
   note.set("frame", static_cast<std::int64_t>(order.key.frame));
   note.set("entry", static_cast<std::int64_t>(order.key.entry));
   note.set("attempt", static_cast<std::int64_t>(order.key.attempt));
@@ -61,7 +61,7 @@ store::Document StartedWork::document(const runtime::TaskOrder& order, const jso
 }
 
 void StartedWork::remember(const runtime::TaskOrder& order) {
-  notes_[order.execution_arn].insert(order.idempotency_key);
+  notes_[order.origin->execution_arn].insert(order.idempotency_key);
 }
 
 void StartedWork::write(const runtime::TaskOrder& order, const json::Value& facts) {

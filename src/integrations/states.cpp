@@ -104,7 +104,7 @@ bool is_our_trouble(const Error& error) {
 
 // What is remembered of a child.
 json::Value note_of(const runtime::TaskOrder& order, const std::string& child) {
-  const asl::TaskPattern pattern = order.resource.pattern;
+  const asl::TaskPattern pattern = order.resource->pattern;
   return json::Value::object(
       {{"child", child}, {"waits", is_sync(pattern)}, {"parsed", pattern == asl::TaskPattern::kSync2}});
 }
@@ -145,7 +145,7 @@ void StatesIntegration::start(const runtime::TaskOrder& order, Report report) {
   if (parts.size() > 5 && parts[4] != acting_account_of(order)) {
     const std::string who = order.credentials.get("RoleArn").is_string()
                                 ? order.credentials.get("RoleArn").to_std_string()
-                                : order.role_arn;
+                                : order.origin->role_arn;
     return report.failed(
         "StepFunctions.AccessDeniedException",
         service_cause("User: " + who + " is not authorized to perform: states:StartExecution on resource: " +
@@ -176,7 +176,7 @@ void StatesIntegration::start(const runtime::TaskOrder& order, Report report) {
 void StatesIntegration::begin(std::shared_ptr<Attempt> attempt) {
   const runtime::TaskOrder& order = attempt->order;
   if (!attempt->report.is_wanted()) return;
-  const bool is_sync = states_task::is_sync(order.resource.pattern);
+  const bool is_sync = states_task::is_sync(order.resource->pattern);
   const auto before = work_.find(order.idempotency_key);
   if (!before.ok()) return answered(attempt, Error{"ServiceUnavailable", before.error().message});
   if (is_sync || attempt->is_named) work_.remember(order);
@@ -200,7 +200,7 @@ void StatesIntegration::answered(const std::shared_ptr<Attempt>& attempt,
   if (reply.ok() || is_ours) {
     const bool has_memory = reply.ok() && !reply->existed;
     // Nothing was started, so nothing was written with it.
-    if (!has_memory && work_.remembers(order.execution_arn))
+    if (!has_memory && work_.remembers(order.origin->execution_arn))
       work_.write(order, states_task::note_of(order, attempt->child));
     return started(order, attempt->report, attempt->child, reply.ok() ? reply->started_at : Timestamp{});
   }
@@ -220,7 +220,7 @@ void StatesIntegration::answered(const std::shared_ptr<Attempt>& attempt,
 
 void StatesIntegration::started(const runtime::TaskOrder& order, const Report& report, const std::string& arn,
                                 Timestamp at) {
-  const bool is_sync = states_task::is_sync(order.resource.pattern);
+  const bool is_sync = states_task::is_sync(order.resource->pattern);
   if (!report.is_wanted()) {
     if (is_sync) stop_child(arn);  // Cancelled while it was being started.
     return;
@@ -233,7 +233,7 @@ void StatesIntegration::started(const runtime::TaskOrder& order, const Report& r
   json::Value answer = states_task::start_answer(arn, at, loop_.now(), request_id);
   if (!is_sync) return report.answered(std::move(answer));
   report.submitted(std::move(answer));
-  const bool parsed = order.resource.pattern == asl::TaskPattern::kSync2;
+  const bool parsed = order.resource->pattern == asl::TaskPattern::kSync2;
   wait_for(order.key, arn, [report, parsed](const runtime::ExecutionDescription& ended) {
     if (ended.status == store::ExecutionStatus::kSucceeded) {
       return report.succeeded(states_task::description(ended, parsed));

@@ -521,6 +521,8 @@ std::string number_text(double number) {
   return out;
 }
 
+bool is_plain(std::string_view text) { return find_special(text, 0) == text.size(); }
+
 void append_quoted(std::string& out, std::string_view text) {
   static constexpr char kHex[] = "0123456789abcdef";
   out += '"';

@@ -189,20 +189,20 @@ Approval make_approval(const runtime::TaskOrder& order, std::string_view queue, 
   approval.id = approval_id(order.key);
   approval.key = order.key;
   approval.task_token = order.task_token;
-  approval.execution_arn = order.execution_arn;
-  approval.state_machine_arn = order.state_machine_arn;
-  approval.execution_name = order.execution_name;
-  approval.state_name = order.state_name;
+  approval.execution_arn = order.origin->execution_arn;
+  approval.state_machine_arn = order.origin->state_machine_arn;
+  approval.execution_name = order.origin->execution_name;
+  approval.state_name = *order.state_name;
   approval.queue = std::string(queue);
   approval_record::read_message(message, order.task_token, approval);
   if (approval.title.empty()) {
-    const std::string& arn = order.state_machine_arn;
-    approval.title = order.state_name + " of " + arn.substr(arn.rfind(':') + 1);
+    const std::string& arn = order.origin->state_machine_arn;
+    approval.title = *order.state_name + " of " + arn.substr(arn.rfind(':') + 1);
   }
   approval.title = approval_record::bounded(approval.title, kTitleBytesMax);
   approval.description = approval_record::bounded(approval.description, kDescriptionBytesMax);
   approval.policy = policy;
-  approval.initiator = order.actor;
+  approval.initiator = order.origin->actor;
   approval.requested_at = now;
   approval.deadline = order.deadline;
   approval.expires_at = std::min(now.plus_ms(policy.expires_after_ms), order.deadline);

@@ -368,8 +368,8 @@ TEST_F(ApprovalsTest, ObserversSeeEveryChangeAfterItIsDurable) {
 
 TEST(MakeApproval, TextThatIsNoObjectIsTheDescription) {
   runtime::TaskOrder order;
-  order.state_name = "Ask";
-  order.state_machine_arn = "arn:aws:states:us-east-1:1:stateMachine:ir";
+  order.state_name = std::string("Ask");
+  order.origin.edit().state_machine_arn = "arn:aws:states:us-east-1:1:stateMachine:ir";
   order.task_token = "tok";
   const Approval text = make_approval(order, "q", "please look", Policy{}, {});
   EXPECT_EQ(text.description, "please look");

@@ -62,12 +62,12 @@ class ApprovalsWorld : public testing::Test {
     runtime::TaskOrder order;
     order.key = {4, 0, 2, attempt};
     order.idempotency_key = "store.4.0.2." + std::to_string(attempt);
-    order.execution_arn = kExecution;
-    order.execution_name = "run-1";
-    order.state_machine_arn = "arn:aws:states:us-east-1:123456789012:stateMachine:ir";
-    order.state_name = "WaitForApproval";
+    order.origin.edit().execution_arn = kExecution;
+    order.origin.edit().execution_name = "run-1";
+    order.origin.edit().state_machine_arn = "arn:aws:states:us-east-1:123456789012:stateMachine:ir";
+    order.state_name = std::string("WaitForApproval");
     order.task_token = "token-" + std::to_string(attempt);
-    order.actor = initiator;
+    order.origin.edit().actor = initiator;
     order.deadline = deadline;
     runtime.wait_for(order.task_token, order.key);
     runtime.reasons = {{0, "WaitForApproval", "token", loop.now(), {}, ""}};

@@ -86,6 +86,7 @@ struct LiveExecution {
   std::optional<MapChild> map_child;
   std::string listed_under;  // A child is listed under its map run's ARN, not under a state machine's.
   std::string test_case;
+  std::optional<Shared<TaskOrigin>> origin;  // Made with the first task.
   PayloadTable payloads;
   std::deque<Mail> mailbox;
   std::size_t* pending = nullptr;  // Stimuli of its machine that are not committed; the shard counts them.

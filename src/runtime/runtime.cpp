@@ -259,7 +259,9 @@ class RuntimeImpl final : public Runtime, private Cluster {
   }
 
   Result<ExecutionDescription> describe_execution(std::string_view arn) override {
-    return describe(arn, true);
+    SORTIE_TRY(const std::optional<store::ExecutionRow> row, store_.find_execution(arn));
+    if (!row) return no_such_execution(arn);
+    return describe(*row, true);
   }
 
   Result<std::vector<ExecutionSummary>> list_executions(const store::ExecutionQuery& query) override {
@@ -548,25 +550,25 @@ class RuntimeImpl final : public Runtime, private Cluster {
     });
   }
 
-  Result<ExecutionDescription> describe(std::string_view arn, bool with_definition) {
-    SORTIE_TRY(const std::optional<store::ExecutionRow> row, store_.find_execution(arn));
-    if (!row) return no_such_execution(arn);
-    SORTIE_TRY(ExecutionDescription out, describe_row(store_, *row, loop_.now(), with_definition));
-    out.is_pending_redrive = shard_ != nullptr && shard_->map_runs().awaits_redrive(*row);
+  Result<ExecutionDescription> describe(const store::ExecutionRow& row, bool with_definition) {
+    SORTIE_TRY(ExecutionDescription out, describe_row(store_, row, loop_.now(), with_definition));
+    out.is_pending_redrive = shard_ != nullptr && shard_->map_runs().awaits_redrive(row);
     return out;
   }
 
   void tell_waiters(const std::string& arn) {
     watchers_.tell_end(arn, [this](const std::string& ended) -> std::optional<ExecutionDescription> {
       constexpr std::int64_t kAgainMs = 1'000;
-      Result<ExecutionDescription> now = describe(ended, false);
+      const Result<std::optional<store::ExecutionRow>> row = store_.find_execution(ended);
+      if (row && (!*row || (*row)->status == store::ExecutionStatus::kRunning)) return std::nullopt;
+      Result<ExecutionDescription> now = row ? describe(**row, false) : row.error();
       // An end is told once: who waits for it must not miss it because of a read that failed.
       if (!now && now.error().code.starts_with("Store")) {
         loop_.call_at(loop_.now().plus_ms(kAgainMs), [this, ended, alive = std::weak_ptr<int>(alive_)] {
           if (!alive.expired()) tell_waiters(ended);
         });
       }
-      if (!now || now->status == store::ExecutionStatus::kRunning) return std::nullopt;
+      if (!now) return std::nullopt;
       return *std::move(now);
     });
   }

@@ -19,6 +19,7 @@
 #include "base/actor.h"
 #include "base/clock.h"
 #include "base/result.h"
+#include "base/shared.h"
 #include "engine/history_event.h"
 #include "json/value.h"
 #include "store/store.h"
@@ -34,22 +35,27 @@ struct AttemptKey {
   auto operator<=>(const AttemptKey&) const = default;
 };
 
+// What all tasks of an execution have in common.
+struct TaskOrigin {
+  std::string execution_arn;
+  std::string state_machine_arn;
+  std::string execution_name;
+  std::string role_arn;
+  std::string test_case;  // Of the mock configuration; "" for a run in earnest.
+  Actor actor;            // Who is behind the execution.
+};
+
 // What leaves the process for one attempt of a Task. The same key may be dispatched again after a restart.
 struct TaskOrder {
   AttemptKey key;
   std::string idempotency_key;  // Stable text form of key, unique over all stores: hand it to the world.
-  std::string execution_arn;
-  std::string state_machine_arn;
-  std::string execution_name;
-  std::string state_name;
-  std::string role_arn;
-  asl::TaskResource resource;
+  Shared<TaskOrigin> origin;
+  Shared<std::string> state_name;  // A part of the definition, as the next one.
+  Shared<asl::TaskResource> resource;
   json::Value parameters;
   json::Value credentials;  // {"RoleArn": ..} or null.
   std::string task_token;   // "" unless .waitForTaskToken (or an activity).
   Timestamp deadline = kNever;
-  std::string test_case;  // Of the mock configuration; "" for a run in earnest.
-  Actor actor;            // Who is behind the execution.
   std::int64_t redrive_count = 0;
 };
 

@@ -409,7 +409,7 @@ TEST_F(RuntimeTest, OneThatLostTheShardRefusesNoTokenThatItsSuccessorWaitsFor) {
     return answer;
   };
   ASSERT_EQ(tell(*next, desk_of_next.orders.back().task_token), "ok");
-  ASSERT_EQ(desk_of_next.orders.back().state_name, "B");
+  ASSERT_EQ(*desk_of_next.orders.back().state_name, "B");
   EXPECT_EQ(tell(*runtime, desk_of_next.orders.back().task_token), "ServiceUnavailable");
   EXPECT_EQ(tell(*next, desk_of_next.orders.back().task_token), "ok");
   EXPECT_EQ(next->describe_execution(arn)->status, store::ExecutionStatus::kSucceeded);

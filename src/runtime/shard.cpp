@@ -258,19 +258,19 @@ void Shard::note_timers(const LiveExecution& live, const std::set<engine::FrameN
 
 void Shard::write_frames(LiveExecution& live, const std::set<engine::FrameNo>& touched,
                          const std::set<engine::FrameNo>& gone, store::Batch& batch) {
-  std::vector<std::pair<const engine::Frame*, std::string>> images;
-  images.reserve(touched.size());
+  const std::size_t before = batch.frames.size();
+  batch.frames.reserve(before + touched.size());
   for (const engine::FrameNo no : touched) {
     const auto found = live.state.frames.find(no);
     if (found == live.state.frames.end()) continue;
-    images.emplace_back(&found->second,
-                        engine::encode_frame(live.state, found->second, live.payloads, kFrameHeadroom));
+    const engine::Frame& frame = found->second;
+    const Timestamp due = SORTIE_CANARY_IS("timer-dropped") ? kNever : engine::wake_at(live.state, frame);
+    batch.frames.push_back(
+        {{live.no, no}, due, engine::encode_frame(live.state, frame, live.payloads, kFrameHeadroom)});
   }
-  batch.frames.reserve(images.size());
-  for (auto& [frame, image] : images) {
-    put_next_payload(image, live.payloads.next());
-    const Timestamp due = SORTIE_CANARY_IS("timer-dropped") ? kNever : engine::wake_at(live.state, *frame);
-    batch.frames.push_back({{live.no, frame->no}, due, std::move(image)});
+  // Each says the next payload's number as it is when all of them are encoded.
+  for (std::size_t i = before; i < batch.frames.size(); ++i) {
+    put_next_payload(batch.frames[i].image, live.payloads.next());
   }
   for (const engine::FrameNo no : gone) batch.frames_gone.push_back({live.no, no});
 }
@@ -486,7 +486,7 @@ void Shard::run_after_commit(store::ExecutionNo no) {
   for (const auto& callback : callbacks) callback();
 }
 
-std::optional<TaskOrder> make_order(const LiveExecution& live, const engine::AttemptId& attempt,
+std::optional<TaskOrder> make_order(LiveExecution& live, const engine::AttemptId& attempt,
                                     const TaskTokens& tokens, const std::string& store_id) {
   const auto found = live.state.frames.find(attempt.frame);
   if (found == live.state.frames.end() || engine::waiting_attempt(found->second) != attempt)
@@ -495,25 +495,26 @@ std::optional<TaskOrder> make_order(const LiveExecution& live, const engine::Att
   const asl::State& state = live.state.state_of(frame);
   const auto& body = std::get<asl::Task>(state.body);
   const auto& task = std::get<engine::InTask>(frame.phase);
-  TaskOrder order;
-  order.key = key_of(live.no, attempt);
-  order.idempotency_key = idempotency_key(store_id, order.key);
-  if (body.resource.pattern == asl::TaskPattern::kWaitForTaskToken || body.resource.is_activity) {
-    order.task_token = tokens.make(order.key);
+  if (!live.origin) {
+    live.origin = TaskOrigin{live.state.arn,  live.state.state_machine_arn,
+                             live.state.name, live.state.role_arn,
+                             live.test_case,  live.actor};
   }
-  order.execution_arn = live.state.arn;
-  order.state_machine_arn = live.state.state_machine_arn;
-  order.execution_name = live.state.name;
-  order.state_name = state.name;
-  order.role_arn = live.state.role_arn;
-  order.resource = body.resource;
-  order.parameters = task.parameters;
-  order.credentials = task.credentials;
-  order.deadline = task.deadline;
-  order.actor = live.actor;
-  order.test_case = live.test_case;
-  order.redrive_count = live.state.redrive_count;
-  return order;
+  const AttemptKey key = key_of(live.no, attempt);
+  const bool has_token =
+      body.resource.pattern == asl::TaskPattern::kWaitForTaskToken || body.resource.is_activity;
+  // Name and resource are parts of the definition, which they keep alive.
+  const std::shared_ptr<const asl::StateMachine>& machine = live.state.machine;
+  return TaskOrder{.key = key,
+                   .idempotency_key = idempotency_key(store_id, key),
+                   .origin = *live.origin,
+                   .state_name = Shared(std::shared_ptr<const std::string>(machine, &state.name)),
+                   .resource = Shared(std::shared_ptr<const asl::TaskResource>(machine, &body.resource)),
+                   .parameters = task.parameters,
+                   .credentials = task.credentials,
+                   .task_token = has_token ? tokens.make(key) : std::string(),
+                   .deadline = task.deadline,
+                   .redrive_count = live.state.redrive_count};
 }
 
 void Shard::dispatch(LiveExecution& live, const engine::AttemptId& attempt) {
@@ -521,8 +522,8 @@ void Shard::dispatch(LiveExecution& live, const engine::AttemptId& attempt) {
   if (answered_.contains(key_of(live.no, attempt))) return;
   std::optional<TaskOrder> order = make_order(live, attempt, wiring_.tokens, wiring_.store_id);
   if (!order) return;
-  if (order->resource.is_activity) {
-    wiring_.activities.offer(order->resource.text,
+  if (order->resource->is_activity) {
+    wiring_.activities.offer(order->resource->text,
                              {order->key, order->task_token, json::to_text(order->parameters)});
     if (wiring_.map.count == 1) return;  // Else workers may poll at another node, which has to be told.
   }

@@ -175,7 +175,7 @@ class Shard {
 
 AttemptKey key_of(store::ExecutionNo no, const engine::AttemptId& attempt);
 // What leaves the process for an attempt; nothing when its frame does not wait for it.
-std::optional<TaskOrder> make_order(const LiveExecution& live, const engine::AttemptId& attempt,
+std::optional<TaskOrder> make_order(LiveExecution& live, const engine::AttemptId& attempt,
                                     const TaskTokens& tokens, const std::string& store_id);
 // The row of an execution as it begins or ends.
 store::ExecutionRow execution_row(LiveExecution& live);

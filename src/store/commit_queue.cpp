@@ -87,7 +87,7 @@ void CommitQueue::refuse(Store::Done done) {
   });
 }
 
-void CommitQueue::append(Batch batch, Store::Done done) {
+void CommitQueue::append(Batch&& batch, Store::Done&& done) {
   std::size_t bytes = batch.bytes();
   Status checked = check_batch(batch);
   if (checked && bytes > limits_.batch_bytes_max) {

@@ -63,7 +63,7 @@ class CommitQueue {
   void start();
   void stop();
 
-  void append(Batch batch, Store::Done done);
+  void append(Batch&& batch, Store::Done&& done);
   void answer(Store::Done done, Error error);  // On the loop, like every answer.
   std::size_t queued_batches() const;
   bool is_stopping() const { return shared_->stopping; }

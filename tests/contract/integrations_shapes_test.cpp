@@ -134,8 +134,8 @@ class ShapesTest : public testing::Test {
     runtime::TaskOrder order;
     order.key = {4, 0, 1, ++attempts};
     order.idempotency_key = "store-" + std::to_string(attempts);
-    order.execution_arn = "arn:aws:states:us-east-1:111111111111:execution:m:e";
-    order.state_machine_arn = "arn:aws:states:us-east-1:111111111111:stateMachine:m";
+    order.origin.edit().execution_arn = "arn:aws:states:us-east-1:111111111111:execution:m:e";
+    order.origin.edit().state_machine_arn = "arn:aws:states:us-east-1:111111111111:stateMachine:m";
     order.task_token = "token";
     const auto resource = asl::parse_task_resource("arn:aws:states:::" + task.service + ":" + task.action);
     EXPECT_TRUE(resource.has_value()) << task.action;

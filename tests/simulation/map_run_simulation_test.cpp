@@ -90,9 +90,9 @@ struct World::Process final : runtime::TaskDispatcher, runtime::ObjectStore {
   }
 
   void dispatch(runtime::TaskOrder order) override {
-    world.begun_[order.execution_arn].insert(order.key.execution);
-    world.children_[json::to_text(order.parameters)].insert(order.execution_arn);
-    const bool is_odd = order.resource.text.ends_with(":odd") && order.parameters.as_integer() % 100 == 99;
+    world.begun_[order.origin->execution_arn].insert(order.key.execution);
+    world.children_[json::to_text(order.parameters)].insert(order.origin->execution_arn);
+    const bool is_odd = order.resource->text.ends_with(":odd") && order.parameters.as_integer() % 100 == 99;
     const bool fails = is_odd && !is_healed();
     loop.call_at(loop.now().plus_ms(world.up_to(300)), [this, order, fails] {
       if (fails) return runtime->task_failed(order.key, "Odd", "no");

@@ -66,7 +66,7 @@ void Node::deliver(events::TargetOrder order, Callback done) {
   request.state_machine_arn = order.arn;
   request.name = order.delivery_id;
   request.input_text = order.payload;
-  request.actor = order.actor;
+  request.actor = order.origin->actor;
   runtime->start_execution(std::move(request),
                            [done = std::move(done)](const Result<runtime::StartReply>& reply) {
                              if (!reply) return done(reply.error());
@@ -76,7 +76,7 @@ void Node::deliver(events::TargetOrder order, Callback done) {
 
 // Executions that are started by executions are the program's own work; all else is the world's.
 void Node::dispatch(runtime::TaskOrder order) {
-  if (order.resource.resource_type == "states") return dispatcher->dispatch(std::move(order));
+  if (order.resource->resource_type == "states") return dispatcher->dispatch(std::move(order));
   under_way_.insert(order.key);
   outside_.dispatched(*this, order);
 }

@@ -17,8 +17,8 @@ void World::dispatched(Node& node, const runtime::TaskOrder& order) {
   if (owns && frame.ok() && !frame->has_value()) {
     problem(order.idempotency_key + " left before its frame was durable");
   }
-  const bool waits = order.resource.pattern == asl::TaskPattern::kWaitForTaskToken;
-  if (order.resource.text.find("sqs:") != std::string::npos) return ask_people(node, order);
+  const bool waits = order.resource->pattern == asl::TaskPattern::kWaitForTaskToken;
+  if (order.resource->text.find("sqs:") != std::string::npos) return ask_people(node, order);
   if (!waits) return answer_function(node, order);
   const auto submit = [&node, key = order.key] {
     node.runtime->task_submitted(key, json::Value::object({}));
@@ -29,12 +29,12 @@ void World::dispatched(Node& node, const runtime::TaskOrder& order) {
 
 reference::TaskAnswer World::function_answers(Node& node, const runtime::TaskOrder& order) {
   const runtime::AttemptKey& key = order.key;
-  if (order.resource.text.ends_with(":echo")) return {.result = order.parameters};
+  if (order.resource->text.ends_with(":echo")) return {.result = order.parameters};
   if (order.state_name == kFragile && order.parameters.get("n") != json::Value(2) &&
       !is_mended(node, order.parameters.get("mark").to_std_string())) {
     return {.error = "EFragile"};
   }
-  if (is_steady(order.state_name)) return world_answers(order.state_name, order.parameters, 1);
+  if (is_steady(*order.state_name)) return world_answers(*order.state_name, order.parameters, 1);
   // What an attempt was answered once it is answered whenever it is asked for again, because either answer
   // may arrive; and what the others are answered does not depend on dead workers.
   const auto [mine, is_new] = worker_died_.try_emplace(key, false);
@@ -43,7 +43,7 @@ reference::TaskAnswer World::function_answers(Node& node, const runtime::TaskOrd
   const auto first = worker_died_.lower_bound({key.execution, key.frame, key.entry, 0});
   const auto deaths = static_cast<std::uint32_t>(
       std::count_if(first, mine, [](const auto& attempt) { return attempt.second; }));
-  return world_answers(order.state_name, order.parameters, key.attempt - deaths);
+  return world_answers(*order.state_name, order.parameters, key.attempt - deaths);
 }
 
 // Whether the execution behind this mark has been redriven as often as it takes.
@@ -79,7 +79,7 @@ void World::answer_function(Node& node, const runtime::TaskOrder& order) {
 }
 
 void World::answer_token(const runtime::TaskOrder& order) {
-  const reference::TaskAnswer answer = world_answers(order.state_name, order.parameters, order.key.attempt);
+  const reference::TaskAnswer answer = world_answers(*order.state_name, order.parameters, order.key.attempt);
   if (answer.timed_out) return faults_.count("token never answered");
   const std::int64_t delay = faults_.strikes("answer late", 20'000) ? up_to(600'000) : up_to(600);
   const int times = faults_.strikes("answer twice", 20'000) ? 2 : 1;

@@ -1,5 +1,6 @@
 #include "store/sqlite/codec.h"
 
+#include <algorithm>
 #include <cstring>
 
 namespace sortie::store::sqlite {
@@ -67,11 +68,11 @@ std::uint64_t fingerprint64(std::string_view bytes) {
 }
 
 void ByteWriter::varint(std::uint64_t value) {
-  while (value >= 0x80) {
-    byte(static_cast<std::uint8_t>(value | 0x80));
-    value >>= 7;
-  }
-  byte(static_cast<std::uint8_t>(value));
+  char bytes[10];
+  std::size_t count = 0;
+  for (; value >= 0x80; value >>= 7) bytes[count++] = static_cast<char>(value | 0x80);
+  bytes[count++] = static_cast<char>(value);
+  out_.append(bytes, count);
 }
 
 void ByteWriter::zigzag(std::int64_t value) {
@@ -398,16 +399,21 @@ bool decode_history_refs(std::string_view bytes, std::vector<HistoryRef>* refs) 
   return !in.failed();
 }
 
-std::string encode_chunks(const std::vector<HistoryChunk>& chunks) {
-  std::string body(codec::kFingerprintBytes, '\0');
-  ByteWriter out(body);
-  for (const HistoryChunk& chunk : chunks) {
-    out.zigzag(chunk.first_event_id);
-    out.zigzag(chunk.count);
-    out.bytes(chunk.body);
-  }
-  codec::put_fingerprint(body);
-  return body;
+ChunkEncoder::ChunkEncoder() : body_(codec::kFingerprintBytes, '\0') {}
+
+void ChunkEncoder::add(std::int64_t first_event_id, std::int32_t count, std::string_view body) {
+  ByteWriter out(body_);
+  out.zigzag(first_event_id);
+  out.zigzag(count);
+  out.bytes(body);
+  ++chunks_;
+  first_event_id_ = std::min(first_event_id_, first_event_id);
+  last_event_id_ = std::max(last_event_id_, first_event_id + count - 1);
+}
+
+std::string ChunkEncoder::finish() {
+  codec::put_fingerprint(body_);
+  return std::move(body_);
 }
 
 bool decode_chunks(std::string_view bytes, ExecutionNo execution, std::vector<HistoryChunk>* chunks) {

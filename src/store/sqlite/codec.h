@@ -91,6 +91,7 @@ class GroupEncoder {
   void add(const Batch& batch);  // The batch must outlive the encoder.
   bool empty() const { return records_ == 0; }
   std::size_t size() const { return body_.size(); }
+  std::size_t records() const { return records_; }
   ExecutionNo highest_execution() const { return highest_; }
   std::string finish();  // Once; leaves the encoder empty-handed.
 
@@ -128,7 +129,21 @@ std::string encode_history_refs(const std::vector<HistoryRef>& refs);
 bool decode_history_refs(std::string_view bytes, std::vector<HistoryRef>* refs);  // Appends.
 
 // history.body: gathered chunks, behind a fingerprint.
-std::string encode_chunks(const std::vector<HistoryChunk>& chunks);
+class ChunkEncoder {
+ public:
+  ChunkEncoder();
+  void add(std::int64_t first_event_id, std::int32_t count, std::string_view body);
+  bool empty() const { return chunks_ == 0; }
+  std::size_t size() const { return body_.size(); }
+  std::int64_t first_event_id() const { return first_event_id_; }  // The lowest...
+  std::int64_t last_event_id() const { return last_event_id_; }    // ... and the highest of all chunks.
+  std::string finish();                                            // Once.
+
+ private:
+  std::string body_;
+  std::size_t chunks_ = 0;
+  std::int64_t first_event_id_ = INT64_MAX, last_event_id_ = 0;
+};
 bool decode_chunks(std::string_view bytes, ExecutionNo execution, std::vector<HistoryChunk>* chunks);
 
 // Fast and well mixed, for finding damage and for hash keys; never for secrets. Its values are on disk.

@@ -1,6 +1,7 @@
 #include "store/sqlite/fold.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "store/matching.h"
 
@@ -13,6 +14,9 @@ constexpr std::size_t kRunEntries = kRunEntriesMax;  // Sorted and written by on
 constexpr std::size_t kGatheredBytes = 1024 * 1024;  // A longer history becomes several rows.
 
 std::int64_t db_int(std::uint64_t value) { return static_cast<std::int64_t>(value); }
+
+// In units, without its frames.
+std::size_t cost_of(const OverlayEntry& entry) { return 1 + entry.history.size() + entry.payloads.size(); }
 
 void bind_row(Query& q, const ExecutionView& row, std::int64_t prefix) {
   q.bind(1, db_int(row.no)).bind(2, row.started_at.ms).bind(3, prefix);
@@ -42,27 +46,19 @@ class HistoryGatherer {
  public:
   HistoryGatherer(Connection& db, ExecutionNo no) : db_(db), no_(no) {}
 
-  Status add(HistoryChunk chunk) {
-    bytes_ += chunk.body.size();
-    chunks_.push_back(std::move(chunk));
-    return bytes_ >= kGatheredBytes ? flush() : Status{};
+  Status add(const HistoryRef& ref, std::string_view body) {
+    chunks_.add(ref.first_event_id, ref.count, body);
+    return chunks_.size() >= kGatheredBytes ? flush() : Status{};
   }
 
   Status flush() {
     if (chunks_.empty()) return {};
-    std::int64_t first = chunks_.front().first_event_id;
-    std::int64_t last = 0;
-    for (const HistoryChunk& chunk : chunks_) {
-      first = std::min(first, chunk.first_event_id);
-      last = std::max(last, chunk.first_event_id + chunk.count - 1);
-    }
-    std::string body = encode_chunks(chunks_);
-    chunks_.clear();
-    bytes_ = 0;
+    ChunkEncoder full = std::exchange(chunks_, {});
+    const std::string body = full.finish();
     return db_.query("INSERT INTO history(execution, first_event_id, last_event_id, body) VALUES(?, ?, ?, ?)")
         .bind(1, db_int(no_))
-        .bind(2, first)
-        .bind(3, last)
+        .bind(2, full.first_event_id())
+        .bind(3, full.last_event_id())
         .bind_blob(4, body)
         .run();
   }
@@ -70,8 +66,7 @@ class HistoryGatherer {
  private:
   Connection& db_;
   ExecutionNo no_;
-  std::vector<HistoryChunk> chunks_;
-  std::size_t bytes_ = 0;
+  ChunkEncoder chunks_;
 };
 
 Status write_payload(Connection& db, ExecutionNo no, std::int64_t payload, std::string_view body) {
@@ -96,11 +91,11 @@ Status gather_history(Connection& db, TableState& state, ExecutionNo no, const O
         return db.corrupt("history_part of execution " + std::to_string(no));
     }
   }
+  std::string chunk;
   for (const HistoryRef& ref : refs) {
-    HistoryChunk chunk{no, ref.first_event_id, ref.count, {}};
     SORTIE_TRY_STATUS(
-        db.read_blob("journal", "body", db_int(ref.at.group), ref.at.start, ref.at.length, &chunk.body));
-    SORTIE_TRY_STATUS(gatherer.add(std::move(chunk)));
+        db.read_blob("journal", "body", db_int(ref.at.group), ref.at.start, ref.at.length, &chunk));
+    SORTIE_TRY_STATUS(gatherer.add(ref, chunk));
     SORTIE_TRY_STATUS(state.add_live(db, ref.at, false));
   }
   if (!refs.empty()) {
@@ -108,7 +103,7 @@ Status gather_history(Connection& db, TableState& state, ExecutionNo no, const O
   }
   if (entry != nullptr) {
     for (const HistorySlot& slot : entry->history) {
-      SORTIE_TRY_STATUS(gatherer.add({no, slot.ref.first_event_id, slot.ref.count, std::string(slot.body)}));
+      SORTIE_TRY_STATUS(gatherer.add(slot.ref, slot.body));
     }
   }
   return gatherer.flush();
@@ -171,7 +166,7 @@ void Fold::begin(const Generation& frozen, TableState& state) {
   for (const auto& [no, entry] : frozen.entries()) {
     bool folded = journal.stage != FoldStage::kExecutions || no <= journal.cursor_execution;
     if (folded && entry.row) fresh_.emplace_back(fingerprint64(entry.row->arn()), no);
-    if (folded) units_done_ += 1 + entry.frames.size();
+    if (folded) units_done_ += fold::cost_of(entry) + entry.frames.size();
   }
 }
 
@@ -207,7 +202,7 @@ Status Fold::fold_executions(Connection& db, TableState& state, const Generation
         SORTIE_TRY_STATUS(db.query("DELETE FROM frame WHERE execution=?").bind(1, fold::db_int(no)).run());
       }
     }
-    std::size_t cost = 1 + entry.history.size() + entry.payloads.size();
+    const std::size_t cost = fold::cost_of(entry);
     SORTIE_TRY_STATUS(fold_frames(db, state, no, entry, units));
     if (!entry.frames.empty() && journal.cursor_frame <= entry.frames.rbegin()->first) return {};
     if (entry.ended) {
@@ -216,7 +211,7 @@ Status Fold::fold_executions(Connection& db, TableState& state, const Generation
       SORTIE_TRY_STATUS(fold_history(db, state, no, entry));
     }
     *units -= std::min(*units, cost);
-    ++units_done_;
+    units_done_ += cost;
     journal.cursor_execution = no + 1;
     journal.cursor_frame = 0;
   }

@@ -6,8 +6,9 @@ namespace sortie::store::sqlite {
 
 namespace overlay {
 
-constexpr std::size_t kRecordBytes = 128;  // About what the index takes for one record.
-constexpr std::size_t kEntryBytes = 256;   // ... and for an execution.
+constexpr std::size_t kRecordBytes = 128;   // About what the index takes for one record.
+constexpr std::size_t kEntryBytes = 256;    // ... and for an execution.
+constexpr std::size_t kUsualDecisions = 4;  // Of one execution within a generation.
 
 std::uint64_t head_of(std::string_view name) {
   const std::string folded = folded_name(name.substr(0, 8));
@@ -74,12 +75,16 @@ void Generation::on_frame_gone(FrameKey key) {
 
 void Generation::on_payload(ExecutionNo execution, PayloadNo payload, std::size_t start,
                             std::string_view body) {
+  ++pieces_;
   touch(execution).payloads.push_back({payload, {last_group_, start, body.size()}, body});
 }
 
 void Generation::on_history(ExecutionNo execution, std::int64_t first_event_id, std::int32_t count,
                             std::size_t start, std::string_view body) {
-  touch(execution).history.push_back({{{last_group_, start, body.size()}, first_event_id, count}, body});
+  ++pieces_;
+  std::vector<HistorySlot>& history = touch(execution).history;
+  if (history.capacity() == 0) history.reserve(overlay::kUsualDecisions);
+  history.push_back({{{last_group_, start, body.size()}, first_event_id, count}, body});
 }
 
 void Generation::on_ended(ExecutionNo execution) {

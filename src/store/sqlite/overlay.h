@@ -74,6 +74,8 @@ class Generation final : private GroupVisitor {
   bool empty() const { return bodies_.empty(); }
   // Memory it takes, about: bodies and index.
   std::size_t bytes() const { return bytes_; }
+  // Pieces of history and payloads: what gathering them takes.
+  std::size_t pieces() const { return pieces_; }
   GroupNo last_group() const { return last_group_; }
   ExecutionNo highest_execution() const { return highest_; }
   // Of the executions that it has ever seen to end; one may have gone on since. kNever: none.
@@ -110,6 +112,7 @@ class Generation final : private GroupVisitor {
   std::vector<TermSlot> terms_;
   std::vector<NameSlot> names_;
   std::size_t bytes_ = 0;
+  std::size_t pieces_ = 0;
   GroupNo last_group_ = 0;
   ExecutionNo highest_ = 0;
   Timestamp earliest_stop_ = kNever;

@@ -12,9 +12,16 @@ namespace sortie::store::sqlite {
 
 namespace writer {
 
-constexpr std::size_t kSliceUnitsMin = 128;  // Smaller slices would write the same pages again and again.
+// Smaller slices would write the same few pages again and again: some eight, however small it is. A large
+// group bears a larger one.
+constexpr std::size_t kSliceUnitsMin = 128;
+constexpr std::size_t kSliceUnitsShare = 4;  // For each record of the group, up to kSliceUnitsMost.
+constexpr std::size_t kSliceUnitsMost = 1024;
 constexpr std::size_t kSliceUnitsMax = 4096;
-constexpr std::uint64_t kDropBytes = 2 * 1024 * 1024;  // Journal rows deleted by one slice.
+// Journal rows deleted by one slice; with a group, some four times what it writes, so that they go faster
+// than they come and no group waits for more than its like.
+constexpr std::uint64_t kDropBytesMin = 256 * 1024, kDropBytesMax = 2 * 1024 * 1024;
+constexpr std::uint64_t kDropShare = 4;
 constexpr std::uint64_t kWalFrameHead = 24;
 
 std::int64_t db_int(std::uint64_t value) { return static_cast<std::int64_t>(value); }
@@ -206,24 +213,28 @@ Result<std::vector<Writer::CountChange>> Writer::count_changes(const std::vector
   return changes;
 }
 
-// As far as the active generation has filled, the frozen one should be folded, and somewhat further.
-std::size_t Writer::units_due() const {
+// As far as the active generation has filled, the frozen one should be folded, and somewhat further. The
+// group that a slice would ride along with has so many records.
+std::size_t Writer::units_due(std::size_t records) const {
   if (!has_frozen()) return 0;
   const Generation& frozen = *view_.overlay.frozen;
   double filled = static_cast<double>(view_.overlay.active->bytes()) /
                   (static_cast<double>(options_.overlay_bytes_max) / 2);
   double all = 3.0 * static_cast<double>(frozen.entries().size()) +  // Row, a frame, an ARN hash.
+               static_cast<double>(frozen.pieces()) +
                static_cast<double>((frozen.terms().size() + frozen.names().size()) / kTermsPerUnit);
   double due = all * std::min(1.0, filled * 1.25) - static_cast<double>(fold_.units_done());
   if (filled >= 0.8) due = writer::kSliceUnitsMax;  // The count is an estimate; the end is not.
-  if (due < static_cast<double>(writer::kSliceUnitsMin)) return 0;
+  const std::size_t least =
+      std::clamp(records * writer::kSliceUnitsShare, writer::kSliceUnitsMin, writer::kSliceUnitsMost);
+  if (due < static_cast<double>(least)) return 0;
   return std::min(static_cast<std::size_t>(due), writer::kSliceUnitsMax);
 }
 
-Status Writer::slice(std::size_t units) {
+Status Writer::slice(std::size_t units, std::uint64_t drop_bytes) {
   if (units > 0) SORTIE_TRY_STATUS(fold_.step(*db_, state_, *view_.overlay.frozen, units));
   if (drop_pending_) {
-    SORTIE_TRY(drop_pending_, state_.drop_some(*db_, writer::kDropBytes));
+    SORTIE_TRY(drop_pending_, state_.drop_some(*db_, drop_bytes));
   }
   state_.journal.last_execution_no = view_.last_execution_no;
   state_.journal.last_log_sequence = next_log_sequence_ - 1;
@@ -295,7 +306,7 @@ Status Writer::commit(const std::vector<const Batch*>& batches, std::vector<Stat
   std::string body = has_group ? encoder.finish() : std::string();
   std::uint64_t log_before = next_log_sequence_;
   std::uint64_t segment_before = segment_bytes_;
-  std::size_t units = units_due();
+  std::size_t units = units_due(encoder.records());
   std::vector<CountChange> changes;
   Status done = [&]() -> Status {
     Transaction transaction(*db_);
@@ -310,7 +321,10 @@ Status Writer::commit(const std::vector<const Batch*>& batches, std::vector<Stat
       SORTIE_TRY_STATUS(write_documents(*batch));
       SORTIE_TRY_STATUS(write_log(*batch));
     }
-    if (units > 0 || drop_pending_) SORTIE_TRY_STATUS(slice(units));
+    if (units > 0 || drop_pending_) {
+      SORTIE_TRY_STATUS(slice(
+          units, std::clamp(writer::kDropShare * body.size(), writer::kDropBytesMin, writer::kDropBytesMax)));
+    }
     return commit_slice(transaction);
   }();
   if (!done) {
@@ -376,7 +390,7 @@ Result<bool> Writer::fold_slice(std::size_t units) {
   Status done = [&]() -> Status {
     Transaction transaction(*db_);
     SORTIE_TRY_STATUS(transaction.begin_write());
-    SORTIE_TRY_STATUS(slice(has_frozen() ? units : 0));
+    SORTIE_TRY_STATUS(slice(has_frozen() ? units : 0, writer::kDropBytesMax));
     return commit_slice(transaction);
   }();
   if (!done) return failed(std::move(done).error()).error();

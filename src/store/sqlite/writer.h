@@ -80,8 +80,8 @@ class Writer {
   Status write_group(const std::string& body);
   Status write_documents(const Batch& batch);
   Status write_log(const Batch& batch);
-  std::size_t units_due() const;
-  Status slice(std::size_t units);  // Inside a transaction.
+  std::size_t units_due(std::size_t records) const;
+  Status slice(std::size_t units, std::uint64_t drop_bytes);  // Inside a transaction.
   void publish(GroupNo group, std::string body, ExecutionNo highest, const std::vector<CountChange>& changes);
   void publish_fold();
   Status commit_slice(Transaction& transaction);
