@@ -66,7 +66,7 @@ void Node::deliver(events::TargetOrder order, Callback done) {
   request.state_machine_arn = order.arn;
   request.name = order.delivery_id;
   request.input_text = order.payload;
-  request.actor = order.origin->actor;
+  request.actor = order.actor;
   runtime->start_execution(std::move(request),
                            [done = std::move(done)](const Result<runtime::StartReply>& reply) {
                              if (!reply) return done(reply.error());

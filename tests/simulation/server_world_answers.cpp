@@ -30,7 +30,7 @@ void World::dispatched(Node& node, const runtime::TaskOrder& order) {
 reference::TaskAnswer World::function_answers(Node& node, const runtime::TaskOrder& order) {
   const runtime::AttemptKey& key = order.key;
   if (order.resource->text.ends_with(":echo")) return {.result = order.parameters};
-  if (order.state_name == kFragile && order.parameters.get("n") != json::Value(2) &&
+  if (*order.state_name == kFragile && order.parameters.get("n") != json::Value(2) &&
       !is_mended(node, order.parameters.get("mark").to_std_string())) {
     return {.error = "EFragile"};
   }
