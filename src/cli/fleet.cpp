@@ -307,7 +307,7 @@ bool Fleet::hear(const json::Value& told) {
 }
 
 void Fleet::dispatch(runtime::TaskOrder order) {
-  const bool is_activity = order.resource.is_activity;
+  const bool is_activity = order.resource->is_activity;
   if (is_leader_ && is_activity) return;  // The runtime offers it.
   if (is_leader_ || !(is_activity || wiring_.needs_leader(order))) {
     return wiring_.below.dispatch(std::move(order));

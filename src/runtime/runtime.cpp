@@ -409,8 +409,8 @@ class RuntimeImpl final : public Runtime, private Cluster {
     SORTIE_TRY(std::optional<TaskOrder> order,
                load_order(store_, key, *tokens_, shards_->store_id(),
                           [this](const std::string& each) { return definitions_.machine(each); }));
-    if (order && order->resource.is_activity) {
-      activities_.offer(order->resource.text,
+    if (order && order->resource->is_activity) {
+      activities_.offer(order->resource->text,
                         {key, std::move(order->task_token), json::to_text(order->parameters)});
     } else if (order) {
       dispatcher_.dispatch(*std::move(order));
