@@ -558,18 +558,16 @@ class RuntimeImpl final : public Runtime, private Cluster {
 
   void tell_waiters(const std::string& arn) {
     watchers_.tell_end(arn, [this](const std::string& ended) -> std::optional<ExecutionDescription> {
-      constexpr std::int64_t kAgainMs = 1'000;
       const Result<std::optional<store::ExecutionRow>> row = store_.find_execution(ended);
       if (row && (!*row || (*row)->status == store::ExecutionStatus::kRunning)) return std::nullopt;
       Result<ExecutionDescription> now = row ? describe(**row, false) : row.error();
       // An end is told once: who waits for it must not miss it because of a read that failed.
       if (!now && now.error().code.starts_with("Store")) {
-        loop_.call_at(loop_.now().plus_ms(kAgainMs), [this, ended, alive = std::weak_ptr<int>(alive_)] {
+        loop_.call_at(loop_.now().plus_ms(1'000), [this, ended, alive = std::weak_ptr<int>(alive_)] {
           if (!alive.expired()) tell_waiters(ended);
         });
       }
-      if (!now) return std::nullopt;
-      return *std::move(now);
+      return now ? std::optional(*std::move(now)) : std::nullopt;
     });
   }
 
