@@ -96,20 +96,16 @@ void CommitQueue::append(Batch&& batch, Store::Done&& done) {
   if (SORTIE_CANARY_IS("reply-before-commit") && done) {
     loop_.post([told = std::exchange(done, nullptr)] { told(Status()); });
   }
-  if (checked) {
+  if (!checked) return answer(std::move(done), std::move(checked).error());
+  {
     std::lock_guard lock(shared_->mutex);
-    if (shared_->refused == 0 && shared_->bytes + bytes <= limits_.queue_bytes_max) {
-      shared_->bytes += bytes;
-      shared_->batches.push_back({std::move(batch), std::move(done), bytes});
-    } else {
+    if (shared_->refused > 0 || shared_->bytes + bytes > limits_.queue_bytes_max) {
       return refuse(std::move(done));
     }
+    shared_->bytes += bytes;
+    shared_->batches.push_back({std::move(batch), std::move(done), bytes});
   }
-  if (checked) {
-    wake();
-  } else {
-    answer(std::move(done), std::move(checked).error());
-  }
+  wake();
 }
 
 // Tells every batch of `failed`, and all that came behind before the loop knew, that it was not written.

@@ -151,7 +151,7 @@ void World::at_commit(Peer& peer) {
 // --- What the world answers ---
 
 reference::TaskAnswer World::answer_of(Peer& peer, const runtime::TaskOrder& order) {
-  if (order.state_name == kFragile) {
+  if (*order.state_name == kFragile) {
     const std::string mark = order.parameters.get("mark").to_std_string();
     const auto client = std::find_if(clients_.begin(), clients_.end(),
                                      [&mark](const Client& each) { return each.name == mark; });
@@ -159,13 +159,13 @@ reference::TaskAnswer World::answer_of(Peer& peer, const runtime::TaskOrder& ord
     const bool is_mended = known.ok() && known->redrive_count > static_cast<std::int64_t>(mark.back() % 2);
     if (!is_mended) return {.error = "EFragile"};
   }
-  return world_answers(order.state_name, order.parameters, order.key.attempt);
+  return world_answers(*order.state_name, order.parameters, order.key.attempt);
 }
 
 void World::answer(Peer& peer, const runtime::TaskOrder& order) {
   const reference::TaskAnswer answer = answer_of(peer, order);
   const std::int64_t delay = faults_.strikes("result late", 20'000) ? up_to(20'000) : up_to(400);
-  if (order.resource.pattern == asl::TaskPattern::kWaitForTaskToken) {
+  if (order.resource->pattern == asl::TaskPattern::kWaitForTaskToken) {
     peer.loop.call_at(loop_.now().plus_ms(up_to(50)), [&peer, key = order.key] {
       peer.answered_by_world(key);
       peer.runtime->task_submitted(key, json::Value::object({}));

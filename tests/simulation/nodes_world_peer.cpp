@@ -137,8 +137,8 @@ bool Peer::hear(const std::vector<runtime::AttemptKey>& orders) {
 }
 
 void Peer::dispatch(runtime::TaskOrder order) {
-  const bool is_nested = order.resource.resource_type == "states";
-  const bool needs_leader = is_nested || order.resource.pattern == asl::TaskPattern::kWaitForTaskToken;
+  const bool is_nested = order.resource->resource_type == "states";
+  const bool needs_leader = is_nested || order.resource->pattern == asl::TaskPattern::kWaitForTaskToken;
   if (leads_ || !needs_leader) {
     if (is_nested) return dispatcher->dispatch(std::move(order));
     under_way_.insert(order.key);
