@@ -1,5 +1,5 @@
 // Several nodes on one store under injected faults (nodes_world.h), seed after seed: seed_replay.h (default
-// 10). `make sim` alone runs it.
+// 10).
 #include "nodes_world.h"
 #include "seed_replay.h"
 
@@ -7,7 +7,6 @@ namespace sortie::simulation {
 namespace nodes_simulation {
 
 TEST(Nodes, LoseRepeatAndForgetNothingWhateverFails) {
-  if (std::getenv("SORTIE_SIM_SEEDS") == nullptr) GTEST_SKIP() << "make sim runs it";
   const SeedRange range = seeds_from_environment(10);
   FaultTally tally, sums;
   run_seeds(range, seed_runs({run_nodes, " NODES=1"}), tally, sums);
@@ -21,7 +20,6 @@ TEST(Nodes, LoseRepeatAndForgetNothingWhateverFails) {
 }
 
 TEST(Nodes, RunTheSameFromTheSameSeed) {
-  if (std::getenv("SORTIE_SIM_SEEDS") == nullptr) GTEST_SKIP() << "make sim runs it";
   FaultTally first, second;
   const RunReport a = run_nodes({.seed = 3}, first), b = run_nodes({.seed = 3}, second);
   EXPECT_EQ(a.steps, b.steps);

@@ -89,6 +89,7 @@ class World final : public Outside {
   reference::TaskAnswer function_answers(Node& node, const runtime::TaskOrder& order);
   bool is_mended(Node& node, const std::string& mark);
   void answer_function(Node& node, const runtime::TaskOrder& order);
+  void answer_too_late(Node& node, const runtime::AttemptKey& key, Timestamp at);
   void answer_token(const runtime::TaskOrder& order);
   void ask_people(Node& node, const runtime::TaskOrder& order);
   void decide(const std::string& id);
