@@ -493,8 +493,10 @@ std::optional<TaskOrder> make_order(LiveExecution& live, const engine::AttemptId
     return std::nullopt;
   const engine::Frame& frame = found->second;
   const asl::State& state = live.state.state_of(frame);
-  const auto& body = std::get<asl::Task>(state.body);
-  const auto& task = std::get<engine::InTask>(frame.phase);
+  // Another node may ask for what is no task, where an older message of its reaches us late.
+  const auto* const body = std::get_if<asl::Task>(&state.body);
+  const auto* const task = std::get_if<engine::InTask>(&frame.phase);
+  if (body == nullptr || task == nullptr) return std::nullopt;
   if (!live.origin) {
     live.origin = TaskOrigin{live.state.arn,  live.state.state_machine_arn,
                              live.state.name, live.state.role_arn,
@@ -502,18 +504,18 @@ std::optional<TaskOrder> make_order(LiveExecution& live, const engine::AttemptId
   }
   const AttemptKey key = key_of(live.no, attempt);
   const bool has_token =
-      body.resource.pattern == asl::TaskPattern::kWaitForTaskToken || body.resource.is_activity;
+      body->resource.pattern == asl::TaskPattern::kWaitForTaskToken || body->resource.is_activity;
   // Name and resource are parts of the definition, which they keep alive.
   const std::shared_ptr<const asl::StateMachine>& machine = live.state.machine;
   return TaskOrder{.key = key,
                    .idempotency_key = idempotency_key(store_id, key),
                    .origin = *live.origin,
                    .state_name = Shared(std::shared_ptr<const std::string>(machine, &state.name)),
-                   .resource = Shared(std::shared_ptr<const asl::TaskResource>(machine, &body.resource)),
-                   .parameters = task.parameters,
-                   .credentials = task.credentials,
+                   .resource = Shared(std::shared_ptr<const asl::TaskResource>(machine, &body->resource)),
+                   .parameters = task->parameters,
+                   .credentials = task->credentials,
                    .task_token = has_token ? tokens.make(key) : std::string(),
-                   .deadline = task.deadline,
+                   .deadline = task->deadline,
                    .redrive_count = live.state.redrive_count};
 }
 
