@@ -95,7 +95,8 @@ struct MapRunsTest : ::testing::Test {
     store::ExecutionQuery running;
     running.status = store::ExecutionStatus::kRunning;
     EXPECT_TRUE(store->list_executions(running)->empty()) << "a child outlives its run";
-    for (const std::string& finding : *check_store(*store)) ADD_FAILURE() << finding;
+    const auto findings = check_store(*store);
+    for (const std::string& finding : *findings) ADD_FAILURE() << finding;
   }
 };
 
