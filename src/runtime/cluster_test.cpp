@@ -288,6 +288,24 @@ TEST_F(ClusterTest, ALeaderThatHasASuccessorBeginsNothingOverWhatThatOneBegan) {
   EXPECT_EQ(status(answers[0]), store::ExecutionStatus::kAborted);
 }
 
+TEST_F(ClusterTest, ALeaderThatHasASuccessorBeginsNothingInAShardThatIsStillItsOwn) {
+  put("task", kTask);
+  for (const store::ShardNo no : {1u, 2u, 3u, 4u, 5u, 6u, 7u, 8u}) own(leader, no);
+  const auto begun = [this](const std::string& name) {
+    StartRequest request;
+    request.state_machine_arn = kPrefix + "task";
+    request.name = name;
+    std::string told;
+    leader.runtime->start_execution(
+        std::move(request), [&](const Result<StartReply>& done) { told = done ? "ok" : done.error().code; });
+    loop.run_until_idle();
+    return told;
+  };
+  for (int i = 0; i < 20; ++i) EXPECT_EQ(begun("before-" + std::to_string(i)), "ok");
+  EXPECT_TRUE(store.acquire(0).ok());  // By another, who gives names and numbers from now on.
+  for (int i = 0; i < 20; ++i) EXPECT_EQ(begun("after-" + std::to_string(i)), "ServiceUnavailable");
+}
+
 TEST_F(ClusterTest, NumbersAscendOverAllShardsAndWhatIsOlderIsShardZeros) {
   const ShardMap map{16, 100};
   ExecutionNumbers numbers{100};

@@ -91,6 +91,7 @@ struct LiveExecution {
   std::deque<Mail> mailbox;
   std::size_t* pending = nullptr;  // Stimuli of its machine that are not committed; the shard counts them.
   bool started = false;            // Its row is in the store.
+  bool given_by_leader = false;    // Its name and number are; its first commit is void without the lead.
   // A synchronous EXPRESS execution: nothing of it is ever written, and it dies with the process.
   bool in_memory_only = false;
   std::function<void(const LiveExecution&)> when_over;  // Of an execution in memory only.

@@ -168,6 +168,7 @@ class RuntimeImpl final : public Runtime, private Cluster {
       if (!status) return done(status.error());
       done(StartReply{arn, started_at, false});
     };
+    live.given_by_leader = true;
     owner->begin(std::move(made).value(), std::move(start));
   }
 
@@ -484,11 +485,7 @@ class RuntimeImpl final : public Runtime, private Cluster {
     return {"ServiceUnavailable", error.message, error.place, error.hint};
   }
 
-  store::Batch new_batch() const {
-    store::Batch batch;
-    batch.epoch = options_.epoch;
-    return batch;
-  }
+  store::Batch new_batch() const { return {.epoch = options_.epoch}; }
 
   void write(store::Batch batch, Callback<Unit> done, std::function<void()> apply) {
     store_.append(std::move(batch), [done = std::move(done), apply = std::move(apply)](const Status& status) {

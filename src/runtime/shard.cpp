@@ -315,6 +315,7 @@ void Shard::process(LiveExecution& live) {
   store::Batch batch;
   batch.shard = wiring_.no;
   batch.epoch = epoch_;
+  if (live.given_by_leader && !live.started) batch.leader_epoch = wiring_.options.epoch;
   live.decision.emplace(decide(live, batch));
   ++committing_;
   const store::ExecutionNo no = live.no;

@@ -113,6 +113,8 @@ struct LogLine {
 struct Batch {
   ShardNo shard = 0;
   Epoch epoch = 0;
+  // Not 0: the epoch that shard 0 must have, too. Names and numbers are its owner's to give, in every shard.
+  Epoch leader_epoch = 0;
   std::vector<ExecutionRow> executions;
   std::vector<FrameRow> frames;
   std::vector<FrameKey> frames_gone;

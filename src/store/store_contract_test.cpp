@@ -153,6 +153,23 @@ TEST_P(StoreContract, FencesEachShardByItself) {
   EXPECT_EQ(harness_.commit_as_is(stale).error().code, "StaleEpoch");
 }
 
+TEST_P(StoreContract, FencesWhatTheLeaderGivesByShardZeroToo) {
+  const Epoch lead = *store().acquire(0), own = *store().acquire(1);
+  Batch first;
+  first.shard = 1;
+  first.epoch = own;
+  first.leader_epoch = lead;
+  first.executions.push_back(execution(1));
+  EXPECT_TRUE(harness_.commit_as_is(first).ok());
+  static_cast<void>(store().acquire(0));
+  Batch second = first;
+  second.executions = {execution(2)};
+  EXPECT_EQ(harness_.commit_as_is(second).error().code, "StaleEpoch");
+  EXPECT_FALSE(store().find_execution(ExecutionNo{2})->has_value());
+  second.leader_epoch = 0;
+  EXPECT_TRUE(harness_.commit_as_is(second).ok());
+}
+
 TEST_P(StoreContract, EpochsGrowAcrossReopening) {
   Epoch before = harness_.epoch();
   harness_.reopen();

@@ -92,9 +92,13 @@ void MemoryStore::commit_queued() {
 
 bool MemoryStore::commit_front(Told* told) {
   Pending& front = queue_.front();
-  auto epoch = image_.epochs.find(front.batch.shard);
-  if (epoch == image_.epochs.end() || epoch->second != front.batch.epoch) {
-    Error stale{"StaleEpoch", "shard " + std::to_string(front.batch.shard) + " has another epoch", "", ""};
+  const auto holds = [this](ShardNo shard, Epoch epoch) {
+    const auto found = image_.epochs.find(shard);
+    return found != image_.epochs.end() && found->second == epoch;
+  };
+  const Batch& batch = front.batch;
+  if (!holds(batch.shard, batch.epoch) || (batch.leader_epoch != 0 && !holds(0, batch.leader_epoch))) {
+    Error stale{"StaleEpoch", "shard " + std::to_string(batch.shard) + " or 0 has another epoch", "", ""};
     told->emplace_back(std::move(front.done), std::move(stale));
     queue_.pop_front();
     return true;

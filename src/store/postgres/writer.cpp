@@ -29,10 +29,10 @@ std::int64_t db_int(std::uint64_t value) { return static_cast<std::int64_t>(valu
 
 void pause(std::int64_t ms) { std::this_thread::sleep_for(std::chrono::milliseconds(ms)); }
 
-Error stale(const Batch& batch, Epoch current) {
+Error stale(ShardNo shard, Epoch claimed, Epoch current) {
   return {"StaleEpoch",
-          "shard " + std::to_string(batch.shard) + " is at epoch " + std::to_string(current) +
-              ", the batch came with " + std::to_string(batch.epoch),
+          "shard " + std::to_string(shard) + " is at epoch " + std::to_string(current) +
+              ", the batch came with " + std::to_string(claimed),
           "", ""};
 }
 
@@ -129,7 +129,10 @@ Status Writer::reconnect() {
 
 Statement Writer::fence(const std::vector<const Batch*>& batches) const {
   std::map<ShardNo, Epoch> epochs;
-  for (const Batch* batch : batches) epochs[batch->shard] = batch->epoch;
+  for (const Batch* batch : batches) {
+    epochs[batch->shard] = batch->epoch;
+    if (batch->leader_epoch != 0) epochs[0] = batch->leader_epoch;
+  }
   std::vector<std::int64_t> shards, values;
   for (const auto& [shard, epoch] : epochs) {
     shards.push_back(shard);
@@ -204,6 +207,16 @@ Result<Writer::Epochs> Writer::read_epochs() {
   return epochs;
 }
 
+// As the database has them now.
+Status Writer::check_epoch(const Epochs& current, ShardNo shard, Epoch wanted) {
+  const auto found = current.find(shard);
+  const Epoch epoch = found == current.end() ? 0 : found->second;
+  if (epoch == wanted && epoch != 0) return {};
+  const auto owned = owned_.find(shard);
+  if (owned != owned_.end() && owned->second != epoch) lost_a_shard_ = true;
+  return writer::stale(shard, wanted, epoch);
+}
+
 Status Writer::commit(const std::vector<const Batch*>& batches, std::vector<Status>* results) {
   results->assign(batches.size(), Status{});
   std::vector<std::size_t> left;
@@ -211,8 +224,11 @@ Status Writer::commit(const std::vector<const Batch*>& batches, std::vector<Stat
   bool mixed = false;
   for (std::size_t i = 0; i < batches.size(); ++i) {
     left.push_back(i);
-    auto [each, fresh] = claimed.emplace(batches[i]->shard, batches[i]->epoch);
-    mixed = mixed || each->second != batches[i]->epoch;
+    const auto claim = [&](ShardNo shard, Epoch epoch) {
+      mixed = mixed || claimed.emplace(shard, epoch).first->second != epoch;
+    };
+    claim(batches[i]->shard, batches[i]->epoch);
+    if (batches[i]->leader_epoch != 0) claim(0, batches[i]->leader_epoch);
   }
   while (!left.empty()) {
     std::vector<const Batch*> taken;
@@ -228,14 +244,10 @@ Status Writer::commit(const std::vector<const Batch*>& batches, std::vector<Stat
     SORTIE_TRY(Epochs current, read_epochs());
     std::vector<std::size_t> kept;
     for (std::size_t i : left) {
-      Epoch epoch = current.contains(batches[i]->shard) ? current[batches[i]->shard] : 0;
-      if (epoch == batches[i]->epoch && epoch != 0) {
-        kept.push_back(i);
-      } else {
-        (*results)[i] = writer::stale(*batches[i], epoch);
-        auto owned = owned_.find(batches[i]->shard);
-        if (owned != owned_.end() && owned->second != epoch) lost_a_shard_ = true;
-      }
+      (*results)[i] = check_epoch(current, batches[i]->shard, batches[i]->epoch);
+      if ((*results)[i] && batches[i]->leader_epoch != 0)
+        (*results)[i] = check_epoch(current, 0, batches[i]->leader_epoch);
+      if ((*results)[i]) kept.push_back(i);
     }
     left = std::move(kept);
     mixed = false;

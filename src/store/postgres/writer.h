@@ -60,6 +60,7 @@ class Writer {
   Status send(const std::vector<const Batch*>& batches, const Group& group, bool* written);
   Status write_group(const std::vector<const Batch*>& batches);  // Until the outcome is known.
   Result<Epochs> read_epochs();
+  Status check_epoch(const Epochs& current, ShardNo shard, Epoch wanted);
   Statement fence(const std::vector<const Batch*>& batches) const;
   Result<Answer> ask(const char* sql, const Params& params);
 

@@ -128,12 +128,17 @@ Status Writer::failed(Error error) {
 
 Status Writer::check_fence(const Batch& batch) const {
   if (SORTIE_CANARY_IS("fence-forgotten")) return {};
-  auto found = epochs_.find(batch.shard);
+  SORTIE_TRY_STATUS(check_epoch(batch.shard, batch.epoch));
+  return batch.leader_epoch == 0 ? Status() : check_epoch(0, batch.leader_epoch);
+}
+
+Status Writer::check_epoch(ShardNo shard, Epoch epoch) const {
+  auto found = epochs_.find(shard);
   Epoch current = found == epochs_.end() ? 0 : found->second;
-  if (batch.epoch == current && current != 0) return {};
+  if (epoch == current && current != 0) return {};
   return Error{"StaleEpoch",
-               "shard " + std::to_string(batch.shard) + " is at epoch " + std::to_string(current) +
-                   ", the batch came with " + std::to_string(batch.epoch),
+               "shard " + std::to_string(shard) + " is at epoch " + std::to_string(current) +
+                   ", the batch came with " + std::to_string(epoch),
                "", ""};
 }
 

@@ -77,6 +77,7 @@ class Writer {
   Status failed(Error error);
   Status make_room();
   Status check_fence(const Batch& batch) const;
+  Status check_epoch(ShardNo shard, Epoch epoch) const;
   Status write_group(const std::string& body);
   Status write_documents(const Batch& batch);
   Status write_log(const Batch& batch);
