@@ -67,6 +67,13 @@ std::int64_t history_range_end(std::int64_t first_event_id, std::int64_t count) 
   return first_event_id + count - 1;
 }
 
+Error stale_epoch(ShardNo shard, Epoch current, Epoch claimed) {
+  return {"StaleEpoch",
+          "shard " + std::to_string(shard) + " is at epoch " + std::to_string(current) +
+              ", the batch came with " + std::to_string(claimed),
+          "", ""};
+}
+
 Status check_batch(const Batch& batch) {
   auto bad = [](const char* what) {
     return Error{"LimitExceeded", std::string(what) + " is out of range", "", ""};

@@ -1,5 +1,5 @@
 #pragma once
-// What the filters of ExecutionQuery and LogQuery mean, once for all stores.
+// What the filters of ExecutionQuery and LogQuery mean, and what is refused, once for all stores.
 #include "store/store.h"
 
 namespace sortie::store {
@@ -18,6 +18,9 @@ inline constexpr std::size_t kTermsMax = 4'096;  // Of one row.
 // A name as it is compared, with ASCII letters made small.
 std::string folded_name(std::string_view name);
 bool matches_name(const TermQuery& query, std::string_view folded);
+
+// What a batch is told whose shard has another epoch than it came with; code "StaleEpoch". 0: it has none.
+Error stale_epoch(ShardNo shard, Epoch current, Epoch claimed);
 
 // Refuses what no store can hold (numbers out of range); code "LimitExceeded".
 Status check_batch(const Batch& batch);

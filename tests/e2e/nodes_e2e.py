@@ -174,6 +174,21 @@ def pending(node: p.Server) -> list[dict]:
     return node.json("approvals", "list", "--status", "PENDING")
 
 
+def all_ended(cluster, threads: list[threading.Thread], callers: list[Caller], counts: list[int]) -> None:
+    """Callers have been told to stop: each was answered, and each start of theirs ran once."""
+    for t in threads:
+        t.join(p.PATIENCE)
+        assert not t.is_alive(), "a caller is still not answered"
+    for caller in callers:
+        caller.check()
+    sfn = cluster.nodes[0].client("stepfunctions", attempts=10)
+    for i, count in enumerate(counts):
+        for k in range(1, count + 1):
+            arn = arn_of("execution", "pass") + f":n{i}-{k}"
+            assert p.ended(sfn, arn)["status"] == "SUCCEEDED"
+            assert [e["id"] for e in p.history(sfn, arn)] == [1, 2, 3, 4], arn
+
+
 def test_calls_at_other_nodes_are_answered_while_the_leader_is_killed_or_frozen() -> None:
     with nodes_of(3) as cluster:
         cluster.wait_until_even()
@@ -220,17 +235,7 @@ def test_calls_at_other_nodes_are_answered_while_the_leader_is_killed_or_frozen(
                 p.until(lambda node=node: says(node) == "worker")
             away.discard(leader)
         over.set()
-        for t in threads:
-            t.join(p.PATIENCE)
-            assert not t.is_alive(), "a caller is still not answered"
-        for caller in callers:
-            caller.check()
-        sfn = cluster.nodes[0].client("stepfunctions", attempts=10)
-        for i, count in enumerate(counts):
-            for k in range(1, count + 1):
-                arn = arn_of("execution", "pass") + f":n{i}-{k}"
-                assert p.ended(sfn, arn)["status"] == "SUCCEEDED"
-                assert [e["id"] for e in p.history(sfn, arn)] == [1, 2, 3, 4], arn
+        all_ended(cluster, threads, callers, counts)
         rows = cluster.database.sql("SELECT count(*) FROM sortie.execution WHERE encode(arn, 'escape') LIKE '%:pass:%'")
         assert int(rows) == sum(counts), f"{rows} executions of {sum(counts)} starts"
         told = sum((caller.told for caller in callers), collections.Counter())
@@ -371,15 +376,7 @@ def test_a_database_that_is_away_is_told_so_and_waited_for() -> None:
         p.until(lambda: all(callers[i].told["ok"] > first[i] for i in range(3)), told="calls do not go through again")
         took = time.monotonic() - back
         over.set()
-        for t in threads:
-            t.join(p.PATIENCE)
-            assert not t.is_alive(), "a caller is still not answered"
-        for caller in callers:
-            caller.check()
-        sfn = cluster.nodes[0].client("stepfunctions", attempts=10)
-        for i, count in enumerate(counts):
-            for k in range(1, count + 1):
-                assert p.ended(sfn, arn_of("execution", "pass") + f":n{i}-{k}")["status"] == "SUCCEEDED"
+        all_ended(cluster, threads, callers, counts)
         slowest = max(caller.slowest for caller in callers)
         print(f"  away for {AWAY_S} s, calls go through {took:.2f} s after it is back, slowest answer {slowest:.2f} s")
 

@@ -18,14 +18,6 @@ constexpr std::uint64_t kMostSteps = 400'000;
 constexpr std::size_t kMostFaults = 120;
 const std::vector<std::string> kMachineNames = {"m0", "m1", "nest", "token", "mend"};
 
-Actor somebody() {
-  Actor actor;
-  actor.kind = Actor::Kind::kPerson;
-  actor.name = "carol";
-  actor.account = "123456789012";
-  return actor;
-}
-
 // A machine whose tasks are all answered in time: the nodes look at the store too often for a virtual day.
 json::Value prompt_machine(Random& random, const json::Value& input, bool with_tokens) {
   for (;;) {
@@ -190,9 +182,9 @@ void World::send_token(const std::string& token, const reference::TaskAnswer& an
       *is_over = result.ok() || result.error().code == "TaskTimedOut";
     };
     if (Peer* peer = leader(); peer != nullptr && answer.error.empty()) {
-      peer->runtime->send_task_success(token, json::to_text(answer.result), somebody(), {}, told);
+      peer->runtime->send_task_success(token, json::to_text(answer.result), person("carol"), {}, told);
     } else if (peer != nullptr) {
-      peer->runtime->send_task_failure(token, answer.error, answer.cause, somebody(), {}, told);
+      peer->runtime->send_task_failure(token, answer.error, answer.cause, person("carol"), {}, told);
     }
     loop_.call_at(loop_.now().plus_ms(1'000 + up_to(3'000)), [this, token, answer, is_over] {
       if (!*is_over) send_token(token, answer, 0);
@@ -233,7 +225,7 @@ void World::begin(Client& client) {
   request.state_machine_arn = kArnPrefix + "stateMachine:" + client.machine;
   request.name = client.name;
   request.input_text = R"({"n":2,"list":[1,2,3],"mark":")" + client.name + "\"}";
-  request.actor = somebody();
+  request.actor = person("carol");
   peer->runtime->start_execution(std::move(request), [&client](const Result<runtime::StartReply>& reply) {
     client.accepted = client.accepted || reply.ok() || reply.error().code == "ExecutionAlreadyExists";
   });
@@ -250,7 +242,7 @@ void World::watch(Client& client) {
     return;
   }
   const std::int64_t next = known->redrive_count + 1;
-  peer->runtime->redrive_execution(arn_of(client), "redrive " + std::to_string(next), somebody(),
+  peer->runtime->redrive_execution(arn_of(client), "redrive " + std::to_string(next), person("carol"),
                                    [&client, next](const Result<Timestamp>& told) {
                                      if (told) client.redrives = std::max(client.redrives, next);
                                    });
@@ -259,20 +251,14 @@ void World::watch(Client& client) {
 // --- Processes ---
 
 bool World::open_store() {
-  store_loop_.emplace(loop_);
-  auto opened = store::open_sqlite_store(simulated_store_options(disk_, *store_loop_, faults_, random_));
-  if (!opened) {
-    if (opened.error().code == "StoreCorrupt") problem("at a start: " + opened.error().message);
-    return false;
-  }
-  store_ = std::move(opened).value();
-  return true;
+  const Status opened = store_.open();
+  if (!opened && opened.error().code == "StoreCorrupt") problem("at a start: " + opened.error().message);
+  return opened.ok();
 }
 
 void World::close_all() {
   peers_.clear();
-  store_.reset();
-  store_loop_.reset();
+  store_.close();
 }
 
 void World::power_fails() {
@@ -287,7 +273,7 @@ void World::power_fails() {
     close_all();
     disk_.restore_power(random_);
   }
-  if (store_ == nullptr) return problem("the store does not open");
+  if (!store_.is_open()) return problem("the store does not open");
   if (++report_.starts % 4 == 0) check_store();
 }
 
@@ -345,7 +331,7 @@ RunReport World::run() {
     if (++report_.steps > kMostSteps) {
       std::string open;
       const auto rows =
-          store_ == nullptr ? Error{} : store_->list_executions({.status = store::ExecutionStatus::kRunning});
+          !store_.is_open() ? Error{} : store_->list_executions({.status = store::ExecutionStatus::kRunning});
       if (rows.ok()) {
         for (const auto& row : *rows) open += " " + row.arn;
       }

@@ -11,6 +11,7 @@
 #include "outcomes.h"
 #include "runtime/cluster.h"
 #include "server_node.h"
+#include "simulated_store.h"
 
 namespace sortie::simulation::nodes_world {
 
@@ -132,8 +133,7 @@ class World {
   RunReport report_;
   SimulatedDisk disk_;
   VirtualLoop loop_;
-  std::optional<ProcessLoop> store_loop_;
-  std::unique_ptr<store::Store> store_;
+  SimulatedStore store_{disk_, loop_, faults_, random_};
   std::vector<std::unique_ptr<Peer>> peers_;
   PeerId last_peer_ = 0;
   std::map<PeerId, std::int64_t> renewed_;

@@ -19,6 +19,15 @@
 
 namespace sortie::simulation {
 
+inline Actor person(const std::string& name) {
+  Actor actor;
+  actor.kind = Actor::Kind::kPerson;
+  actor.name = name;
+  actor.account = "123456789012";
+  actor.channel = "api";
+  return actor;
+}
+
 inline constexpr std::int64_t kAuditGraceMs = 60'000;
 
 // A process's connection to the store. It keeps answers from a process that is paused or gone, and notes when

@@ -154,20 +154,14 @@ void World::send(Client& client) {
 // --- Processes ---
 
 bool World::open_store() {
-  store_loop_.emplace(loop_);
-  auto opened = store::open_sqlite_store(simulated_store_options(disk_, *store_loop_, faults_, random_));
-  if (!opened) {
-    if (opened.error().code == "StoreCorrupt") problem("at a start: " + opened.error().message);
-    return false;
-  }
-  store_ = std::move(opened).value();
-  return true;
+  const Status opened = store_.open();
+  if (!opened && opened.error().code == "StoreCorrupt") problem("at a start: " + opened.error().message);
+  return opened.ok();
 }
 
 void World::close_all() {
   nodes_.clear();
-  store_.reset();
-  store_loop_.reset();
+  store_.close();
 }
 
 // What is in memory is gone; with the power goes what was not synced, too.
@@ -185,7 +179,7 @@ void World::boot() {
   for (int i = 0; i < 300 && !is_over(); ++i) {
     ++report_.starts;
     if (i == 200) faults_.end();
-    if (store_ != nullptr || open_store()) {
+    if (store_.is_open() || open_store()) {
       check_start();
       nodes_.push_back(std::make_unique<Node>(loop_, *store_, *this, random_.next()));
       if (nodes_.back()->start() && disk_.has_power()) break;
@@ -255,7 +249,7 @@ void World::kill_node(std::size_t index) {
 
 // Another process takes the shard, on the same store: the owner was silent for longer than its lease.
 void World::take_over() {
-  if (store_ == nullptr || nodes_.empty() || !disk_.has_power()) return;
+  if (!store_.is_open() || nodes_.empty() || !disk_.has_power()) return;
   auto next = std::make_unique<Node>(loop_, *store_, *this, random_.next());
   ++report_.starts;
   if (!next->start()) return;
@@ -336,7 +330,7 @@ RunReport World::run() {
       for (const Client& client : clients_) {
         if (!client.accepted) open += " " + client.mark + " of " + client.machine + " not accepted;";
       }
-      if (store_ != nullptr) {
+      if (store_.is_open()) {
         const auto rows = store_->list_executions({.status = store::ExecutionStatus::kRunning});
         if (rows) {
           for (const auto& row : *rows) open += " " + row.arn + " runs;";

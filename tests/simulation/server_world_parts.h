@@ -5,6 +5,7 @@
 #include "outcomes.h"
 #include "server_node.h"
 #include "server_world.h"
+#include "simulated_store.h"
 
 namespace sortie::simulation::server_world {
 
@@ -16,15 +17,6 @@ inline const std::string kApprovalMachine = "approve";
 inline const std::vector<std::string> kMachineNames = {"m0",   "m1",   "m2",        "nest",
                                                        "each", "mend", "mend-each", kApprovalMachine};
 inline bool is_redriven(const std::string& machine) { return machine.starts_with("mend"); }
-
-inline Actor person(const std::string& name) {
-  Actor actor;
-  actor.kind = Actor::Kind::kPerson;
-  actor.name = name;
-  actor.account = "123456789012";
-  actor.channel = "api";
-  return actor;
-}
 
 // One who wants something of the server and asks until it is acknowledged.
 struct Client {
@@ -118,8 +110,7 @@ class World final : public Outside {
   RunReport report_;
   SimulatedDisk disk_;
   VirtualLoop loop_{kStart};
-  std::optional<ProcessLoop> store_loop_;
-  std::unique_ptr<store::Store> store_;
+  SimulatedStore store_{disk_, loop_, faults_, random_};
   std::vector<std::unique_ptr<Node>> nodes_;  // The last one is the owner; one before it is a paused one.
   std::vector<Client> clients_;
   Machines machines_;

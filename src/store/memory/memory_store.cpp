@@ -92,14 +92,16 @@ void MemoryStore::commit_queued() {
 
 bool MemoryStore::commit_front(Told* told) {
   Pending& front = queue_.front();
-  const auto holds = [this](ShardNo shard, Epoch epoch) {
+  const auto check_epoch = [this](ShardNo shard, Epoch epoch) -> Status {
     const auto found = image_.epochs.find(shard);
-    return found != image_.epochs.end() && found->second == epoch;
+    const Epoch current = found == image_.epochs.end() ? 0 : found->second;
+    return epoch == current && current != 0 ? Status() : stale_epoch(shard, current, epoch);
   };
   const Batch& batch = front.batch;
-  if (!holds(batch.shard, batch.epoch) || (batch.leader_epoch != 0 && !holds(0, batch.leader_epoch))) {
-    Error stale{"StaleEpoch", "shard " + std::to_string(batch.shard) + " or 0 has another epoch", "", ""};
-    told->emplace_back(std::move(front.done), std::move(stale));
+  Status fence = check_epoch(batch.shard, batch.epoch);
+  if (fence && batch.leader_epoch != 0) fence = check_epoch(0, batch.leader_epoch);
+  if (!fence) {
+    told->emplace_back(std::move(front.done), std::move(fence));
     queue_.pop_front();
     return true;
   }

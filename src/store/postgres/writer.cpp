@@ -4,6 +4,7 @@
 #include <chrono>
 #include <thread>
 
+#include "store/matching.h"
 #include "store/postgres/schema.h"
 
 namespace sortie::store::postgres {
@@ -28,13 +29,6 @@ const char kPlans[] =
 std::int64_t db_int(std::uint64_t value) { return static_cast<std::int64_t>(value); }
 
 void pause(std::int64_t ms) { std::this_thread::sleep_for(std::chrono::milliseconds(ms)); }
-
-Error stale(ShardNo shard, Epoch claimed, Epoch current) {
-  return {"StaleEpoch",
-          "shard " + std::to_string(shard) + " is at epoch " + std::to_string(current) +
-              ", the batch came with " + std::to_string(claimed),
-          "", ""};
-}
 
 // Not registered any more, or connected to what has become a standby.
 bool is_gone(const Error& error) { return error.place == "SF003" || error.place == "25006"; }
@@ -214,7 +208,7 @@ Status Writer::check_epoch(const Epochs& current, ShardNo shard, Epoch wanted) {
   if (epoch == wanted && epoch != 0) return {};
   const auto owned = owned_.find(shard);
   if (owned != owned_.end() && owned->second != epoch) lost_a_shard_ = true;
-  return writer::stale(shard, wanted, epoch);
+  return stale_epoch(shard, epoch, wanted);
 }
 
 Status Writer::commit(const std::vector<const Batch*>& batches, std::vector<Status>* results) {

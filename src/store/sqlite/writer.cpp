@@ -6,6 +6,7 @@
 #include <mutex>
 
 #include "base/canary.h"
+#include "store/matching.h"
 #include "store/sqlite/schema.h"
 
 namespace sortie::store::sqlite {
@@ -136,10 +137,7 @@ Status Writer::check_epoch(ShardNo shard, Epoch epoch) const {
   auto found = epochs_.find(shard);
   Epoch current = found == epochs_.end() ? 0 : found->second;
   if (epoch == current && current != 0) return {};
-  return Error{"StaleEpoch",
-               "shard " + std::to_string(shard) + " is at epoch " + std::to_string(current) +
-                   ", the batch came with " + std::to_string(epoch),
-               "", ""};
+  return stale_epoch(shard, current, epoch);
 }
 
 void Writer::freeze() {
