@@ -6,6 +6,8 @@
 // lets others run; afterwards it deletes what has ended while others are started.
 //
 //   parked_bench [--executions N,N,...] [--clients C] [--folder DIR]
+#include <unistd.h>
+
 #include <algorithm>
 #include <atomic>
 #include <cstring>
@@ -46,8 +48,9 @@ class TokenFile {
   }
   std::string at(std::size_t index) {
     char slot[kTokenBytesMax] = {};
-    std::fseek(file_, static_cast<long>(index * kTokenBytesMax), SEEK_SET);
-    if (std::fread(slot, 1, sizeof(slot), file_) != sizeof(slot)) fail("a token is missing");
+    const ssize_t found =
+        pread(fileno(file_), slot, sizeof(slot), static_cast<off_t>(index * kTokenBytesMax));
+    if (found != static_cast<ssize_t>(sizeof(slot))) fail("a token is missing");
     return slot;
   }
 

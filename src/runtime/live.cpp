@@ -109,19 +109,18 @@ constexpr std::int64_t kRedriveTokenMs = 15 * 60 * 1000;
 
 Result<std::unique_ptr<LiveExecution>> load_live(store::Store& store, store::ExecutionNo no,
                                                  const MachineOf& machine_of) {
-  SORTIE_TRY(const std::optional<store::ExecutionRow> row, store.find_execution(no));
-  if (!row || row->status != store::ExecutionStatus::kRunning) {
+  SORTIE_TRY(const std::optional<store::LoadedExecution> loaded, store.load_execution(no));
+  if (!loaded || loaded->row.status != store::ExecutionStatus::kRunning) {
     return Error{"ExecutionDoesNotExist", "execution " + std::to_string(no) + " is not running", "", ""};
   }
-  SORTIE_TRY(std::unique_ptr<LiveExecution> live, read_row(*row, machine_of));
+  SORTIE_TRY(std::unique_ptr<LiveExecution> live, read_row(loaded->row, machine_of));
   live->started = true;
   StoredPayloads payloads(store, no, &live->payloads);
-  SORTIE_TRY(const std::vector<store::FrameRow> frames, store.list_frames(no));
-  for (const store::FrameRow& frame : frames) {
+  for (const store::FrameRow& frame : loaded->frames) {
     SORTIE_TRY_STATUS(read_frame(*live, frame.image, payloads, &live->state.frames));
   }
   if (live->state.frames.empty()) {
-    return Error{"StoreCorrupt", row->arn + " is running but has no frame", "", ""};
+    return Error{"StoreCorrupt", loaded->row.arn + " is running but has no frame", "", ""};
   }
   return live;
 }

@@ -23,6 +23,13 @@ std::size_t Batch::bytes() const {
   return sum + 16 * (frames_gone.size() + ended.size() + documents_gone.size());
 }
 
+Result<std::optional<LoadedExecution>> Reads::load_execution(ExecutionNo no) {
+  SORTIE_TRY(std::optional<ExecutionRow> row, find_execution(no));
+  if (!row) return std::optional<LoadedExecution>();
+  SORTIE_TRY(std::vector<FrameRow> frames, list_frames(no));
+  return std::optional(LoadedExecution{*std::move(row), std::move(frames)});
+}
+
 Result<std::vector<ExecutionRow>> Reads::find_executions(const std::vector<ExecutionNo>& numbers) {
   std::vector<ExecutionRow> rows;
   for (const ExecutionNo no : numbers) {

@@ -34,6 +34,9 @@ class ForwardingReads : public Store {
   Result<std::vector<FrameRow>> list_frames(ExecutionNo execution) override {
     return below_.list_frames(execution);
   }
+  Result<std::optional<LoadedExecution>> load_execution(ExecutionNo no) override {
+    return below_.load_execution(no);
+  }
   Result<std::vector<FrameRow>> scan_frames(FrameKey after, std::size_t limit) override {
     return below_.scan_frames(after, limit);
   }

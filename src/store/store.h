@@ -68,6 +68,12 @@ struct FrameRow {
   std::string image;
 };
 
+// What is read to go on with an execution.
+struct LoadedExecution {
+  ExecutionRow row;
+  std::vector<FrameRow> frames;  // The open ones, ascending.
+};
+
 // Consecutive history events of one decision, encoded by the engine.
 struct HistoryChunk {
   ExecutionNo execution = 0;
@@ -209,6 +215,8 @@ class Reads {
 
   virtual Result<std::optional<FrameRow>> find_frame(FrameKey key) = 0;
   virtual Result<std::vector<FrameRow>> list_frames(ExecutionNo execution) = 0;  // Ascending.
+  // Both at once. Nothing where there is no such execution; no frames where it has ended.
+  virtual Result<std::optional<LoadedExecution>> load_execution(ExecutionNo no);
   // Open frames of all executions in key order, from the first key above `after`: what recovery walks.
   virtual Result<std::vector<FrameRow>> scan_frames(FrameKey after, std::size_t limit) = 0;
 

@@ -90,8 +90,19 @@ Status Checker::check_frame(FrameKey key, const ExecutionView* row, std::int64_t
 Status Checker::check_frames() {
   {
     Query q = db_.query(
+        "SELECT f.execution FROM frame f JOIN execution e ON e.no = f.execution"
+        " WHERE f.frame = 0 AND e.top_image IS NOT NULL");
+    for (;;) {
+      SORTIE_TRY(bool more, q.step());
+      if (!more) break;
+      report("frame 0 of " + checker::named(static_cast<ExecutionNo>(q.integer(0))) + " is there twice");
+    }
+  }
+  {
+    Query q = db_.query(
         "SELECT f.execution, f.frame, coalesce(e.status, -1) FROM frame f"
-        " LEFT JOIN execution e ON e.no = f.execution");
+        " LEFT JOIN execution e ON e.no = f.execution"
+        " UNION ALL SELECT no, 0, status FROM execution WHERE top_image IS NOT NULL");
     for (;;) {
       SORTIE_TRY(bool more, q.step());
       if (!more) break;

@@ -12,11 +12,94 @@ namespace fold {
 constexpr std::size_t kRefsPerPart = 512;            // Keeps rows of history_part short.
 constexpr std::size_t kRunEntries = kRunEntriesMax;  // Sorted and written by one slice.
 constexpr std::size_t kGatheredBytes = 1024 * 1024;  // A longer history becomes several rows.
+// A row with its top frame: small rows share a page, and a large one is not written anew with each frame.
+constexpr std::size_t kRowWithFrameMax = 2048;
 
 std::int64_t db_int(std::uint64_t value) { return static_cast<std::int64_t>(value); }
 
 // In units, without its frames.
 std::size_t cost_of(const OverlayEntry& entry) { return 1 + entry.history.size() + entry.payloads.size(); }
+
+// What becomes of an execution's top frame.
+struct TopChange {
+  const FrameSlot* slot = nullptr;  // As it is now; null: it is gone.
+  bool is_told = false;             // False: it stays as it was, and `slot` is null.
+};
+TopChange top_change(const OverlayEntry& entry) {
+  const auto found = entry.frames.find(0);
+  const bool is_there = found != entry.frames.end();
+  return {is_there && !found->second.gone ? &found->second : nullptr, is_there || entry.frames_cleared};
+}
+
+Status write_frame(Connection& db, FrameKey key, const FrameSlot& slot) {
+  return db
+      .query("INSERT INTO frame VALUES(?, ?, ?, ?) ON CONFLICT(execution, frame) DO UPDATE SET"
+             " wake_at=excluded.wake_at, image=excluded.image")
+      .bind(1, db_int(key.execution))
+      .bind(2, key.frame)
+      .bind(3, slot.wake_at.ms)
+      .bind_blob(4, slot.image)
+      .run();
+}
+
+Status delete_frame(Connection& db, FrameKey key) {
+  return db.query("DELETE FROM frame WHERE execution=? AND frame=?")
+      .bind(1, db_int(key.execution))
+      .bind(2, key.frame)
+      .run();
+}
+
+Status delete_frames(Connection& db, ExecutionNo no) {
+  return db.query("DELETE FROM frame WHERE execution=?").bind(1, db_int(no)).run();
+}
+
+void bind_top(Query& q, int index, const FrameSlot* slot) {
+  if (slot != nullptr) {
+    q.bind(index, slot->wake_at.ms).bind_blob(index + 1, slot->image);
+  } else {
+    q.bind_null(index).bind_null(index + 1);
+  }
+}
+
+// Of an execution whose row is not written: the top frame stays where it is, in the row or not.
+Status fold_top(Connection& db, ExecutionNo no, const OverlayEntry& entry) {
+  const TopChange top = top_change(entry);
+  if (!top.is_told) return {};
+  SORTIE_TRY_STATUS([&] {
+    Query q = db.query(
+        "UPDATE execution SET top_wake_at=?2, top_image=?3 WHERE no=?1 AND top_image IS NOT NULL");
+    bind_top(q.bind(1, db_int(no)), 2, top.slot);
+    return q.run();
+  }());
+  const bool is_in_row = db.changes() > 0;
+  if (entry.frames_cleared) SORTIE_TRY_STATUS(delete_frames(db, no));
+  if (is_in_row) return {};
+  return top.slot != nullptr ? write_frame(db, {no, 0}, *top.slot) : delete_frame(db, {no, 0});
+}
+
+// What the tables say of an execution before it is folded.
+struct Before {
+  bool exists = false;
+  std::int64_t machine = 0, status = 0, stopped_at = 0;
+  bool has_top = false;
+};
+Result<Before> row_before(Connection& db, ExecutionNo no) {
+  Query q = db.query("SELECT machine, status, stopped_at, top_image IS NOT NULL FROM execution WHERE no=?");
+  q.bind(1, db_int(no));
+  SORTIE_TRY(const bool exists, q.step());
+  if (!exists) return Before{};
+  return Before{true, q.integer(0), q.integer(1), q.integer(2), q.integer(3) != 0};
+}
+
+// ?10: whether anything is said of the top frame.
+const char kInsertRow[] =
+    "INSERT INTO execution(no, started_at, arn_prefix, arn_rest, name, image, machine, status, stopped_at,"
+    " top_wake_at, top_image) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?11, ?12)";
+#define SORTIE_SET_IMAGES                                                                   \
+  "UPDATE execution SET started_at=?2, arn_prefix=?3, arn_rest=?4, name=?5, image=?6,"      \
+  " top_wake_at=iif(?10, ?11, top_wake_at), top_image=iif(?10, ?12, top_image)"
+const char kUpdateImages[] = SORTIE_SET_IMAGES " WHERE no=?1";  // No index holds any of these columns.
+const char kUpdateRow[] = SORTIE_SET_IMAGES ", machine=?7, status=?8, stopped_at=?9 WHERE no=?1";
 
 void bind_row(Query& q, const ExecutionView& row, std::int64_t prefix) {
   q.bind(1, db_int(row.no)).bind(2, row.started_at.ms).bind(3, prefix);
@@ -196,11 +279,13 @@ Status Fold::fold_executions(Connection& db, TableState& state, const Generation
     bool existed = true;
     if (!resumed) {
       journal.cursor_execution = no;
-      journal.cursor_frame = 0;
-      if (entry.row) SORTIE_TRY_STATUS(fold_row(db, state, *entry.row, &existed));
-      if (entry.frames_cleared && existed) {
-        SORTIE_TRY_STATUS(db.query("DELETE FROM frame WHERE execution=?").bind(1, fold::db_int(no)).run());
+      if (entry.row) {
+        SORTIE_TRY_STATUS(fold_row(db, state, *entry.row, entry, &existed));
+      } else {
+        SORTIE_TRY_STATUS(fold::fold_top(db, no, entry));
       }
+      journal.cursor_frame = 1;
+      units_done_ += entry.frames.contains(0) ? 1 : 0;
     }
     const std::size_t cost = fold::cost_of(entry);
     SORTIE_TRY_STATUS(fold_frames(db, state, no, entry, units));
@@ -221,41 +306,34 @@ Status Fold::fold_executions(Connection& db, TableState& state, const Generation
   return {};
 }
 
-Status Fold::fold_row(Connection& db, TableState& state, const ExecutionView& row, bool* existed) {
-  SORTIE_TRY(std::int64_t machine, state.word(db, row.state_machine_arn));
-  SORTIE_TRY(std::int64_t prefix, state.word(db, row.arn_prefix));
-  auto status = static_cast<std::int64_t>(row.status);
-  std::int64_t old_machine = 0;
-  std::int64_t old_status = 0;
-  std::int64_t old_stop = 0;
+Status Fold::fold_row(Connection& db, TableState& state, const ExecutionView& row, const OverlayEntry& entry,
+                      bool* existed) {
+  SORTIE_TRY(const std::int64_t machine, state.word(db, row.state_machine_arn));
+  SORTIE_TRY(const std::int64_t prefix, state.word(db, row.arn_prefix));
+  SORTIE_TRY(const fold::Before before, fold::row_before(db, row.no));
+  *existed = before.exists;
+  const auto status = static_cast<std::int64_t>(row.status);
+  const fold::TopChange top = fold::top_change(entry);
+  const bool rides = top.slot != nullptr && row.status == ExecutionStatus::kRunning &&
+                     row.image.size() + top.slot->image.size() <= fold::kRowWithFrameMax;
+  const bool stays = before.exists && before.machine == machine && before.status == status &&
+                     before.stopped_at == row.stopped_at.ms;
   {
-    Query q = db.query("SELECT machine, status, stopped_at FROM execution WHERE no=?");
-    q.bind(1, fold::db_int(row.no));
-    SORTIE_TRY(*existed, q.step());
-    if (*existed) {
-      old_machine = q.integer(0);
-      old_status = q.integer(1);
-      old_stop = q.integer(2);
-    }
-  }
-  if (*existed && old_machine == machine && old_status == status && old_stop == row.stopped_at.ms) {
-    // No index holds any of these columns.
-    Query q = db.query(
-        "UPDATE execution SET started_at=?2, arn_prefix=?3, arn_rest=?4, name=?5, image=?6 WHERE no=?1");
+    Query q = db.query(!before.exists ? fold::kInsertRow : stays ? fold::kUpdateImages : fold::kUpdateRow);
     fold::bind_row(q, row, prefix);
-    return q.run();
+    q.bind(7, machine).bind(8, status).bind(9, row.stopped_at.ms).bind(10, top.is_told ? 1 : 0);
+    fold::bind_top(q, 11, rides ? top.slot : nullptr);
+    SORTIE_TRY_STATUS(q.run());
   }
-  if (*existed) --counts_[{old_machine, old_status}];
-  ++counts_[{machine, status}];
-  if (!*existed) fresh_.emplace_back(fingerprint64(row.arn()), row.no);
-  Query q = db.query(
-      "INSERT INTO execution(no, started_at, arn_prefix, arn_rest, name, image, machine, status, stopped_at)"
-      " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT(no) DO UPDATE SET started_at=?2, "
-      "arn_prefix=?3,"
-      " arn_rest=?4, name=?5, image=?6, machine=?7, status=?8, stopped_at=?9");
-  fold::bind_row(q, row, prefix);
-  q.bind(7, machine).bind(8, status).bind(9, row.stopped_at.ms);
-  return q.run();
+  if (before.exists && !stays) --counts_[{before.machine, before.status}];
+  if (!stays) ++counts_[{machine, status}];
+  if (!before.exists) fresh_.emplace_back(fingerprint64(row.arn()), row.no);
+  if (before.exists && entry.frames_cleared) {
+    SORTIE_TRY_STATUS(fold::delete_frames(db, row.no));
+  } else if (before.exists && !before.has_top && top.is_told && (rides || top.slot == nullptr)) {
+    SORTIE_TRY_STATUS(fold::delete_frame(db, {row.no, 0}));
+  }
+  return top.slot != nullptr && !rides ? fold::write_frame(db, {row.no, 0}, *top.slot) : Status();
 }
 
 Status Fold::fold_frames(Connection& db, TableState& state, ExecutionNo no, const OverlayEntry& entry,
@@ -268,19 +346,9 @@ Status Fold::fold_frames(Connection& db, TableState& state, ExecutionNo no, cons
     const auto& [frame, slot] = *each;
     if (*units == 0 && journal.cursor_frame > 0) return {};
     if (!slot.gone) {
-      SORTIE_TRY_STATUS(
-          db.query("INSERT INTO frame VALUES(?, ?, ?, ?) ON CONFLICT(execution, frame) DO UPDATE SET"
-                   " wake_at=excluded.wake_at, image=excluded.image")
-              .bind(1, fold::db_int(no))
-              .bind(2, frame)
-              .bind(3, slot.wake_at.ms)
-              .bind_blob(4, slot.image)
-              .run());
+      SORTIE_TRY_STATUS(fold::write_frame(db, {no, frame}, slot));
     } else if (!entry.frames_cleared) {
-      SORTIE_TRY_STATUS(db.query("DELETE FROM frame WHERE execution=? AND frame=?")
-                            .bind(1, fold::db_int(no))
-                            .bind(2, frame)
-                            .run());
+      SORTIE_TRY_STATUS(fold::delete_frame(db, {no, frame}));
     }
     journal.cursor_frame = static_cast<std::uint64_t>(frame) + 1;
     ++units_done_;

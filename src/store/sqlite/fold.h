@@ -35,7 +35,8 @@ class Fold {
   Status fold_executions(Connection& db, TableState& state, const Generation& frozen, std::size_t* units);
   Status fold_hashes(Connection& db, TableState& state, std::size_t* units);
   Status fold_terms(Connection& db, TableState& state, const Generation& frozen);
-  Status fold_row(Connection& db, TableState& state, const ExecutionView& row, bool* existed);
+  Status fold_row(Connection& db, TableState& state, const ExecutionView& row, const OverlayEntry& entry,
+                  bool* existed);
   Status fold_frames(Connection& db, TableState& state, ExecutionNo no, const OverlayEntry& entry,
                      std::size_t* units);
   Status fold_history(Connection& db, TableState& state, ExecutionNo no, const OverlayEntry& entry);

@@ -125,11 +125,26 @@ void Overlay::freeze() {
   active = std::make_shared<Generation>();
 }
 
-const ExecutionView* Overlay::find_execution(ExecutionNo no) const {
-  const OverlayEntry* entry = active->find(no);
-  if (entry != nullptr && entry->row) return &*entry->row;
-  entry = frozen ? frozen->find(no) : nullptr;
-  return entry != nullptr && entry->row ? &*entry->row : nullptr;
+const ExecutionView* OverlaySight::row() const {
+  if (newer != nullptr && newer->row) return &*newer->row;
+  return older != nullptr && older->row ? &*older->row : nullptr;
+}
+
+bool OverlaySight::frames_cleared() const {
+  return (newer != nullptr && newer->frames_cleared) || (older != nullptr && older->frames_cleared);
+}
+
+std::map<FrameNo, FrameSlot> OverlaySight::frames() const {
+  std::map<FrameNo, FrameSlot> merged;
+  if (newer != nullptr) merged = newer->frames;
+  if (older != nullptr && (newer == nullptr || !newer->frames_cleared)) {
+    merged.insert(older->frames.begin(), older->frames.end());
+  }
+  return merged;
+}
+
+OverlaySight Overlay::look(ExecutionNo no) const {
+  return {active->find(no), frozen ? frozen->find(no) : nullptr};
 }
 
 const ExecutionView* Overlay::find_execution(std::string_view arn) const {
@@ -151,24 +166,6 @@ Answer<FrameRow> Overlay::find_frame(FrameKey key) const {
     if (entry->frames_cleared) return {true, std::nullopt};
   }
   return {};
-}
-
-bool Overlay::frames_cleared(ExecutionNo no) const {
-  const OverlayEntry* entry = active->find(no);
-  if (entry != nullptr && entry->frames_cleared) return true;
-  entry = frozen ? frozen->find(no) : nullptr;
-  return entry != nullptr && entry->frames_cleared;
-}
-
-std::map<FrameNo, FrameSlot> Overlay::frames(ExecutionNo no) const {
-  std::map<FrameNo, FrameSlot> merged;
-  const OverlayEntry* newer = active->find(no);
-  const OverlayEntry* older = frozen ? frozen->find(no) : nullptr;
-  if (newer != nullptr) merged = newer->frames;
-  if (older != nullptr && (newer == nullptr || !newer->frames_cleared)) {
-    merged.insert(older->frames.begin(), older->frames.end());
-  }
-  return merged;
 }
 
 const PayloadSlot* Overlay::find_payload(ExecutionNo execution, PayloadNo payload) const {

@@ -125,6 +125,18 @@ struct Answer {
   std::optional<T> value;
 };
 
+// What both generations know of one execution, looked up once. Of one moment: the caller keeps the lock.
+struct OverlaySight {
+  const OverlayEntry* newer = nullptr;  // Null: nothing.
+  const OverlayEntry* older = nullptr;
+
+  const ExecutionView* row() const;
+  // True: frames of this execution that only the tables know are gone.
+  bool frames_cleared() const;
+  // Its frames, with the gone ones; the newer generation wins over the older one.
+  std::map<FrameNo, FrameSlot> frames() const;
+};
+
 class Overlay {
  public:
   std::shared_ptr<Generation> active = std::make_shared<Generation>();
@@ -133,13 +145,10 @@ class Overlay {
   std::size_t bytes() const { return active->bytes() + (frozen ? frozen->bytes() : 0); }
   void freeze();  // There must be no frozen one.
 
-  const ExecutionView* find_execution(ExecutionNo no) const;
+  OverlaySight look(ExecutionNo no) const;
+  const ExecutionView* find_execution(ExecutionNo no) const { return look(no).row(); }
   const ExecutionView* find_execution(std::string_view arn) const;
   Answer<FrameRow> find_frame(FrameKey key) const;
-  // True: frames of this execution that only the tables know are gone.
-  bool frames_cleared(ExecutionNo no) const;
-  // Frames of one execution above `after`, with the gone ones; active wins over frozen.
-  std::map<FrameNo, FrameSlot> frames(ExecutionNo no) const;
   const PayloadSlot* find_payload(ExecutionNo execution, PayloadNo payload) const;
   // The lowest execution number from `from` that either generation knows; UINT64_MAX: none.
   ExecutionNo next_from(ExecutionNo from) const;

@@ -32,7 +32,7 @@ ExecutionRow row_of(const Query& q, bool with_image) {
   return row;
 }
 
-Result<std::optional<ExecutionRow>> load_execution(Connection& db, ExecutionNo no) {
+Result<std::optional<ExecutionRow>> find_row(Connection& db, ExecutionNo no) {
   Query q = db.query(SORTIE_EXECUTION_COLUMNS "image FROM execution WHERE no=?");
   q.bind(1, db_int(no));
   SORTIE_TRY(bool found, q.step());
@@ -71,6 +71,56 @@ FrameRow frame_of(FrameKey key, const FrameSlot& slot) {
   return FrameRow{key, slot.wake_at, std::string(slot.image)};
 }
 
+constexpr int kTopColumn = 9;  // Of kLoadRow: its top frame, where it rides in the row (schema.h).
+const char* const kLoadRow =
+    SORTIE_EXECUTION_COLUMNS "image, top_wake_at, top_image FROM execution WHERE no=?";
+std::optional<FrameRow> top_of(const Query& q, ExecutionNo no, int column) {
+  if (q.is_null(column + 1)) return std::nullopt;
+  return FrameRow{{no, 0}, {q.integer(column)}, std::string(q.bytes(column + 1))};
+}
+
+Result<std::optional<FrameRow>> find_top(Connection& db, ExecutionNo no) {
+  Query q = db.query("SELECT top_wake_at, top_image FROM execution WHERE no=?");
+  q.bind(1, db_int(no));
+  SORTIE_TRY(const bool found, q.step());
+  return found ? top_of(q, no, 0) : std::nullopt;
+}
+
+// The open frames of one execution: what the overlay says of them, and of the others what the tables do.
+class OpenFrames {
+ public:
+  OpenFrames(ExecutionNo execution, const OverlaySight& sight)
+      : execution_(execution), cleared_(sight.frames_cleared()) {
+    for (const auto& [frame, slot] : sight.frames()) {
+      merged_[frame] = slot.gone ? std::nullopt : std::optional(frame_of({execution, frame}, slot));
+    }
+  }
+  bool needs_tables() const { return !cleared_; }
+  void add(FrameRow row) { merged_.try_emplace(row.key.frame, std::move(row)); }
+  Status read(Connection& db) {
+    Query q = db.query("SELECT execution, frame, wake_at, image FROM frame WHERE execution=?");
+    q.bind(1, db_int(execution_));
+    for (;;) {
+      SORTIE_TRY(const bool more, q.step());
+      if (!more) return {};
+      add(frame_of(q));
+    }
+  }
+  std::vector<FrameRow> take() {
+    std::vector<FrameRow> rows;
+    rows.reserve(merged_.size());
+    for (auto& [frame, row] : merged_) {
+      if (row) rows.push_back(std::move(*row));
+    }
+    return rows;
+  }
+
+ private:
+  ExecutionNo execution_;
+  bool cleared_;
+  std::map<FrameNo, std::optional<FrameRow>> merged_;  // Copies: the images are the overlay's under the lock.
+};
+
 }  // namespace reader
 
 Reader::Reader(const SqliteOptions& options, std::string file, View& view)
@@ -84,7 +134,7 @@ Result<std::optional<ExecutionRow>> Reader::find_execution(ExecutionNo no) {
   }
   SORTIE_TRY(Lease db, lease());
   SORTIE_TRY_STATUS(db.settle());
-  SORTIE_TRY(std::optional<ExecutionRow> row, reader::load_execution(*db, no));
+  SORTIE_TRY(std::optional<ExecutionRow> row, reader::find_row(*db, no));
   if (row) view_.recent.remember(no, db.tables(), *row);
   return row;
 }
@@ -102,7 +152,7 @@ Result<std::optional<ExecutionRow>> Reader::find_execution(std::string_view arn)
   for (;;) {
     SORTIE_TRY(bool more, q.step());
     if (!more) return std::optional<ExecutionRow>();
-    SORTIE_TRY(auto row, reader::load_execution(*db, static_cast<ExecutionNo>(q.integer(0))));
+    SORTIE_TRY(auto row, reader::find_row(*db, static_cast<ExecutionNo>(q.integer(0))));
     if (row && row->arn == arn) return row;
   }
 }
@@ -186,6 +236,10 @@ Result<std::optional<FrameRow>> Reader::find_frame(FrameKey key) {
   }
   SORTIE_TRY(Lease db, lease());
   SORTIE_TRY_STATUS(db.settle());
+  if (key.frame == 0) {
+    SORTIE_TRY(std::optional<FrameRow> top, reader::find_top(*db, key.execution));
+    if (top) return top;
+  }
   Query q = (*db).query("SELECT execution, frame, wake_at, image FROM frame WHERE execution=? AND frame=?");
   q.bind(1, reader::db_int(key.execution)).bind(2, key.frame);
   SORTIE_TRY(bool found, q.step());
@@ -194,34 +248,99 @@ Result<std::optional<FrameRow>> Reader::find_frame(FrameKey key) {
 
 Result<std::vector<FrameRow>> Reader::list_frames(ExecutionNo execution) {
   SORTIE_TRY(Lease db, lease());
-  std::map<FrameNo, std::optional<FrameRow>>
-      merged;  // Copies: the images are the overlay's only under the lock.
-  bool cleared = false;
+  std::optional<reader::OpenFrames> frames;
   {
     std::shared_lock lock(view_.mutex);
     SORTIE_TRY_STATUS(db.settle());
-    cleared = view_.overlay.frames_cleared(execution);
-    for (const auto& [frame, slot] : view_.overlay.frames(execution)) {
-      merged[frame] =
-          slot.gone ? std::nullopt : std::optional(reader::frame_of(FrameKey{execution, frame}, slot));
-    }
+    frames.emplace(execution, view_.overlay.look(execution));
   }
-  if (!cleared) {
-    Query q = (*db).query("SELECT execution, frame, wake_at, image FROM frame WHERE execution=?");
-    q.bind(1, reader::db_int(execution));
-    for (;;) {
-      SORTIE_TRY(bool more, q.step());
-      if (!more) break;
-      auto frame = static_cast<FrameNo>(q.integer(1));
-      if (!merged.contains(frame)) merged[frame] = reader::frame_of(q);
-    }
-  }
-  std::vector<FrameRow> rows;
-  for (auto& [frame, row] : merged) {
-    if (row) rows.push_back(std::move(*row));
-  }
-  return rows;
+  if (!frames->needs_tables()) return frames->take();
+  SORTIE_TRY(std::optional<FrameRow> top, reader::find_top(*db, execution));
+  if (top) frames->add(*std::move(top));
+  SORTIE_TRY_STATUS(frames->read(*db));
+  return frames->take();
 }
+
+Result<std::optional<LoadedExecution>> Reader::load_execution(ExecutionNo no) {
+  SORTIE_TRY(Lease db, lease());
+  std::optional<ExecutionRow> row;
+  std::optional<reader::OpenFrames> frames;
+  {
+    std::shared_lock lock(view_.mutex);
+    SORTIE_TRY_STATUS(db.settle());
+    const OverlaySight sight = view_.overlay.look(no);
+    if (sight.row() != nullptr) row = sight.row()->row(true);
+    frames.emplace(no, sight);
+  }
+  if (!row || frames->needs_tables()) {
+    Query q = (*db).query(reader::kLoadRow);
+    q.bind(1, reader::db_int(no));
+    SORTIE_TRY(const bool found, q.step());
+    if (found && !row) {
+      row = reader::row_of(q, true);
+      view_.recent.remember(no, db.tables(), *row);
+    }
+    std::optional<FrameRow> top = found ? reader::top_of(q, no, reader::kTopColumn) : std::nullopt;
+    if (top && frames->needs_tables()) frames->add(*std::move(top));
+  }
+  if (!row) return std::optional<LoadedExecution>();
+  if (frames->needs_tables()) SORTIE_TRY_STATUS(frames->read(*db));
+  return std::optional(LoadedExecution{*std::move(row), frames->take()});
+}
+
+namespace reader {
+
+// Open frames of the tables from an execution on, in the order of their keys: those that ride in the rows of
+// executions that run, and those that have rows of their own.
+class FrameWalk {
+ public:
+  FrameWalk(Connection& db, ExecutionNo from)
+      : tops_(db.query("SELECT no, top_wake_at, top_image FROM execution INDEXED BY execution_by_status"
+                       " WHERE status=0 AND no >= ? ORDER BY no")),
+        others_(db.query("SELECT execution, frame, wake_at, image FROM frame WHERE execution >= ?"
+                         " ORDER BY execution, frame")) {
+    tops_.bind(1, db_int(from));
+    others_.bind(1, db_int(from));
+  }
+  Status begin() {
+    SORTIE_TRY_STATUS(next_top());
+    return next_other();
+  }
+  // Whose frame is next; UINT64_MAX: nobody's.
+  ExecutionNo execution() const { return std::min(top_, other_); }
+  // Calls `visit` for every frame of that execution and goes on to the next one.
+  template <typename Visit>
+  Status take(ExecutionNo no, Visit visit) {
+    if (top_ == no) {
+      visit(*top_of(tops_, no, 1));
+      SORTIE_TRY_STATUS(next_top());
+    }
+    while (other_ == no) {
+      visit(frame_of(others_));
+      SORTIE_TRY_STATUS(next_other());
+    }
+    return {};
+  }
+
+ private:
+  Status next_top() {
+    for (;;) {
+      SORTIE_TRY(const bool more, tops_.step());
+      top_ = more ? static_cast<ExecutionNo>(tops_.integer(0)) : UINT64_MAX;
+      if (!more || !tops_.is_null(2)) return {};
+    }
+  }
+  Status next_other() {
+    SORTIE_TRY(const bool more, others_.step());
+    other_ = more ? static_cast<ExecutionNo>(others_.integer(0)) : UINT64_MAX;
+    return {};
+  }
+
+  Query tops_, others_;
+  ExecutionNo top_ = UINT64_MAX, other_ = UINT64_MAX;
+};
+
+}  // namespace reader
 
 Result<std::vector<FrameRow>> Reader::scan_frames(FrameKey after, std::size_t limit) {
   std::vector<FrameRow> rows;
@@ -229,36 +348,20 @@ Result<std::vector<FrameRow>> Reader::scan_frames(FrameKey after, std::size_t li
   std::shared_lock lock(view_.mutex);
   SORTIE_TRY_STATUS(db.settle());
   const Overlay& overlay = view_.overlay;
-  // From the execution's first frame: those of the overlay and of the table are merged by execution.
-  Query q = (*db).query(
-      "SELECT execution, frame, wake_at, image FROM frame WHERE execution >= ?"
-      " ORDER BY execution, frame");
-  q.bind(1, reader::db_int(after.execution));
-  SORTIE_TRY(bool has, q.step());
+  // From the execution's first frame: those of the overlay and of the tables are merged by execution.
+  reader::FrameWalk walk(*db, after.execution);
+  SORTIE_TRY_STATUS(walk.begin());
   ExecutionNo in_overlay = overlay.next_from(after.execution);
   while (rows.size() < limit) {
-    ExecutionNo in_table = has ? static_cast<ExecutionNo>(q.integer(0)) : UINT64_MAX;
-    ExecutionNo no = std::min(in_table, in_overlay);
+    const ExecutionNo no = std::min(walk.execution(), in_overlay);
     if (no == UINT64_MAX) break;
-    std::map<FrameNo, FrameSlot> slots;
-    bool cleared = false;
-    if (no == in_overlay) {
-      slots = overlay.frames(no);
-      cleared = overlay.frames_cleared(no);
-      in_overlay = overlay.next_from(no + 1);
-    }
-    std::map<FrameNo, FrameRow> merged;
-    while (has && static_cast<ExecutionNo>(q.integer(0)) == no) {
-      FrameKey key{no, static_cast<FrameNo>(q.integer(1))};
-      if (!cleared && key > after && !slots.contains(key.frame)) merged[key.frame] = reader::frame_of(q);
-      SORTIE_TRY(has, q.step());
-    }
-    for (const auto& [frame, slot] : slots) {
-      FrameKey key{no, frame};
-      if (!slot.gone && key > after) merged[frame] = reader::frame_of(key, slot);
-    }
-    for (auto& [frame, row] : merged) {
-      if (rows.size() < limit) rows.push_back(std::move(row));
+    reader::OpenFrames frames(no, no == in_overlay ? overlay.look(no) : OverlaySight());
+    if (no == in_overlay) in_overlay = overlay.next_from(no + 1);
+    SORTIE_TRY_STATUS(walk.take(no, [&frames](FrameRow row) {
+      if (frames.needs_tables()) frames.add(std::move(row));
+    }));
+    for (FrameRow& row : frames.take()) {
+      if (row.key > after && rows.size() < limit) rows.push_back(std::move(row));
     }
   }
   return rows;

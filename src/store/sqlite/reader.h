@@ -26,6 +26,7 @@ class Reader final : public Reads {
   Result<ExecutionNo> last_execution_no() override { return view_.last_execution_no.load(); }
   Result<std::optional<FrameRow>> find_frame(FrameKey key) override;
   Result<std::vector<FrameRow>> list_frames(ExecutionNo execution) override;
+  Result<std::optional<LoadedExecution>> load_execution(ExecutionNo no) override;
   Result<std::vector<FrameRow>> scan_frames(FrameKey after, std::size_t limit) override;
   Result<std::vector<HistoryChunk>> load_history(ExecutionNo execution, std::int64_t first_event_id,
                                                  std::int64_t count) override;

@@ -82,8 +82,16 @@ CREATE TABLE term_part(no INTEGER PRIMARY KEY, body BLOB NOT NULL) STRICT;
 const char kGoneTables[] =
     "CREATE TABLE hash_gone(id INTEGER PRIMARY KEY, hash INTEGER NOT NULL, no INTEGER NOT NULL) STRICT;";
 
+const char kTopFrames[] = R"sql(
+ALTER TABLE execution ADD COLUMN top_wake_at INTEGER;
+ALTER TABLE execution ADD COLUMN top_image BLOB;
+UPDATE execution SET top_wake_at = f.wake_at, top_image = f.image FROM frame f
+  WHERE f.execution = no AND f.frame = 0 AND status = 0 AND length(f.image) + length(execution.image) <= 2048;
+DELETE FROM frame WHERE frame = 0 AND execution IN (SELECT no FROM execution WHERE top_image IS NOT NULL);
+)sql";
+
 // kMigrations[v] brings a file of version v to v + 1. Version 0 is an empty file.
-const char* const kMigrations[kSchemaVersion] = {kTables, kTermTables, kGoneTables};
+const char* const kMigrations[kSchemaVersion] = {kTables, kTermTables, kGoneTables, kTopFrames};
 
 struct Found {
   std::int64_t version = 0;

@@ -7,7 +7,9 @@
 //                                 folded into them (frozen_group, stage, cursor), and the last numbers given
 //   segment(first_group, ...)     runs of journal rows; live_bytes counts what history_part and payload_ref
 //                                 still need of it; at 0 the run is dropped
-//   execution, frame              the last folded images; execution_hash finds an execution by its ARN
+//   execution, frame              the last folded images; execution_hash finds an execution by its ARN. Most
+//                                 have one frame, the top one, and a small row: it rides in the row
+//                                 (top_image not null), so that going on with one reads and changes one page
 //   hash_gone                     rows of execution_hash that retention will take out (gone_hashes.h)
 //   execution_count               rows of `execution` by machine and status
 //   history_part, payload_ref     where in the journal the history and payloads of executions lie
@@ -22,7 +24,7 @@
 
 namespace sortie::store::sqlite {
 
-inline constexpr std::int64_t kSchemaVersion = 3;
+inline constexpr std::int64_t kSchemaVersion = 4;
 
 // Makes the tables in an empty file, migrates an older one, refuses a newer one (code "StoreTooNew") and a
 // file of somebody else ("StoreCorrupt"). The connection must be writable.

@@ -156,18 +156,35 @@ TEST(SqliteStore, RefusesAFileOfALaterVersion) {
   EXPECT_THAT(store.error().message, HasSubstr("99"));
 }
 
-TEST(SqliteStore, AFileOfTheVersionBeforeIsBroughtUpToDateAndKeepsWhatItHas) {
+TEST(SqliteStore, AFileOfTheFirstVersionIsBroughtUpToDateAndKeepsWhatItHas) {
   Opened at;
+  at.options.overlay_bytes_max = 2;  // Each commit folds the one before it.
   {
     auto store = at.open();
     Epoch epoch = *(*store)->acquire(0);
-    ASSERT_TRUE(at.commit(**store, starting(epoch, 1)).ok());
+    for (ExecutionNo no = 1; no <= 4; ++no) {
+      Batch batch = starting(epoch, no);
+      if (no == 2) batch.executions[0].image.assign(3'000, 'x');
+      batch.frames[0].wake_at = {static_cast<std::int64_t>(10 * no)};
+      ASSERT_TRUE(at.commit(**store, std::move(batch)).ok());
+    }
   }
   run_sql(at.file(),
-          "DROP TABLE hash_gone; DROP TABLE term_run; DROP TABLE term_part; PRAGMA user_version=1");
+          "INSERT INTO frame SELECT no, 0, top_wake_at, top_image FROM execution WHERE top_image IS NOT NULL;"
+          "ALTER TABLE execution DROP COLUMN top_wake_at; ALTER TABLE execution DROP COLUMN top_image;"
+          "DROP TABLE hash_gone; DROP TABLE term_run; DROP TABLE term_part;"
+          "PRAGMA user_version=1");
   auto store = at.open();
   ASSERT_TRUE(store.ok()) << to_text(store.error());
   EXPECT_TRUE((*store)->find_execution(1)->has_value());
+  const std::vector<FrameRow> frames = *(*store)->scan_frames({0, 0}, 10);
+  ASSERT_EQ(frames.size(), 4u);
+  for (ExecutionNo no = 1; no <= 4; ++no) {
+    const FrameRow& row = frames[no - 1];
+    EXPECT_EQ(row.key, (FrameKey{no, 0}));
+    EXPECT_EQ(row.wake_at.ms, static_cast<std::int64_t>(10 * no));
+    EXPECT_EQ(row.image, "top");
+  }
   EXPECT_THAT(*(*store)->find_by_terms({.name = "run-1"}), IsEmpty()) << "it was never said";
   Batch batch;
   batch.epoch = *(*store)->acquire(0);
