@@ -56,7 +56,8 @@ Result<bool> has_run(const store::ExecutionRow& row, store::Store& store) {
   return false;
 }
 
-// One open execution: its frames form a tree in which each has one reason to wait.
+// One open execution: its history reaches as far as its frames, and these form a tree in which each has one
+// reason to wait.
 void check_execution(store::ExecutionNo no, const NodeMap& nodes, store::Store& store,
                      Definitions& definitions, std::vector<std::string>& findings) {
   const auto live = load_live(store, no, [&](const std::string& key) { return definitions.machine(key); });
@@ -66,6 +67,11 @@ void check_execution(store::ExecutionNo no, const NodeMap& nodes, store::Store& 
     return;
   }
   const engine::Execution& state = (*live)->state;
+  const auto written = store.load_history(no, state.last_event_id, 1);
+  if (!written || written->empty()) {
+    findings.push_back(state.arn + " has no event " + std::to_string(state.last_event_id) +
+                       " in its history, which its frames tell of");
+  }
   if (!state.frames.contains(engine::kTopFrame)) findings.push_back(state.arn + " has no top frame");
   std::map<engine::FrameNo, std::pair<std::uint32_t, std::uint32_t>> children;  // parent -> running, finished
   for (const auto& [frame_no, frame] : state.frames) {

@@ -43,7 +43,6 @@ Result<std::unique_ptr<Store>> open_at(Kind kind, const std::string& place, Loop
   options.loop = &loop;
   options.idle_ms = 1;  // Folding when idle is part of what may be hit.
   options.overlay_bytes_max = 30'000;
-  options.segment_bytes = 20'000;
   options.checkpoint_bytes = 400'000;
   return open_sqlite_store(std::move(options));
 }

@@ -1,6 +1,6 @@
 #pragma once
-// The SQLite store on a simulated disk: its thread is the loop, its sizes are small, so that folds, segments
-// and checkpoints come often.
+// The SQLite store on a simulated disk: its thread is the loop, its sizes are small, so that folds and
+// checkpoints come often.
 #include <memory>
 #include <optional>
 
@@ -56,7 +56,6 @@ inline store::SqliteOptions SimulatedStore::options() {
   };
   options.idle_ms = 50 + up_to(500);
   options.overlay_bytes_max = 1 + static_cast<std::size_t>(up_to(80'000));
-  options.segment_bytes = 10'000;
   options.checkpoint_bytes = 200'000;
   options.readers_max = 2;
   return options;

@@ -87,7 +87,6 @@ bool World::open() {
   };
   options.idle_ms = 20;
   options.overlay_bytes_max = 1 + random_.next() % 60'000;
-  options.segment_bytes = 20'000;
   options.checkpoint_bytes = 100'000 + random_.next() % 400'000;
   options.group_batches_max = 1 + random_.next() % 20;
   auto opened = open_sqlite_store(options);

@@ -25,12 +25,9 @@ Result<std::vector<std::string>> Checker::run() {
   SORTIE_TRY_STATUS(check_file());
   if (!problems_.empty()) return problems_;  // What is read from a damaged file means nothing.
   SORTIE_TRY_STATUS(replay_tail());
-  SORTIE_TRY_STATUS(load_segments());
   SORTIE_TRY_STATUS(check_frames());
   SORTIE_TRY_STATUS(check_executions());
-  SORTIE_TRY_STATUS(check_payload_refs());
   SORTIE_TRY_STATUS(check_owners());
-  SORTIE_TRY_STATUS(check_segments());
   SORTIE_TRY_STATUS(check_counts());
   SORTIE_TRY_STATUS(check_arns());
   SORTIE_TRY_STATUS(check_terms());
@@ -66,15 +63,6 @@ Status Checker::replay_tail() {
   }
   if (frozen >= expected) report("the journal ends before the generation that is being folded");
   return {};
-}
-
-Status Checker::load_segments() {
-  Query q = db_.query("SELECT first_group, live_bytes FROM segment");
-  for (;;) {
-    SORTIE_TRY(bool more, q.step());
-    if (!more) return {};
-    segments_[static_cast<GroupNo>(q.integer(0))].recorded = q.integer(1);
-  }
 }
 
 Status Checker::check_frame(FrameKey key, const ExecutionView* row, std::int64_t table_status) {
@@ -127,24 +115,6 @@ Status Checker::check_frames() {
   return {};
 }
 
-Status Checker::count_ref(const JournalRef& ref, ExecutionNo no) {
-  auto segment = segments_.upper_bound(ref.group);
-  if (segment == segments_.begin()) {
-    report("journal row " + std::to_string(ref.group) + " of " + checker::named(no) + " is in no segment");
-  } else {
-    std::prev(segment)->second.counted += static_cast<std::int64_t>(ref.length) + 1;
-  }
-  Query q = db_.query("SELECT length(body) FROM journal WHERE no=?");
-  q.bind(1, checker::db_int(ref.group));
-  SORTIE_TRY(bool found, q.step());
-  auto size = found ? static_cast<std::uint64_t>(q.integer(0)) : 0;
-  if (ref.start > size || ref.length > size - ref.start) {
-    report("journal row " + std::to_string(ref.group) + " does not hold what " + checker::named(no) +
-           " has there");
-  }
-  return {};
-}
-
 Status Checker::check_history(ExecutionNo no) {
   std::map<std::int64_t, std::int64_t> ranges;  // First event id, events.
   std::string name = checker::named(no);
@@ -155,27 +125,13 @@ Status Checker::check_history(ExecutionNo no) {
       SORTIE_TRY(bool more, q.step());
       if (!more) break;
       std::vector<HistoryChunk> chunks;
-      if (!decode_chunks(q.bytes(2), no, &chunks)) report("gathered history of " + name + " cannot be read");
+      if (!decode_chunks(q.bytes(2), no, &chunks)) report("history of " + name + " cannot be read");
       for (const HistoryChunk& chunk : chunks) ranges[chunk.first_event_id] = chunk.count;
-    }
-  }
-  {
-    Query q = db_.query("SELECT refs FROM history_part WHERE execution=?");
-    q.bind(1, checker::db_int(no));
-    for (;;) {
-      SORTIE_TRY(bool more, q.step());
-      if (!more) break;
-      std::vector<HistoryRef> refs;
-      if (!decode_history_refs(q.bytes(0), &refs)) report("history_part of " + name + " cannot be read");
-      for (const HistoryRef& ref : refs) {
-        ranges[ref.first_event_id] = ref.count;
-        SORTIE_TRY_STATUS(count_ref(ref.at, no));
-      }
     }
   }
   const OverlayEntry* entry = tail_.find(no);
   if (entry != nullptr) {
-    for (const HistorySlot& slot : entry->history) ranges[slot.ref.first_event_id] = slot.ref.count;
+    for (const HistorySlot& slot : entry->history) ranges[slot.first_event_id] = slot.count;
   }
   std::int64_t expected = 1;
   for (const auto& [first, count] : ranges) {
@@ -213,23 +169,10 @@ Status Checker::check_executions() {
   return {};
 }
 
-Status Checker::check_payload_refs() {
-  Query q = db_.query("SELECT execution, group_no, start, length FROM payload_ref");
-  for (;;) {
-    SORTIE_TRY(bool more, q.step());
-    if (!more) return {};
-    JournalRef ref{static_cast<GroupNo>(q.integer(1)), static_cast<std::uint64_t>(q.integer(2)),
-                   static_cast<std::uint64_t>(q.integer(3))};
-    SORTIE_TRY_STATUS(count_ref(ref, static_cast<ExecutionNo>(q.integer(0))));
-  }
-}
-
 Status Checker::check_owners() {
   for (const char* sql :
        {"SELECT DISTINCT execution FROM history WHERE execution NOT IN (SELECT no FROM execution)",
-        "SELECT DISTINCT execution FROM history_part WHERE execution NOT IN (SELECT no FROM execution)",
-        "SELECT DISTINCT execution FROM payload WHERE execution NOT IN (SELECT no FROM execution)",
-        "SELECT DISTINCT execution FROM payload_ref WHERE execution NOT IN (SELECT no FROM execution)"}) {
+        "SELECT DISTINCT execution FROM payload WHERE execution NOT IN (SELECT no FROM execution)"}) {
     Query q = db_.query(sql);
     for (;;) {
       SORTIE_TRY(bool more, q.step());
@@ -239,15 +182,6 @@ Status Checker::check_owners() {
       if (entry != nullptr && entry->row) continue;
       report("history or payloads of " + checker::named(no) + " belong to no execution");
     }
-  }
-  return {};
-}
-
-Status Checker::check_segments() {
-  for (const auto& [first, segment] : segments_) {
-    if (segment.recorded == segment.counted) continue;
-    report("journal segment " + std::to_string(first) + " records " + std::to_string(segment.recorded) +
-           " live bytes, but " + std::to_string(segment.counted) + " are referred to");
   }
   return {};
 }

@@ -5,12 +5,10 @@
 //
 //   - SQLite's own structure is sound, journal rows can be read, the tail is contiguous
 //   - frames belong to running executions only
-//   - the history of every execution is contiguous from event 1, wherever its parts lie
-//   - what refers into the journal finds its bytes there, and segments count exactly those bytes
+//   - the history of every execution is contiguous from event 1, in the tables and in the tail
 //   - counts by status, ARN hashes and rows agree; no ARN is there twice
 //   - runs of terms are sorted, whole, and say rightly what they hold
 //   - nothing belongs to an execution that does not exist
-#include <map>
 #include <string>
 #include <vector>
 
@@ -28,27 +26,18 @@ class Checker {
  private:
   Status check_file();
   Status replay_tail();
-  Status load_segments();
   Status check_frames();
   Status check_executions();
   Status check_owners();
-  Status check_segments();
   Status check_counts();
   Status check_arns();
   Status check_terms();
   Status check_frame(FrameKey key, const ExecutionView* row, std::int64_t table_status);
   Status check_history(ExecutionNo no);
-  Status check_payload_refs();
-  Status count_ref(const JournalRef& ref, ExecutionNo no);
   void report(std::string problem);
 
   Connection& db_;
   Generation tail_;
-  struct Segment {
-    std::int64_t recorded = 0;
-    std::int64_t counted = 0;
-  };
-  std::map<GroupNo, Segment> segments_;
   std::vector<std::string> problems_;
 };
 

@@ -250,7 +250,7 @@ namespace codec {
 
 class Decoder {
  public:
-  Decoder(std::string_view body, GroupVisitor& visitor) : in_(body), body_(body), visitor_(visitor) {}
+  Decoder(std::string_view body, GroupVisitor& visitor) : in_(body), visitor_(visitor) {}
 
   bool run() {
     for (std::size_t i = 0; i < kFingerprintBytes; ++i) in_.byte();
@@ -283,14 +283,14 @@ class Decoder {
       case kPayload: {
         auto payload = static_cast<PayloadNo>(in_.varint());
         std::string_view bytes = in_.bytes();
-        if (!in_.failed()) visitor_.on_payload(no, payload, start_of(bytes), bytes);
+        if (!in_.failed()) visitor_.on_payload(no, payload, bytes);
         return !in_.failed();
       }
       case kHistory: {
         std::int64_t first = in_.zigzag();
         auto count = static_cast<std::int32_t>(in_.zigzag());
         std::string_view bytes = in_.bytes();
-        if (!in_.failed()) visitor_.on_history(no, first, count, start_of(bytes), bytes);
+        if (!in_.failed()) visitor_.on_history(no, first, count, bytes);
         return !in_.failed();
       }
       case kTerms:
@@ -340,12 +340,7 @@ class Decoder {
     return !in_.failed();
   }
 
-  std::size_t start_of(std::string_view bytes) const {
-    return bytes.empty() ? in_.position() : static_cast<std::size_t>(bytes.data() - body_.data());
-  }
-
   ByteReader in_;
-  std::string_view body_;
   GroupVisitor& visitor_;
   std::vector<std::string_view> texts_;
   std::string_view last_name_;  // Of the last execution.
@@ -359,44 +354,6 @@ bool decode_group(std::string_view body, GroupVisitor& visitor) {
 
 bool decode_own_group(std::string_view body, GroupVisitor& visitor) {
   return codec::Decoder(body, visitor).run();
-}
-
-std::string encode_history_refs(const std::vector<HistoryRef>& refs) {
-  std::string bytes;
-  ByteWriter out(bytes);
-  GroupNo group = 0;
-  std::int64_t next_event_id = 0;
-  for (const HistoryRef& ref : refs) {
-    out.varint(ref.at.group - group);
-    out.varint(ref.at.start);
-    out.varint(ref.at.length);
-    out.zigzag(ref.first_event_id - next_event_id);
-    out.zigzag(ref.count);
-    group = ref.at.group;
-    next_event_id = ref.first_event_id + ref.count;
-  }
-  return bytes;
-}
-
-bool decode_history_refs(std::string_view bytes, std::vector<HistoryRef>* refs) {
-  ByteReader in(bytes);
-  GroupNo group = 0;
-  std::int64_t next_event_id = 0;
-  while (!in.done()) {
-    HistoryRef ref;
-    group += in.varint();
-    ref.at.group = group;
-    ref.at.start = in.varint();
-    ref.at.length = in.varint();
-    ref.first_event_id = static_cast<std::int64_t>(static_cast<std::uint64_t>(next_event_id) +
-                                                   static_cast<std::uint64_t>(in.zigzag()));
-    ref.count = static_cast<std::int32_t>(in.zigzag());
-    if (in.failed()) return false;
-    next_event_id = static_cast<std::int64_t>(static_cast<std::uint64_t>(ref.first_event_id) +
-                                              static_cast<std::uint64_t>(ref.count));
-    refs->push_back(ref);
-  }
-  return !in.failed();
 }
 
 ChunkEncoder::ChunkEncoder() : body_(codec::kFingerprintBytes, '\0') {}

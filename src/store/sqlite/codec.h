@@ -74,10 +74,9 @@ class GroupVisitor {
   virtual void on_execution(const ExecutionView& execution) = 0;
   virtual void on_frame(FrameKey key, Timestamp wake_at, std::string_view image) = 0;
   virtual void on_frame_gone(FrameKey key) = 0;
-  virtual void on_payload(ExecutionNo execution, PayloadNo payload, std::size_t start,
-                          std::string_view body) = 0;
+  virtual void on_payload(ExecutionNo execution, PayloadNo payload, std::string_view body) = 0;
   virtual void on_history(ExecutionNo execution, std::int64_t first_event_id, std::int32_t count,
-                          std::size_t start, std::string_view body) = 0;
+                          std::string_view body) = 0;
   virtual void on_ended(ExecutionNo execution) = 0;
   // `terms`: four bytes each, the low one first.
   virtual void on_terms(ExecutionNo execution, std::string_view name, std::string_view terms) = 0;
@@ -111,24 +110,7 @@ bool decode_group(std::string_view body, GroupVisitor& visitor);
 // The same of a body that this process has just made: its fingerprint need not be looked at.
 bool decode_own_group(std::string_view body, GroupVisitor& visitor);
 
-// A piece of a journal row: history events or a payload.
-struct JournalRef {
-  GroupNo group = 0;
-  std::uint64_t start = 0;
-  std::uint64_t length = 0;
-};
-
-struct HistoryRef {
-  JournalRef at;
-  std::int64_t first_event_id = 0;
-  std::int32_t count = 0;
-};
-
-// history_part.refs
-std::string encode_history_refs(const std::vector<HistoryRef>& refs);
-bool decode_history_refs(std::string_view bytes, std::vector<HistoryRef>* refs);  // Appends.
-
-// history.body: gathered chunks, behind a fingerprint.
+// history.body: chunks of one execution, behind a fingerprint.
 class ChunkEncoder {
  public:
   ChunkEncoder();

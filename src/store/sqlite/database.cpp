@@ -88,7 +88,6 @@ Result<std::unique_ptr<Connection>> Connection::open(const std::string& file, Op
 }
 
 Connection::~Connection() {
-  close_blob();
   for (auto& [sql, statement] : statements_) sqlite3_finalize(statement);
   sqlite3_close_v2(handle_);
 }
@@ -112,39 +111,6 @@ Result<std::int64_t> Connection::integer(const char* sql) {
   Query one = query(sql);
   SORTIE_TRY(bool row, one.step());
   return row ? one.integer(0) : 0;
-}
-
-Status Connection::read_blob(const char* table, const char* column, std::int64_t row, std::uint64_t offset,
-                             std::size_t length, std::string* out) {
-  SORTIE_TRY_STATUS(check_transaction());
-  int code = SQLITE_ERROR;
-  if (blob_ != nullptr && blob_table_ == table) code = sqlite3_blob_reopen(blob_, row);
-  if (code != SQLITE_OK) {
-    close_blob();
-    // The handle may be of another time, or the row not be there; anything else is an answer.
-    const bool is_answer = code != SQLITE_ERROR && code != SQLITE_ABORT;
-    if (is_answer && !SORTIE_CANARY_IS("error-overlooked")) return error(code);
-    code = sqlite3_blob_open(handle_, "main", table, column, row, 0, &blob_);
-    if (code != SQLITE_OK) {
-      close_blob();
-      if (code == SQLITE_ERROR) return corrupt(std::string("no row ") + std::to_string(row) + " in " + table);
-      return error(code);
-    }
-    blob_table_ = table;
-  }
-  auto size = static_cast<std::uint64_t>(sqlite3_blob_bytes(blob_));
-  if (offset > size || length > size - offset) {
-    return corrupt(std::string("row ") + std::to_string(row) + " of " + table + " is too short");
-  }
-  out->resize(length);
-  code = sqlite3_blob_read(blob_, out->data(), static_cast<int>(length), static_cast<int>(offset));
-  if (code != SQLITE_OK) return error(code);
-  return {};
-}
-
-void Connection::close_blob() {
-  if (blob_ != nullptr) sqlite3_blob_close(blob_);
-  blob_ = nullptr;
 }
 
 Status Connection::check_transaction() const {
@@ -252,7 +218,6 @@ Status rewrite_log(const std::string& file, const std::string& vfs_name) {
 Transaction::~Transaction() {
   if (!open_) return;
   connection_.in_transaction_ = false;
-  connection_.close_blob();
   // After some errors SQLite has rolled back by itself; then there is nothing to do.
   if (sqlite3_get_autocommit(connection_.handle()) == 0)
     static_cast<void>(connection_.query("ROLLBACK").run());
@@ -274,7 +239,6 @@ Status Transaction::begin_read() {
 }
 
 Status Transaction::commit() {
-  connection_.close_blob();
   SORTIE_TRY_STATUS(connection_.query("COMMIT").run());
   open_ = connection_.in_transaction_ = false;
   return {};

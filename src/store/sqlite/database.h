@@ -17,7 +17,6 @@
 
 struct sqlite3;
 struct sqlite3_stmt;
-struct sqlite3_blob;
 
 namespace sortie::store::sqlite {
 
@@ -66,11 +65,6 @@ class Connection {
   Query query(const char* sql);     // `sql` must be a literal: the prepared statement is kept under it.
   Result<std::int64_t> integer(const char* sql);  // The first column of the first row.
 
-  // Reads `length` bytes at `offset` of the blob column of the row.
-  Status read_blob(const char* table, const char* column, std::int64_t row, std::uint64_t offset,
-                   std::size_t length, std::string* out);
-  void close_blob();  // Ends the read that the kept blob handle holds open.
-
   std::int64_t changes() const;
   Error error(int code) const;                   // For SQLite's result code.
   Error corrupt(const std::string& what) const;  // The file is readable, but not what we wrote.
@@ -90,8 +84,6 @@ class Connection {
   std::string file_;
   bool in_transaction_ = false;
   sqlite3* handle_ = nullptr;
-  sqlite3_blob* blob_ = nullptr;
-  std::string blob_table_;
   std::unordered_map<const char*, sqlite3_stmt*> statements_;
 };
 

@@ -4,14 +4,13 @@
 #include <utility>
 
 #include "store/matching.h"
+#include "store/sqlite/history_writer.h"
 
 namespace sortie::store::sqlite {
 
 namespace fold {
 
-constexpr std::size_t kRefsPerPart = 512;            // Keeps rows of history_part short.
 constexpr std::size_t kRunEntries = kRunEntriesMax;  // Sorted and written by one slice.
-constexpr std::size_t kGatheredBytes = 1024 * 1024;  // A longer history becomes several rows.
 // A row with its top frame: small rows share a page, and a large one is not written anew with each frame.
 constexpr std::size_t kRowWithFrameMax = 2048;
 
@@ -111,126 +110,19 @@ void bind_row(Query& q, const ExecutionView& row, std::int64_t prefix) {
   q.bind_text(5, row.name).bind_blob(6, row.image);
 }
 
-Status write_part(Connection& db, TableState& state, ExecutionNo no, const std::vector<HistoryRef>& refs) {
-  std::string encoded = encode_history_refs(refs);
-  SORTIE_TRY_STATUS(db.query("INSERT INTO history_part VALUES(?, ?, ?, ?, ?)")
-                        .bind(1, db_int(no))
-                        .bind(2, db_int(refs.front().at.group))
-                        .bind(3, db_int(refs.front().at.start))
-                        .bind(4, refs.front().first_event_id)
-                        .bind_blob(5, encoded)
-                        .run());
-  for (const HistoryRef& ref : refs) SORTIE_TRY_STATUS(state.add_live(db, ref.at, true));
-  return {};
-}
-
-// Collects chunks and writes them when enough have come together.
-class HistoryGatherer {
- public:
-  HistoryGatherer(Connection& db, ExecutionNo no) : db_(db), no_(no) {}
-
-  Status add(const HistoryRef& ref, std::string_view body) {
-    chunks_.add(ref.first_event_id, ref.count, body);
-    return chunks_.size() >= kGatheredBytes ? flush() : Status{};
+Status fold_history(Connection& db, ExecutionNo no, const OverlayEntry& entry) {
+  HistoryWriter writer(db, no);
+  for (const HistorySlot& slot : entry.history) {
+    SORTIE_TRY_STATUS(writer.add(slot.first_event_id, slot.count, slot.body));
   }
-
-  Status flush() {
-    if (chunks_.empty()) return {};
-    ChunkEncoder full = std::exchange(chunks_, {});
-    const std::string body = full.finish();
-    return db_.query("INSERT INTO history(execution, first_event_id, last_event_id, body) VALUES(?, ?, ?, ?)")
-        .bind(1, db_int(no_))
-        .bind(2, full.first_event_id())
-        .bind(3, full.last_event_id())
-        .bind_blob(4, body)
-        .run();
-  }
-
- private:
-  Connection& db_;
-  ExecutionNo no_;
-  ChunkEncoder chunks_;
-};
-
-Status write_payload(Connection& db, ExecutionNo no, std::int64_t payload, std::string_view body) {
-  return db.query("INSERT INTO payload(execution, payload, body) VALUES(?, ?, ?)")
-      .bind(1, db_int(no))
-      .bind(2, payload)
-      .bind_blob(3, body)
-      .run();
-}
-
-Status gather_history(Connection& db, TableState& state, ExecutionNo no, const OverlayEntry* entry,
-                      bool in_tables) {
-  HistoryGatherer gatherer(db, no);
-  std::vector<HistoryRef> refs;
-  if (in_tables) {
-    Query q = db.query("SELECT refs FROM history_part WHERE execution=? ORDER BY group_no, start");
-    q.bind(1, db_int(no));
-    for (;;) {
-      SORTIE_TRY(bool row, q.step());
-      if (!row) break;
-      if (!decode_history_refs(q.bytes(0), &refs))
-        return db.corrupt("history_part of execution " + std::to_string(no));
-    }
-  }
-  std::string chunk;
-  for (const HistoryRef& ref : refs) {
-    SORTIE_TRY_STATUS(
-        db.read_blob("journal", "body", db_int(ref.at.group), ref.at.start, ref.at.length, &chunk));
-    SORTIE_TRY_STATUS(gatherer.add(ref, chunk));
-    SORTIE_TRY_STATUS(state.add_live(db, ref.at, false));
-  }
-  if (!refs.empty()) {
-    SORTIE_TRY_STATUS(db.query("DELETE FROM history_part WHERE execution=?").bind(1, db_int(no)).run());
-  }
-  if (entry != nullptr) {
-    for (const HistorySlot& slot : entry->history) {
-      SORTIE_TRY_STATUS(gatherer.add(slot.ref, slot.body));
-    }
-  }
-  return gatherer.flush();
-}
-
-Status gather_payloads(Connection& db, TableState& state, ExecutionNo no, const OverlayEntry* entry,
-                       bool in_tables) {
-  std::vector<std::pair<std::int64_t, JournalRef>> refs;
-  if (in_tables) {
-    Query q = db.query(
-        "SELECT payload, group_no, start, length FROM payload_ref WHERE execution=?"
-        " ORDER BY payload, group_no, start");
-    q.bind(1, db_int(no));
-    for (;;) {
-      SORTIE_TRY(bool row, q.step());
-      if (!row) break;
-      refs.push_back({q.integer(0),
-                      {static_cast<GroupNo>(q.integer(1)), static_cast<std::uint64_t>(q.integer(2)),
-                       static_cast<std::uint64_t>(q.integer(3))}});
-    }
-  }
-  std::string body;
-  for (const auto& [payload, ref] : refs) {
-    SORTIE_TRY_STATUS(db.read_blob("journal", "body", db_int(ref.group), ref.start, ref.length, &body));
-    SORTIE_TRY_STATUS(write_payload(db, no, payload, body));
-    SORTIE_TRY_STATUS(state.add_live(db, ref, false));
-  }
-  if (!refs.empty()) {
-    SORTIE_TRY_STATUS(db.query("DELETE FROM payload_ref WHERE execution=?").bind(1, db_int(no)).run());
-  }
-  if (entry == nullptr) return {};
-  for (const PayloadSlot& slot : entry->payloads) {
+  SORTIE_TRY_STATUS(writer.flush());
+  for (const PayloadSlot& slot : entry.payloads) {
     SORTIE_TRY_STATUS(write_payload(db, no, slot.payload, slot.body));
   }
   return {};
 }
 
 }  // namespace fold
-
-Status gather_execution(Connection& db, TableState& state, ExecutionNo no, const OverlayEntry* entry,
-                        bool in_tables) {
-  SORTIE_TRY_STATUS(fold::gather_history(db, state, no, entry, in_tables));
-  return fold::gather_payloads(db, state, no, entry, in_tables);
-}
 
 void Fold::begin(const Generation& frozen, TableState& state) {
   fresh_.clear();
@@ -264,7 +156,6 @@ Status Fold::step(Connection& db, TableState& state, const Generation& frozen, s
   if (state.journal.stage == FoldStage::kTerms && units > 0) {
     SORTIE_TRY_STATUS(fold_terms(db, state, frozen));
   }
-  db.close_blob();
   return {};
 }
 
@@ -276,11 +167,10 @@ Status Fold::fold_executions(Connection& db, TableState& state, const Generation
     const auto& [no, entry] = *each;
     if (*units == 0) return {};
     bool resumed = no == journal.cursor_execution && journal.cursor_frame > 0;
-    bool existed = true;
     if (!resumed) {
       journal.cursor_execution = no;
       if (entry.row) {
-        SORTIE_TRY_STATUS(fold_row(db, state, *entry.row, entry, &existed));
+        SORTIE_TRY_STATUS(fold_row(db, state, *entry.row, entry));
       } else {
         SORTIE_TRY_STATUS(fold::fold_top(db, no, entry));
       }
@@ -290,11 +180,7 @@ Status Fold::fold_executions(Connection& db, TableState& state, const Generation
     const std::size_t cost = fold::cost_of(entry);
     SORTIE_TRY_STATUS(fold_frames(db, state, no, entry, units));
     if (!entry.frames.empty() && journal.cursor_frame <= entry.frames.rbegin()->first) return {};
-    if (entry.ended) {
-      SORTIE_TRY_STATUS(gather_execution(db, state, no, &entry, existed));
-    } else {
-      SORTIE_TRY_STATUS(fold_history(db, state, no, entry));
-    }
+    SORTIE_TRY_STATUS(fold::fold_history(db, no, entry));
     *units -= std::min(*units, cost);
     units_done_ += cost;
     journal.cursor_execution = no + 1;
@@ -306,12 +192,11 @@ Status Fold::fold_executions(Connection& db, TableState& state, const Generation
   return {};
 }
 
-Status Fold::fold_row(Connection& db, TableState& state, const ExecutionView& row, const OverlayEntry& entry,
-                      bool* existed) {
+Status Fold::fold_row(Connection& db, TableState& state, const ExecutionView& row,
+                      const OverlayEntry& entry) {
   SORTIE_TRY(const std::int64_t machine, state.word(db, row.state_machine_arn));
   SORTIE_TRY(const std::int64_t prefix, state.word(db, row.arn_prefix));
   SORTIE_TRY(const fold::Before before, fold::row_before(db, row.no));
-  *existed = before.exists;
   const auto status = static_cast<std::int64_t>(row.status);
   const fold::TopChange top = fold::top_change(entry);
   const bool rides = top.slot != nullptr && row.status == ExecutionStatus::kRunning &&
@@ -353,28 +238,6 @@ Status Fold::fold_frames(Connection& db, TableState& state, ExecutionNo no, cons
     journal.cursor_frame = static_cast<std::uint64_t>(frame) + 1;
     ++units_done_;
     if (*units > 0) --*units;
-  }
-  return {};
-}
-
-Status Fold::fold_history(Connection& db, TableState& state, ExecutionNo no, const OverlayEntry& entry) {
-  std::vector<HistoryRef> refs;
-  for (const HistorySlot& slot : entry.history) {
-    refs.push_back(slot.ref);
-    if (refs.size() < fold::kRefsPerPart) continue;
-    SORTIE_TRY_STATUS(fold::write_part(db, state, no, refs));
-    refs.clear();
-  }
-  if (!refs.empty()) SORTIE_TRY_STATUS(fold::write_part(db, state, no, refs));
-  for (const PayloadSlot& slot : entry.payloads) {
-    SORTIE_TRY_STATUS(db.query("INSERT INTO payload_ref VALUES(?, ?, ?, ?, ?)")
-                          .bind(1, fold::db_int(no))
-                          .bind(2, slot.payload)
-                          .bind(3, fold::db_int(slot.at.group))
-                          .bind(4, fold::db_int(slot.at.start))
-                          .bind(5, fold::db_int(slot.at.length))
-                          .run());
-    SORTIE_TRY_STATUS(state.add_live(db, slot.at, true));
   }
   return {};
 }

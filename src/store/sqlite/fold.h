@@ -2,8 +2,8 @@
 // Folding: what brings a frozen generation into the tables, in slices of a size that the caller chooses.
 //
 // Three passes, each in the order of its tables' keys, so that a page is touched once: executions by number
-// (row, frames, where their history lies, or, when they have ended, their gathered history), the ARN hashes
-// of those that are new, and their terms as runs (term_run.h). How far it is stands in journal_state and is
+// (row, frames, history and payloads), the ARN hashes of those that are new, and their terms as runs
+// (term_run.h). How far it is stands in journal_state and is
 // written by the slice's own transaction, so a slice is done once, whatever happens. Replaying the journal
 // after a crash builds the same generation again.
 #include <map>
@@ -35,11 +35,9 @@ class Fold {
   Status fold_executions(Connection& db, TableState& state, const Generation& frozen, std::size_t* units);
   Status fold_hashes(Connection& db, TableState& state, std::size_t* units);
   Status fold_terms(Connection& db, TableState& state, const Generation& frozen);
-  Status fold_row(Connection& db, TableState& state, const ExecutionView& row, const OverlayEntry& entry,
-                  bool* existed);
+  Status fold_row(Connection& db, TableState& state, const ExecutionView& row, const OverlayEntry& entry);
   Status fold_frames(Connection& db, TableState& state, ExecutionNo no, const OverlayEntry& entry,
                      std::size_t* units);
-  Status fold_history(Connection& db, TableState& state, ExecutionNo no, const OverlayEntry& entry);
   Status save_counts(Connection& db);
 
   std::vector<std::pair<std::uint64_t, ExecutionNo>> fresh_;  // ARN hashes to write; may hold known ones.
@@ -47,10 +45,5 @@ class Fold {
   Counts counts_;
   std::size_t units_done_ = 0;
 };
-
-// Writes the whole history and all payloads of an execution into their own rows, from the journal and from
-// `entry`, and gives the journal's parts up. `in_tables` false: the tables know nothing of it yet.
-Status gather_execution(Connection& db, TableState& state, ExecutionNo no, const OverlayEntry* entry,
-                        bool in_tables);
 
 }  // namespace sortie::store::sqlite

@@ -73,25 +73,23 @@ void Generation::on_frame_gone(FrameKey key) {
   touch(key.execution).frames[key.frame] = FrameSlot{true, kNever, {}};
 }
 
-void Generation::on_payload(ExecutionNo execution, PayloadNo payload, std::size_t start,
-                            std::string_view body) {
+void Generation::on_payload(ExecutionNo execution, PayloadNo payload, std::string_view body) {
   ++pieces_;
-  touch(execution).payloads.push_back({payload, {last_group_, start, body.size()}, body});
+  touch(execution).payloads.push_back({payload, body});
 }
 
 void Generation::on_history(ExecutionNo execution, std::int64_t first_event_id, std::int32_t count,
-                            std::size_t start, std::string_view body) {
+                            std::string_view body) {
   ++pieces_;
   std::vector<HistorySlot>& history = touch(execution).history;
   if (history.capacity() == 0) history.reserve(overlay::kUsualDecisions);
-  history.push_back({{{last_group_, start, body.size()}, first_event_id, count}, body});
+  history.push_back({first_event_id, count, body});
 }
 
 void Generation::on_ended(ExecutionNo execution) {
   OverlayEntry& entry = touch(execution);
   entry.frames.clear();
   entry.frames_cleared = true;
-  entry.ended = true;
 }
 
 void Generation::on_terms(ExecutionNo execution, std::string_view name, std::string_view terms) {

@@ -31,13 +31,13 @@ struct FrameSlot {
 };
 
 struct HistorySlot {
-  HistoryRef ref;
+  std::int64_t first_event_id = 0;
+  std::int32_t count = 0;
   std::string_view body;
 };
 
 struct PayloadSlot {
   PayloadNo payload = 0;
-  JournalRef at;
   std::string_view body;
 };
 
@@ -46,7 +46,6 @@ struct OverlayEntry {
   std::optional<ExecutionView> row;
   bool frames_cleared = false;          // Frames of the tables and of older generations are gone...
   std::map<FrameNo, FrameSlot> frames;  // ... except these.
-  bool ended = false;                   // Its history is due to be gathered.
   std::vector<HistorySlot> history;
   std::vector<PayloadSlot> payloads;
 };
@@ -74,7 +73,7 @@ class Generation final : private GroupVisitor {
   bool empty() const { return bodies_.empty(); }
   // Memory it takes, about: bodies and index.
   std::size_t bytes() const { return bytes_; }
-  // Pieces of history and payloads: what gathering them takes.
+  // Pieces of history and payloads.
   std::size_t pieces() const { return pieces_; }
   GroupNo last_group() const { return last_group_; }
   ExecutionNo highest_execution() const { return highest_; }
@@ -94,9 +93,8 @@ class Generation final : private GroupVisitor {
   void on_execution(const ExecutionView& execution) override;
   void on_frame(FrameKey key, Timestamp wake_at, std::string_view image) override;
   void on_frame_gone(FrameKey key) override;
-  void on_payload(ExecutionNo execution, PayloadNo payload, std::size_t start,
-                  std::string_view body) override;
-  void on_history(ExecutionNo execution, std::int64_t first_event_id, std::int32_t count, std::size_t start,
+  void on_payload(ExecutionNo execution, PayloadNo payload, std::string_view body) override;
+  void on_history(ExecutionNo execution, std::int64_t first_event_id, std::int32_t count,
                   std::string_view body) override;
   void on_ended(ExecutionNo execution) override;
   void on_terms(ExecutionNo execution, std::string_view name, std::string_view terms) override;

@@ -382,42 +382,26 @@ Result<std::vector<HistoryChunk>> Reader::load_history(ExecutionNo execution, st
       const OverlayEntry* entry = generation != nullptr ? generation->find(execution) : nullptr;
       if (entry == nullptr) continue;
       for (const HistorySlot& slot : entry->history) {
-        if (!wanted(slot.ref.first_event_id, slot.ref.count)) continue;
-        chunks.try_emplace(slot.ref.first_event_id, HistoryChunk{execution, slot.ref.first_event_id,
-                                                                 slot.ref.count, std::string(slot.body)});
+        if (!wanted(slot.first_event_id, slot.count)) continue;
+        chunks.try_emplace(slot.first_event_id, HistoryChunk{execution, slot.first_event_id, slot.count,
+                                                             std::string(slot.body)});
       }
     }
   }
   // While a generation is being folded, the same chunk may be known twice.
-  Query gathered = (*db).query(
-      "SELECT body FROM history WHERE execution=? AND first_event_id <= ?"
-      " AND last_event_id >= ?");
-  gathered.bind(1, reader::db_int(execution)).bind(2, last).bind(3, first);
+  Query rows = (*db).query(
+      "SELECT body FROM history WHERE execution=?1 AND first_event_id <= ?2 AND first_event_id >="
+      " coalesce((SELECT max(first_event_id) FROM history WHERE execution=?1 AND first_event_id <= ?3), 0)");
+  rows.bind(1, reader::db_int(execution)).bind(2, last).bind(3, first);
   for (;;) {
-    SORTIE_TRY(bool more, gathered.step());
+    SORTIE_TRY(bool more, rows.step());
     if (!more) break;
     std::vector<HistoryChunk> found;
-    if (!decode_chunks(gathered.bytes(0), execution, &found))
+    if (!decode_chunks(rows.bytes(0), execution, &found))
       return (*db).corrupt("the history of execution " + std::to_string(execution));
     for (HistoryChunk& chunk : found) {
       if (wanted(chunk.first_event_id, chunk.count))
         chunks.try_emplace(chunk.first_event_id, std::move(chunk));
-    }
-  }
-  Query parts = (*db).query("SELECT refs FROM history_part WHERE execution=? AND first_event_id <= ?");
-  parts.bind(1, reader::db_int(execution)).bind(2, last);
-  for (;;) {
-    SORTIE_TRY(bool more, parts.step());
-    if (!more) break;
-    std::vector<HistoryRef> refs;
-    if (!decode_history_refs(parts.bytes(0), &refs))
-      return (*db).corrupt("the history of execution " + std::to_string(execution));
-    for (const HistoryRef& ref : refs) {
-      if (!wanted(ref.first_event_id, ref.count) || chunks.contains(ref.first_event_id)) continue;
-      HistoryChunk chunk{execution, ref.first_event_id, ref.count, {}};
-      SORTIE_TRY_STATUS((*db).read_blob("journal", "body", reader::db_int(ref.at.group), ref.at.start,
-                                        ref.at.length, &chunk.body));
-      chunks.emplace(ref.first_event_id, std::move(chunk));
     }
   }
   std::vector<HistoryChunk> result;

@@ -53,26 +53,11 @@ Result<std::optional<PayloadRow>> Reader::find_payload(ExecutionNo execution, Pa
     SORTIE_TRY_STATUS(db.settle());
   }
   auto key = static_cast<std::int64_t>(std::min<ExecutionNo>(execution, INT64_MAX));
-  PayloadRow found{execution, payload, {}};
-  {
-    Query q = (*db).query(
-        "SELECT group_no, start, length FROM payload_ref WHERE execution=? AND payload=?"
-        " ORDER BY group_no DESC, start DESC LIMIT 1");
-    q.bind(1, key).bind(2, payload);
-    SORTIE_TRY(bool in_journal, q.step());
-    if (in_journal) {
-      SORTIE_TRY_STATUS((*db).read_blob("journal", "body", q.integer(0),
-                                        static_cast<std::uint64_t>(q.integer(1)),
-                                        static_cast<std::size_t>(q.integer(2)), &found.body));
-      return std::optional(std::move(found));
-    }
-  }
   Query q = (*db).query("SELECT body FROM payload WHERE execution=? AND payload=? ORDER BY no DESC LIMIT 1");
   q.bind(1, key).bind(2, payload);
-  SORTIE_TRY(bool gathered, q.step());
-  if (!gathered) return std::optional<PayloadRow>();
-  found.body = q.bytes(0);
-  return std::optional(std::move(found));
+  SORTIE_TRY(const bool found, q.step());
+  if (!found) return std::optional<PayloadRow>();
+  return std::optional(PayloadRow{execution, payload, std::string(q.bytes(0))});
 }
 
 Result<std::optional<std::string>> Reader::find_document(std::string_view kind, std::string_view key) {

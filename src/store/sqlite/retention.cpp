@@ -76,7 +76,6 @@ Result<Writer::Deleted> Writer::delete_ended_before(Timestamp time, std::size_t 
     for (const CountChange& change : changes) view_.counts.add(change.machine, change.status, change.n);
   }
   publish_fold();
-  drop_pending_ = true;
   gone_hashes_.noted(chosen.size());
   // What this step has written says how large the next one is.
   const std::uint64_t bytes = figures_.wal_bytes_written - written;
@@ -117,8 +116,6 @@ Status Writer::delete_execution(ExecutionNo no, std::vector<CountChange>* change
                           .bind(2, q.integer(1))
                           .run());
   }
-  // Parts that are left over after an end and a redrive are counted out by gathering them first.
-  SORTIE_TRY_STATUS(gather_execution(*db_, state_, no, nullptr, true));
   SORTIE_TRY_STATUS(gone_hashes_.note(*db_, fingerprint64(arn), no));
   SORTIE_TRY_STATUS(db_->query("DELETE FROM frame WHERE execution=?").bind(1, key).run());
   SORTIE_TRY_STATUS(db_->query("DELETE FROM history WHERE execution=?").bind(1, key).run());

@@ -1,5 +1,7 @@
 #include "store/sqlite/schema.h"
 
+#include "store/sqlite/earlier_versions.h"
+
 namespace sortie::store::sqlite {
 
 namespace schema {
@@ -82,7 +84,11 @@ CREATE TABLE term_part(no INTEGER PRIMARY KEY, body BLOB NOT NULL) STRICT;
 const char kGoneTables[] =
     "CREATE TABLE hash_gone(id INTEGER PRIMARY KEY, hash INTEGER NOT NULL, no INTEGER NOT NULL) STRICT;";
 
-const char kTopFrames[] = R"sql(
+// Before it come the history and payloads that lie in the journal (earlier_versions.h).
+const char kNothingInTheJournal[] = R"sql(
+DROP TABLE history_part;
+DROP TABLE payload_ref;
+DROP TABLE segment;
 ALTER TABLE execution ADD COLUMN top_wake_at INTEGER;
 ALTER TABLE execution ADD COLUMN top_image BLOB;
 UPDATE execution SET top_wake_at = f.wake_at, top_image = f.image FROM frame f
@@ -91,7 +97,7 @@ DELETE FROM frame WHERE frame = 0 AND execution IN (SELECT no FROM execution WHE
 )sql";
 
 // kMigrations[v] brings a file of version v to v + 1. Version 0 is an empty file.
-const char* const kMigrations[kSchemaVersion] = {kTables, kTermTables, kGoneTables, kTopFrames};
+const char* const kMigrations[kSchemaVersion] = {kTables, kTermTables, kGoneTables, kNothingInTheJournal};
 
 struct Found {
   std::int64_t version = 0;
@@ -126,16 +132,16 @@ Status prepare_schema(Connection& connection) {
   SORTIE_TRY_STATUS(connection.execute("PRAGMA foreign_keys=ON"));
   if (before.version == kSchemaVersion) return {};
   // All steps in one transaction: a crash in between leaves the old file.
-  SORTIE_TRY_STATUS(connection.execute("BEGIN IMMEDIATE"));
-  std::string sql;
+  Transaction transaction(connection);
+  SORTIE_TRY_STATUS(transaction.begin_write());
   for (std::int64_t version = before.version; version < kSchemaVersion; ++version) {
-    sql += schema::kMigrations[version];
+    if (version == kHistoryInJournal) SORTIE_TRY_STATUS(bring_out_of_journal(connection));
+    SORTIE_TRY_STATUS(connection.execute(schema::kMigrations[version]));
   }
-  sql += "PRAGMA application_id=" + std::to_string(schema::kApplicationId) + ";";
-  sql += "PRAGMA user_version=" + std::to_string(kSchemaVersion) + ";COMMIT";
-  Status done = connection.execute(sql.c_str());
-  if (!done) static_cast<void>(connection.execute("ROLLBACK"));
-  return done;
+  const std::string marks = "PRAGMA application_id=" + std::to_string(schema::kApplicationId) +
+                            ";PRAGMA user_version=" + std::to_string(kSchemaVersion);
+  SORTIE_TRY_STATUS(connection.execute(marks.c_str()));
+  return transaction.commit();
 }
 
 Status verify_schema(Connection& connection) {

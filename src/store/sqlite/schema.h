@@ -1,19 +1,17 @@
 #pragma once
 // The tables of sortie.db, and how a file of an earlier version is brought up to date.
 //
-//   journal(no, body)             one row a group commit: the encoded images and history of its batches
+//   journal(no, body)             one row a group commit: the encoded images and history of its batches,
+//                                 until they are in the tables
 //   journal_state                 one row: how far the tables are (applied_group), the generation that is
 //   being
 //                                 folded into them (frozen_group, stage, cursor), and the last numbers given
-//   segment(first_group, ...)     runs of journal rows; live_bytes counts what history_part and payload_ref
-//                                 still need of it; at 0 the run is dropped
 //   execution, frame              the last folded images; execution_hash finds an execution by its ARN. Most
 //                                 have one frame, the top one, and a small row: it rides in the row
 //                                 (top_image not null), so that going on with one reads and changes one page
 //   hash_gone                     rows of execution_hash that retention will take out (gone_hashes.h)
 //   execution_count               rows of `execution` by machine and status
-//   history_part, payload_ref     where in the journal the history and payloads of executions lie
-//   history, payload              gathered: written once, when the execution ends
+//   history, payload              what was folded of an execution at one time is a row (history_writer.h)
 //   term_run, term_part           what executions are found by besides their rows (term_run.h)
 //   word                          texts that repeat (state machine ARNs, prefixes of execution ARNs)
 //   document, log, shard          plain tables, written by the group's own transaction

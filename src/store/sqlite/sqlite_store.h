@@ -6,8 +6,8 @@
 // writer thread commits whatever queued up while the last commit ran, without waiting for more. The images
 // reach their tables later, the last one of each, sorted, in slices that ride along with later groups; what
 // is not there yet is the overlay (overlay.h), bounded by `overlay_bytes_max`: when it is full, commits wait
-// for a slice. History stays in the journal until its execution ends and is then gathered. Recovery reads the
-// journal behind the last folded generation: at most about `overlay_bytes_max`.
+// for a slice. A journal row is dropped as soon as its generation is in the tables. Recovery reads what is
+// left: at most about `overlay_bytes_max`.
 //
 // Durability is WAL with synchronous=FULL: a batch is reported after fdatasync. The write-ahead log is copied
 // into the file by a checkpoint thread, so commits do not wait for that.
@@ -40,7 +40,6 @@ struct SqliteOptions {
   std::size_t batch_bytes_max = 64 * 1024 * 1024;   // Beyond it: "LimitExceeded".
   std::size_t queue_bytes_max = 256 * 1024 * 1024;  // The same, for all that waits.
   std::size_t overlay_bytes_max = 128 * 1024 * 1024;
-  std::size_t segment_bytes = 8 * 1024 * 1024;      // Journal rows are dropped in runs of about this size.
   std::size_t checkpoint_bytes = 64 * 1024 * 1024;  // Of write-ahead log.
   // After so long without an append the overlay is folded and the write-ahead log copied into the file. 0:
   // never.

@@ -4,7 +4,6 @@ namespace sortie::store::sqlite {
 
 Status TableState::load(Connection& db) {
   journal = {};
-  segments_.clear();
   words_.clear();
   {
     Query q = db.query(
@@ -20,14 +19,6 @@ Status TableState::load(Connection& db) {
     journal.last_execution_no = static_cast<ExecutionNo>(q.integer(5));
     journal.last_log_sequence = static_cast<std::uint64_t>(q.integer(6));
   }
-  {
-    Query q = db.query("SELECT first_group, live_bytes FROM segment");
-    for (;;) {
-      SORTIE_TRY(bool row, q.step());
-      if (!row) break;
-      segments_[static_cast<GroupNo>(q.integer(0))] = {q.integer(1), false};
-    }
-  }
   SORTIE_TRY(runs, load_term_runs(db));
   Query q = db.query("SELECT id, value FROM word");
   for (;;) {
@@ -39,26 +30,17 @@ Status TableState::load(Connection& db) {
 }
 
 Status TableState::save(Connection& db) {
-  SORTIE_TRY_STATUS(
-      db.query("UPDATE journal_state SET applied_group=?, frozen_group=?, stage=?, cursor_execution=?,"
-               " cursor_frame=?, last_execution_no=?, last_log_sequence=?")
-          .bind(1, static_cast<std::int64_t>(journal.applied_group))
-          .bind(2, static_cast<std::int64_t>(journal.frozen_group))
-          .bind(3, static_cast<std::int64_t>(journal.stage))
-          .bind(4, static_cast<std::int64_t>(journal.cursor_execution))
-          .bind(5, static_cast<std::int64_t>(journal.cursor_frame))
-          .bind(6, static_cast<std::int64_t>(journal.last_execution_no))
-          .bind(7, static_cast<std::int64_t>(journal.last_log_sequence))
-          .run());
-  for (auto& [first, segment] : segments_) {
-    if (!segment.changed) continue;
-    SORTIE_TRY_STATUS(db.query("UPDATE segment SET live_bytes=? WHERE first_group=?")
-                          .bind(1, segment.live_bytes)
-                          .bind(2, static_cast<std::int64_t>(first))
-                          .run());
-    segment.changed = false;
-  }
-  return {};
+  return db
+      .query("UPDATE journal_state SET applied_group=?, frozen_group=?, stage=?, cursor_execution=?,"
+             " cursor_frame=?, last_execution_no=?, last_log_sequence=?")
+      .bind(1, static_cast<std::int64_t>(journal.applied_group))
+      .bind(2, static_cast<std::int64_t>(journal.frozen_group))
+      .bind(3, static_cast<std::int64_t>(journal.stage))
+      .bind(4, static_cast<std::int64_t>(journal.cursor_execution))
+      .bind(5, static_cast<std::int64_t>(journal.cursor_frame))
+      .bind(6, static_cast<std::int64_t>(journal.last_execution_no))
+      .bind(7, static_cast<std::int64_t>(journal.last_log_sequence))
+      .run();
 }
 
 Result<std::int64_t> TableState::word(Connection& db, std::string_view text) {
@@ -71,59 +53,22 @@ Result<std::int64_t> TableState::word(Connection& db, std::string_view text) {
   return id;
 }
 
-Status TableState::begin_segment(Connection& db, GroupNo first) {
-  SORTIE_TRY_STATUS(
-      db.query("INSERT INTO segment VALUES(?, 0)").bind(1, static_cast<std::int64_t>(first)).run());
-  segments_[first] = {};
-  return {};
-}
-
-Status TableState::add_live(Connection& db, const JournalRef& ref, bool appeared) {
-  auto segment = segments_.upper_bound(ref.group);
-  if (segment == segments_.begin()) {
-    return db.corrupt("no segment holds journal row " + std::to_string(ref.group));
-  }
-  --segment;
-  // An empty body still needs its journal row.
-  auto bytes = static_cast<std::int64_t>(ref.length) + 1;
-  segment->second.live_bytes += appeared ? bytes : -bytes;
-  segment->second.changed = true;
-  return {};
-}
-
 Result<bool> TableState::drop_some(Connection& db, std::uint64_t bytes) {
-  for (auto segment = segments_.begin(); segment != segments_.end();) {
-    auto next = std::next(segment);
-    // The last one still grows; one that recovery would read stays.
-    if (next == segments_.end() || next->first > journal.applied_group + 1) return false;
-    if (segment->second.live_bytes != 0) {
-      segment = next;
-      continue;
+  std::uint64_t found = 0;
+  std::int64_t last = 0;
+  {
+    Query q = db.query("SELECT no, length(body) FROM journal WHERE no <= ? ORDER BY no");
+    q.bind(1, static_cast<std::int64_t>(journal.applied_group));
+    while (found < bytes) {
+      SORTIE_TRY(bool row, q.step());
+      if (!row) break;
+      last = q.integer(0);
+      found += static_cast<std::uint64_t>(q.integer(1));
     }
-    std::uint64_t found = 0;
-    auto end = static_cast<GroupNo>(segment->first);
-    {
-      Query q = db.query("SELECT no, length(body) FROM journal WHERE no >= ? AND no < ? ORDER BY no");
-      q.bind(1, static_cast<std::int64_t>(segment->first)).bind(2, static_cast<std::int64_t>(next->first));
-      while (found < bytes) {
-        SORTIE_TRY(bool row, q.step());
-        if (!row) break;
-        found += static_cast<std::uint64_t>(q.integer(1));
-        end = static_cast<GroupNo>(q.integer(0)) + 1;
-      }
-    }
-    SORTIE_TRY_STATUS(db.query("DELETE FROM journal WHERE no >= ? AND no < ?")
-                          .bind(1, static_cast<std::int64_t>(segment->first))
-                          .bind(2, static_cast<std::int64_t>(end))
-                          .run());
-    if (found >= bytes) return true;
-    SORTIE_TRY_STATUS(db.query("DELETE FROM segment WHERE first_group = ?")
-                          .bind(1, static_cast<std::int64_t>(segment->first))
-                          .run());
-    bytes -= found;
-    segment = segments_.erase(segment);
   }
-  return false;
+  if (found == 0) return false;
+  SORTIE_TRY_STATUS(db.query("DELETE FROM journal WHERE no <= ?").bind(1, last).run());
+  return found >= bytes;
 }
 
 }  // namespace sortie::store::sqlite

@@ -1,8 +1,7 @@
 #pragma once
 // What the writer keeps in memory of the small tables, and writes back in the transaction that changed it:
-// journal_state, segment and word. After a failed transaction `load` brings memory back to what the file
+// journal_state and word. After a failed transaction `load` brings memory back to what the file
 // says.
-#include <map>
 #include <string>
 #include <unordered_map>
 
@@ -36,21 +35,10 @@ class TableState {
 
   Result<std::int64_t> word(Connection& db, std::string_view text);  // Its number; written when it is new.
 
-  // Starts a new segment with this group, written at once.
-  Status begin_segment(Connection& db, GroupNo first);
-  bool has_segments() const { return !segments_.empty(); }
-  // References into the journal appeared (positive) or went.
-  Status add_live(Connection& db, const JournalRef& ref, bool appeared);
-  // Deletes journal rows that nobody needs, about `bytes` of them; answers whether more are left.
+  // Deletes journal rows that are in the tables, about `bytes` of them; answers whether more are left.
   Result<bool> drop_some(Connection& db, std::uint64_t bytes);
 
  private:
-  struct Segment {
-    std::int64_t live_bytes = 0;
-    bool changed = false;
-  };
-
-  std::map<GroupNo, Segment> segments_;  // By first group; each reaches up to the next.
   std::unordered_map<std::string, std::int64_t> words_;
 };
 

@@ -245,13 +245,8 @@ Status Writer::slice(std::size_t units, std::uint64_t drop_bytes) {
 }
 
 Status Writer::write_group(const std::string& body) {
-  GroupNo group = last_group_ + 1;
-  if (segment_bytes_ == 0 || segment_bytes_ >= options_.segment_bytes) {
-    SORTIE_TRY_STATUS(state_.begin_segment(*db_, group));
-    segment_bytes_ = 0;
-  }
   return db_->query("INSERT INTO journal VALUES(?, ?)")
-      .bind(1, writer::db_int(group))
+      .bind(1, writer::db_int(last_group_ + 1))
       .bind_blob(2, body)
       .run();
 }
@@ -308,7 +303,6 @@ Status Writer::commit(const std::vector<const Batch*>& batches, std::vector<Stat
   ExecutionNo highest = encoder.highest_execution();
   std::string body = has_group ? encoder.finish() : std::string();
   std::uint64_t log_before = next_log_sequence_;
-  std::uint64_t segment_before = segment_bytes_;
   std::size_t units = units_due(encoder.records());
   std::vector<CountChange> changes;
   Status done = [&]() -> Status {
@@ -332,7 +326,6 @@ Status Writer::commit(const std::vector<const Batch*>& batches, std::vector<Stat
   }();
   if (!done) {
     next_log_sequence_ = log_before;
-    segment_bytes_ = segment_before;
     return failed(std::move(done).error());
   }
   publish(has_group ? last_group_ + 1 : 0, std::move(body), highest, changes);
@@ -345,7 +338,6 @@ void Writer::publish(GroupNo group, std::string body, ExecutionNo highest,
                      const std::vector<CountChange>& changes) {
   if (group != 0) {
     last_group_ = group;
-    segment_bytes_ += body.size();
     auto shared = std::make_shared<const std::string>(std::move(body));
     std::unique_lock lock(view_.mutex);
     SORTIE_CHECK(view_.overlay.active->apply(group, std::move(shared), Generation::From::kThisProcess));

@@ -96,7 +96,6 @@ class Writer {
   TableState state_;
   Fold fold_;
   GroupNo last_group_ = 0;
-  std::uint64_t segment_bytes_ = 0;
   std::unordered_map<ShardNo, Epoch> epochs_;
   std::uint64_t next_log_sequence_ = 1;
   bool stale_ = false;  // A transaction failed: memory may be ahead of the file.

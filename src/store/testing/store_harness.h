@@ -23,7 +23,7 @@ enum class Kind {
   kMemory,
   kSqlite,        // As it ships: small tests stay in the overlay.
   kSqliteFolded,  // Every commit pushes the one before it into the tables.
-  kSqliteMixed,   // Something in between, with short journal segments.
+  kSqliteMixed,   // Something in between.
   kPostgres,
 };
 
@@ -96,7 +96,6 @@ class StoreHarness {
     options.idle_ms = 0;  // Nothing happens because time passes: each kind does the same in every run.
     if (kind_ == Kind::kSqliteFolded) options.overlay_bytes_max = 2;
     if (kind_ == Kind::kSqliteMixed) options.overlay_bytes_max = 20'000;
-    if (kind_ != Kind::kSqlite) options.segment_bytes = 4'000;
     return options;
   }
 
