@@ -1,5 +1,6 @@
 // /metrics, and what feeds it: the figures of the parts, and Telemetry for what happens.
 #include "base/hash.h"
+#include "base/text.h"
 #include "cli/server_app.h"
 #include "cli/telemetry.h"
 
@@ -35,7 +36,6 @@ void add_runtime_samples(const runtime::Runtime::Figures& runtime, std::vector<a
   const auto counter = [&](const char* name, std::uint64_t value, const char* help) {
     out.push_back({name, "", static_cast<double>(value), true, help});
   };
-  gauge("sortie_executions_open", runtime.open_executions, "Executions that run.");
   gauge("sortie_executions_in_memory", runtime.in_memory, "Open executions held in memory.");
   gauge("sortie_timers", runtime.timers, "Timers that are armed.");
   gauge("sortie_stimuli_waiting", runtime.mailbox, "Stimuli that wait for a commit.");
@@ -49,6 +49,28 @@ void add_runtime_samples(const runtime::Runtime::Figures& runtime, std::vector<a
           "Positions that nothing would have moved on; the log names them.");
 }
 
+// By playbook as the counters of starts and ends have them; those of which none runs are there with 0.
+void add_open_executions(runtime::Runtime& runtime, store::Store& store,
+                         std::vector<api::Metrics::Sample>& out) {
+  const auto running = store.count_running();
+  if (!running) return;
+  std::map<std::string, double> by_playbook;
+  const auto add = [&](std::string_view arn, std::uint64_t n) {
+    const std::vector<std::string_view> parts = split(arn, ':');
+    const bool is_map_run = parts.size() > 7 && parts[5] == "mapRun";  // Its children are listed under it.
+    std::string label = api::Metrics::label("playbook", is_map_run ? parts[6] : parts.back());
+    if (by_playbook.size() >= api::Metrics::kSeriesMax && !by_playbook.contains(label)) {
+      label = api::Metrics::label("overflow", "true");
+    }
+    by_playbook[label] += static_cast<double>(n);
+  };
+  for (const auto& [arn, n] : *running) add(arn, n);
+  for (const runtime::StateMachineRecord& machine : runtime.list_state_machines()) add(machine.arn, 0);
+  for (const auto& [label, n] : by_playbook) {
+    out.push_back({"sortie_executions_open", label, n, false, "Executions that run, by playbook."});
+  }
+}
+
 }  // namespace
 
 void ServerApp::add_metrics() {
@@ -60,6 +82,7 @@ void ServerApp::add_metrics() {
       out.push_back({name, "", value, true, help});
     };
     add_runtime_samples(runtime_->figures(), out);
+    add_open_executions(*runtime_, *store_, out);
     if (fleet_ != nullptr) {
       gauge("sortie_shards_owned", static_cast<double>(fleet_->shards_owned()),
             "Shards that this node owns, of 16.");

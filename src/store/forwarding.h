@@ -25,6 +25,7 @@ class ForwardingReads : public Store {
   Result<StatusCounts> count_executions(std::string_view state_machine_arn) override {
     return below_.count_executions(state_machine_arn);
   }
+  Result<std::map<std::string, std::uint64_t>> count_running() override { return below_.count_running(); }
   Result<ExecutionNo> last_execution_no() override { return below_.last_execution_no(); }
   Result<std::vector<ExecutionNo>> find_by_terms(const TermQuery& query) override {
     return below_.find_by_terms(query);

@@ -19,6 +19,7 @@
 // (this change is beyond what the store takes, and will be tomorrow).
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -127,7 +128,7 @@ struct Batch {
   std::vector<PayloadRow> payloads;
   std::vector<HistoryChunk> history;
   std::vector<TermRow> terms;
-  std::vector<ExecutionNo> ended;  // Its frames go; history and payloads stay, gathered for reading.
+  std::vector<ExecutionNo> ended;  // Its frames go; history and payloads stay.
   std::vector<Document> documents;
   std::vector<std::pair<std::string, std::string>> documents_gone;  // kind, key
   std::vector<LogLine> log;
@@ -204,6 +205,8 @@ class Reads {
   // Rows without images in the order of the numbers; what is not there is left out.
   virtual Result<std::vector<ExecutionRow>> find_executions(const std::vector<ExecutionNo>& numbers);
   virtual Result<StatusCounts> count_executions(std::string_view state_machine_arn) = 0;  // Empty: all.
+  // How many run of each state machine, by its ARN; those of which none runs are left out.
+  virtual Result<std::map<std::string, std::uint64_t>> count_running() = 0;
   virtual Result<ExecutionNo> last_execution_no() = 0;  // 0 when there is none.
   // The numbers of those that a TermQuery describes, newest first. It costs what it finds, not what there is.
   // One that has been deleted may be among them for a while. A store that keeps no TermRows answers

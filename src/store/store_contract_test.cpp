@@ -402,6 +402,7 @@ TEST_P(StoreContract, FiltersExecutions) {
     EXPECT_EQ(store().count_executions(other)->by_status[0], 2u);
     EXPECT_EQ(store().count_executions(other)->by_status[2], 2u);
     EXPECT_EQ(store().count_executions(kMachine)->by_status[0], 7u);
+    EXPECT_THAT(*store().count_running(), ElementsAre(Pair(kMachine, 7u), Pair(other, 2u)));
     EXPECT_EQ(store().count_executions("")->by_status[2], 3u);
     EXPECT_EQ(store().count_executions("arn:unknown")->by_status[0], 0u);
     pass_by();

@@ -148,6 +148,7 @@ def test_every_metric_is_documented(told: Told) -> None:
 def test_the_story_is_counted_by_playbook_state_and_outcome(told: Told) -> None:
     assert told.value('sortie_executions_started_total{playbook="contain"}') == 1
     assert told.value('sortie_executions_closed_total{playbook="contain",status="SUCCEEDED"}') == 1
+    assert told.value('sortie_executions_open{playbook="contain"}') == 0
     assert told.value('sortie_executions_closed_total{playbook="breaks",status="FAILED"}') == 2
     assert told.value('sortie_state_attempts_total{playbook="contain",state="Ask",outcome="handed_over"}') == 1
     assert told.value('sortie_state_attempts_total{playbook="breaks",state="Break",outcome="failed"}') == 2

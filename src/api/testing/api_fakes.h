@@ -79,6 +79,13 @@ class RowStore final : public store::ForwardingStore {
     return found;
   }
 
+  Result<std::map<std::string, std::uint64_t>> count_running() override {
+    std::map<std::string, std::uint64_t> running;
+    for (const store::ExecutionRow& row : rows) {
+      if (row.status == store::ExecutionStatus::kRunning) ++running[row.state_machine_arn];
+    }
+    return running;
+  }
   Result<store::ExecutionNo> last_execution_no() override { return rows.empty() ? 0 : rows.back().no; }
 };
 

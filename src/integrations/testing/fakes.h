@@ -125,6 +125,9 @@ class FakeStore final : public store::Store {
     return std::vector<store::ExecutionRow>{};
   }
   Result<store::StatusCounts> count_executions(std::string_view) override { return store::StatusCounts{}; }
+  Result<std::map<std::string, std::uint64_t>> count_running() override {
+    return std::map<std::string, std::uint64_t>{};
+  }
   Result<store::ExecutionNo> last_execution_no() override { return store::ExecutionNo{0}; }
   Result<std::optional<store::FrameRow>> find_frame(store::FrameKey) override {
     return std::optional<store::FrameRow>{};

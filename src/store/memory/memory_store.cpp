@@ -212,6 +212,16 @@ Result<StatusCounts> MemoryStore::count_executions(std::string_view state_machin
   return counts;
 }
 
+Result<std::map<std::string, std::uint64_t>> MemoryStore::count_running() {
+  std::lock_guard lock(mutex_);
+  SORTIE_TRY_STATUS(check_alive());
+  std::map<std::string, std::uint64_t> running;
+  for (const auto& [no, row] : image_.executions) {
+    if (row.status == ExecutionStatus::kRunning) ++running[row.state_machine_arn];
+  }
+  return running;
+}
+
 Result<ExecutionNo> MemoryStore::last_execution_no() {
   std::lock_guard lock(mutex_);
   SORTIE_TRY_STATUS(check_alive());

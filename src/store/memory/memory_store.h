@@ -74,6 +74,7 @@ class MemoryStore final : public Store {
   Result<std::optional<ExecutionRow>> find_execution(ExecutionNo no) override;
   Result<std::vector<ExecutionRow>> list_executions(const ExecutionQuery& query) override;
   Result<StatusCounts> count_executions(std::string_view state_machine_arn) override;
+  Result<std::map<std::string, std::uint64_t>> count_running() override;
   Result<ExecutionNo> last_execution_no() override;
   Result<std::vector<ExecutionNo>> find_by_terms(const TermQuery& query) override;
   bool keeps_terms() const override { return true; }

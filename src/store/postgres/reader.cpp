@@ -220,6 +220,20 @@ Result<StatusCounts> Reader::count_executions(std::string_view state_machine_arn
   return counts;
 }
 
+Result<std::map<std::string, std::uint64_t>> Reader::count_running() {
+  SORTIE_TRY(
+      Answer answer,
+      ask("SELECT w.value, sum(n)::bigint FROM (SELECT machine, status, n FROM execution_count UNION ALL"
+          " SELECT machine, status, n FROM execution_change) AS each JOIN word w ON w.id = machine"
+          " WHERE status = 0 GROUP BY w.value HAVING sum(n) > 0",
+          {}));
+  std::map<std::string, std::uint64_t> running;
+  for (std::size_t i = 0; i < answer.rows(); ++i) {
+    running.emplace(answer.bytes(i, 0), static_cast<std::uint64_t>(answer.integer(i, 1)));
+  }
+  return running;
+}
+
 Result<ExecutionNo> Reader::last_execution_no() {
   SORTIE_TRY(Answer answer, ask("SELECT greatest((SELECT max(no) FROM execution), last_execution_no) FROM"
                                 " store_state",

@@ -22,6 +22,7 @@ class Reader final : public Reads {
   Result<std::optional<ExecutionRow>> find_execution(ExecutionNo no) override;
   Result<std::vector<ExecutionRow>> list_executions(const ExecutionQuery& query) override;
   Result<StatusCounts> count_executions(std::string_view state_machine_arn) override;
+  Result<std::map<std::string, std::uint64_t>> count_running() override;
   Result<ExecutionNo> last_execution_no() override;
   Result<std::optional<FrameRow>> find_frame(FrameKey key) override;
   Result<std::vector<FrameRow>> list_frames(ExecutionNo execution) override;

@@ -29,6 +29,15 @@ class ExecutionCounts {
     const auto found = by_machine_.find(machine);
     return found == by_machine_.end() ? StatusCounts{} : told(found->second);
   }
+  std::map<std::string, std::uint64_t> running() const {
+    std::map<std::string, std::uint64_t> out;
+    for (const auto& [machine, counts] : by_machine_) {
+      const StatusCounts those = told(counts);
+      const std::uint64_t n = those.by_status[static_cast<std::size_t>(ExecutionStatus::kRunning)];
+      if (n > 0) out.emplace(machine, n);
+    }
+    return out;
+  }
 
  private:
   using Counts = std::array<std::int64_t, 5>;

@@ -62,8 +62,8 @@ Status bring_out_of_journal(Connection& db) {
     for (;;) {
       SORTIE_TRY(const bool more, q.step());
       if (!more) break;
-      SORTIE_TRY_STATUS(earlier_versions::write_part(db, journal, static_cast<ExecutionNo>(q.integer(0)),
-                                                     q.bytes(1)));
+      SORTIE_TRY_STATUS(
+          earlier_versions::write_part(db, journal, static_cast<ExecutionNo>(q.integer(0)), q.bytes(1)));
     }
   }
   Query q = db.query(
@@ -72,10 +72,9 @@ Status bring_out_of_journal(Connection& db) {
   for (;;) {
     SORTIE_TRY(const bool more, q.step());
     if (!more) return {};
-    SORTIE_TRY(const std::string_view body,
-               journal.piece(static_cast<std::uint64_t>(q.integer(2)),
-                             static_cast<std::uint64_t>(q.integer(3)),
-                             static_cast<std::uint64_t>(q.integer(4))));
+    SORTIE_TRY(const std::string_view body, journal.piece(static_cast<std::uint64_t>(q.integer(2)),
+                                                          static_cast<std::uint64_t>(q.integer(3)),
+                                                          static_cast<std::uint64_t>(q.integer(4))));
     SORTIE_TRY_STATUS(write_payload(db, static_cast<ExecutionNo>(q.integer(0)),
                                     static_cast<PayloadNo>(q.integer(1)), body));
   }

@@ -32,8 +32,9 @@ TopChange top_change(const OverlayEntry& entry) {
 
 Status write_frame(Connection& db, FrameKey key, const FrameSlot& slot) {
   return db
-      .query("INSERT INTO frame VALUES(?, ?, ?, ?) ON CONFLICT(execution, frame) DO UPDATE SET"
-             " wake_at=excluded.wake_at, image=excluded.image")
+      .query(
+          "INSERT INTO frame VALUES(?, ?, ?, ?) ON CONFLICT(execution, frame) DO UPDATE SET"
+          " wake_at=excluded.wake_at, image=excluded.image")
       .bind(1, db_int(key.execution))
       .bind(2, key.frame)
       .bind(3, slot.wake_at.ms)
@@ -65,8 +66,8 @@ Status fold_top(Connection& db, ExecutionNo no, const OverlayEntry& entry) {
   const TopChange top = top_change(entry);
   if (!top.is_told) return {};
   SORTIE_TRY_STATUS([&] {
-    Query q = db.query(
-        "UPDATE execution SET top_wake_at=?2, top_image=?3 WHERE no=?1 AND top_image IS NOT NULL");
+    Query q =
+        db.query("UPDATE execution SET top_wake_at=?2, top_image=?3 WHERE no=?1 AND top_image IS NOT NULL");
     bind_top(q.bind(1, db_int(no)), 2, top.slot);
     return q.run();
   }());
@@ -94,8 +95,8 @@ Result<Before> row_before(Connection& db, ExecutionNo no) {
 const char kInsertRow[] =
     "INSERT INTO execution(no, started_at, arn_prefix, arn_rest, name, image, machine, status, stopped_at,"
     " top_wake_at, top_image) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?11, ?12)";
-#define SORTIE_SET_IMAGES                                                                   \
-  "UPDATE execution SET started_at=?2, arn_prefix=?3, arn_rest=?4, name=?5, image=?6,"      \
+#define SORTIE_SET_IMAGES                                                              \
+  "UPDATE execution SET started_at=?2, arn_prefix=?3, arn_rest=?4, name=?5, image=?6," \
   " top_wake_at=iif(?10, ?11, top_wake_at), top_image=iif(?10, ?12, top_image)"
 const char kUpdateImages[] = SORTIE_SET_IMAGES " WHERE no=?1";  // No index holds any of these columns.
 const char kUpdateRow[] = SORTIE_SET_IMAGES ", machine=?7, status=?8, stopped_at=?9 WHERE no=?1";
@@ -128,7 +129,7 @@ void Fold::begin(const Generation& frozen, TableState& state) {
   fresh_.clear();
   fresh_sorted_ = false;
   counts_.clear();
-  units_done_ = 0;
+  units_done_ = row_units_ = entries_done_ = 0;
   JournalState& journal = state.journal;
   if (journal.frozen_group == 0) {
     journal.frozen_group = frozen.last_group();
@@ -141,8 +142,18 @@ void Fold::begin(const Generation& frozen, TableState& state) {
   for (const auto& [no, entry] : frozen.entries()) {
     bool folded = journal.stage != FoldStage::kExecutions || no <= journal.cursor_execution;
     if (folded && entry.row) fresh_.emplace_back(fingerprint64(entry.row->arn()), no);
-    if (folded) units_done_ += fold::cost_of(entry) + entry.frames.size();
+    if (!folded) continue;
+    ++entries_done_;
+    row_units_ += fold::cost_of(entry) + entry.frames.size();
   }
+  units_done_ = row_units_;
+}
+
+std::size_t Fold::units_expected(const Generation& frozen) const {
+  const std::size_t entries = frozen.entries().size();
+  const std::size_t sorted = (frozen.terms().size() + frozen.names().size()) / kTermsPerUnit;
+  if (entries_done_ == 0) return 2 * entries + frozen.pieces() + sorted;
+  return (row_units_ + fresh_.size()) * entries / entries_done_ + sorted;
 }
 
 Status Fold::step(Connection& db, TableState& state, const Generation& frozen, std::size_t units) {
@@ -183,6 +194,8 @@ Status Fold::fold_executions(Connection& db, TableState& state, const Generation
     SORTIE_TRY_STATUS(fold::fold_history(db, no, entry));
     *units -= std::min(*units, cost);
     units_done_ += cost;
+    row_units_ += cost + entry.frames.size();
+    ++entries_done_;
     journal.cursor_execution = no + 1;
     journal.cursor_frame = 0;
   }

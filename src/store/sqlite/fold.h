@@ -27,6 +27,8 @@ class Fold {
   Status step(Connection& db, TableState& state, const Generation& frozen, std::size_t units);
 
   std::size_t units_done() const { return units_done_; }
+  // About what all of it takes, from what has been done of it.
+  std::size_t units_expected(const Generation& frozen) const;
 
  private:
   using Counts =
@@ -44,6 +46,8 @@ class Fold {
   bool fresh_sorted_ = false;
   Counts counts_;
   std::size_t units_done_ = 0;
+  std::size_t row_units_ = 0;  // Of these for entries_done_ executions, without their hashes and terms.
+  std::size_t entries_done_ = 0;
 };
 
 }  // namespace sortie::store::sqlite

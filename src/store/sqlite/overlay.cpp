@@ -29,6 +29,7 @@ bool Generation::apply(GroupNo group, std::shared_ptr<const std::string> body, F
 }
 
 const OverlayEntry* Generation::find(ExecutionNo no) const {
+  if (!filter_[filter_bit(no)]) return nullptr;
   auto found = entries_.find(no);
   return found == entries_.end() ? nullptr : &found->second;
 }
@@ -49,6 +50,7 @@ OverlayEntry& Generation::touch(ExecutionNo no) {
   if (touched_ != nullptr && touched_no_ == no) return *touched_;
   auto [entry, fresh] = entries_.try_emplace(no);
   if (fresh) bytes_ += overlay::kEntryBytes;
+  filter_[filter_bit(no)] = true;
   highest_ = std::max(highest_, no);
   touched_no_ = no;
   touched_ = &entry->second;

@@ -104,8 +104,13 @@ class Generation final : private GroupVisitor {
   ExecutionNo touched_no_ = 0;
   OverlayEntry* touched_ = nullptr;
 
+  // Most that are asked for are not there: a bit that is not set says so without a walk down the tree.
+  static constexpr std::size_t kFilterBits = std::size_t{1} << 20;
+  static std::size_t filter_bit(ExecutionNo no) { return no * 0x9E3779B97F4A7C15 >> 44; }
+
   std::vector<std::shared_ptr<const std::string>> bodies_;
   std::map<ExecutionNo, OverlayEntry> entries_;
+  std::vector<bool> filter_ = std::vector<bool>(kFilterBits);
   std::unordered_multimap<std::uint64_t, ExecutionNo> by_arn_;
   std::vector<TermSlot> terms_;
   std::vector<NameSlot> names_;

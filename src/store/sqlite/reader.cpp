@@ -228,6 +228,11 @@ Result<StatusCounts> Reader::count_executions(std::string_view state_machine_arn
   return view_.counts.of(state_machine_arn);
 }
 
+Result<std::map<std::string, std::uint64_t>> Reader::count_running() {
+  std::shared_lock lock(view_.mutex);
+  return view_.counts.running();
+}
+
 Result<std::optional<FrameRow>> Reader::find_frame(FrameKey key) {
   {
     std::shared_lock lock(view_.mutex);
@@ -383,8 +388,8 @@ Result<std::vector<HistoryChunk>> Reader::load_history(ExecutionNo execution, st
       if (entry == nullptr) continue;
       for (const HistorySlot& slot : entry->history) {
         if (!wanted(slot.first_event_id, slot.count)) continue;
-        chunks.try_emplace(slot.first_event_id, HistoryChunk{execution, slot.first_event_id, slot.count,
-                                                             std::string(slot.body)});
+        chunks.try_emplace(slot.first_event_id,
+                           HistoryChunk{execution, slot.first_event_id, slot.count, std::string(slot.body)});
       }
     }
   }

@@ -21,6 +21,7 @@ class Reader final : public Reads {
   Result<std::vector<ExecutionRow>> list_executions(const ExecutionQuery& query) override;
   Result<std::vector<ExecutionRow>> find_executions(const std::vector<ExecutionNo>& numbers) override;
   Result<StatusCounts> count_executions(std::string_view state_machine_arn) override;
+  Result<std::map<std::string, std::uint64_t>> count_running() override;
   Result<std::vector<ExecutionNo>> find_by_terms(const TermQuery& query) override;
   bool keeps_terms() const override { return true; }
   Result<ExecutionNo> last_execution_no() override { return view_.last_execution_no.load(); }

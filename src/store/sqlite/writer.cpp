@@ -223,9 +223,7 @@ std::size_t Writer::units_due(std::size_t records) const {
   const Generation& frozen = *view_.overlay.frozen;
   double filled = static_cast<double>(view_.overlay.active->bytes()) /
                   (static_cast<double>(options_.overlay_bytes_max) / 2);
-  double all = 3.0 * static_cast<double>(frozen.entries().size()) +  // Row, a frame, an ARN hash.
-               static_cast<double>(frozen.pieces()) +
-               static_cast<double>((frozen.terms().size() + frozen.names().size()) / kTermsPerUnit);
+  const auto all = static_cast<double>(fold_.units_expected(frozen));
   double due = all * std::min(1.0, filled * 1.25) - static_cast<double>(fold_.units_done());
   if (filled >= 0.8) due = writer::kSliceUnitsMax;  // The count is an estimate; the end is not.
   const std::size_t least =
