@@ -144,6 +144,11 @@ Status prepare_schema(Connection& connection) {
   return transaction.commit();
 }
 
+Result<bool> is_up_to_date(Connection& connection) {
+  SORTIE_TRY(const schema::Found found, schema::look(connection));
+  return found.version == kSchemaVersion;
+}
+
 Status verify_schema(Connection& connection) {
   SORTIE_TRY(schema::Found found, schema::look(connection));
   if (found.version == kSchemaVersion) return {};

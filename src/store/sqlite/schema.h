@@ -28,7 +28,9 @@ inline constexpr std::int64_t kSchemaVersion = 4;
 // file of somebody else ("StoreCorrupt"). The connection must be writable.
 Status prepare_schema(Connection& connection);
 
-// The same questions without writing: for read-only users of a file.
+// The same questions without writing, for read-only users of a file. One of an earlier version: false, or the
+// error "StoreUnavailable".
+Result<bool> is_up_to_date(Connection& connection);
 Status verify_schema(Connection& connection);
 
 }  // namespace sortie::store::sqlite

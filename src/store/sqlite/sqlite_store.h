@@ -64,9 +64,9 @@ Result<std::unique_ptr<Store>> open_sqlite_store(SqliteOptions options);
 // one snapshot of the file.
 Result<std::vector<std::string>> check_sqlite_folder(const std::string& folder);
 
-// Puts a backup (Store::backup) into the folder, whose store must not be open. The backup is checked first;
-// one that does not hold its invariants is "StoreCorrupt". What was there before is kept as
-// sortie.db.before-restore (replacing an earlier one of that name).
+// Puts a copy of a backup (Store::backup) into the folder, whose store must not be open; one of an earlier
+// version is brought up to date. One that does not hold its invariants is "StoreCorrupt". What was there before
+// is kept as sortie.db.before-restore (replacing an earlier one of that name).
 Status restore_sqlite_folder(const std::string& backup_file, const std::string& folder);
 
 }  // namespace sortie::store

@@ -17,7 +17,7 @@
 #include <thread>
 
 #include "base/hash.h"
-#include "store/testing/store_harness.h"
+#include "store/testing/sqlite_folder.h"
 
 namespace sortie::store {
 
@@ -28,59 +28,9 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using namespace store::testing;
 
-void run_sql(const std::string& file, const std::string& sql) {
-  sqlite3* db = nullptr;
-  ASSERT_EQ(sqlite3_open(file.c_str(), &db), SQLITE_OK);
-  EXPECT_EQ(sqlite3_exec(db, sql.c_str(), nullptr, nullptr, nullptr), SQLITE_OK) << sqlite3_errmsg(db);
-  sqlite3_close(db);
-}
-
-std::int64_t number_of(const std::string& file, const std::string& sql) {
-  sqlite3* db = nullptr;
-  std::int64_t number = -1;
-  EXPECT_EQ(sqlite3_open(file.c_str(), &db), SQLITE_OK);
-  const auto read = [](void* out, int, char** columns, char**) {
-    *static_cast<std::int64_t*>(out) = std::strtoll(columns[0], nullptr, 10);
-    return 0;
-  };
-  EXPECT_EQ(sqlite3_exec(db, sql.c_str(), read, &number, nullptr), SQLITE_OK) << sqlite3_errmsg(db);
-  sqlite3_close(db);
-  return number;
-}
-
 mode_t mode_of(const std::string& path) {
   struct stat found {};
   return stat(path.c_str(), &found) == 0 ? found.st_mode & 07777 : 0;
-}
-
-struct Opened {
-  TemporaryFolder folder;
-  ManualLoop loop;
-  SqliteOptions options;
-
-  Opened() {
-    options.folder = folder.path() + "/data";
-    options.loop = &loop;
-    options.idle_ms = 0;
-  }
-  std::string file() const { return options.folder + "/sortie.db"; }
-  Result<std::unique_ptr<Store>> open() { return open_sqlite_store(options); }
-  Status commit(Store& store, Batch batch) {
-    std::optional<Status> answer;
-    store.append(std::move(batch), [&](Status status) { answer = std::move(status); });
-    loop.run_until([&] { return answer.has_value(); });
-    return *answer;
-  }
-};
-
-Batch starting(Epoch epoch, ExecutionNo no) {
-  Batch batch;
-  batch.epoch = epoch;
-  batch.executions.push_back(execution(no));
-  batch.frames.push_back(frame(no, 0, "top"));
-  batch.history.push_back({no, 1, 1, "h1"});
-  batch.terms.push_back({no, "", {1}});
-  return batch;
 }
 
 TEST(SqliteStore, KeepsItsFolderAndFilesPrivate) {
@@ -154,54 +104,6 @@ TEST(SqliteStore, RefusesAFileOfALaterVersion) {
   ASSERT_FALSE(store.ok());
   EXPECT_EQ(store.error().code, "StoreTooNew");
   EXPECT_THAT(store.error().message, HasSubstr("99"));
-}
-
-TEST(SqliteStore, AFileOfTheFirstVersionIsBroughtUpToDateAndKeepsWhatItHas) {
-  Opened at;
-  at.options.overlay_bytes_max = 2;  // Each commit folds the one before it.
-  {
-    auto store = at.open();
-    Epoch epoch = *(*store)->acquire(0);
-    for (ExecutionNo no = 1; no <= 4; ++no) {
-      Batch batch = starting(epoch, no);
-      if (no == 2) batch.executions[0].image.assign(3'000, 'x');
-      batch.frames[0].wake_at = {static_cast<std::int64_t>(10 * no)};
-      ASSERT_TRUE(at.commit(**store, std::move(batch)).ok());
-    }
-  }
-  run_sql(at.file(),
-          "INSERT INTO frame SELECT no, 0, top_wake_at, top_image FROM execution WHERE top_image IS NOT NULL;"
-          "ALTER TABLE execution DROP COLUMN top_wake_at; ALTER TABLE execution DROP COLUMN top_image;"
-          "CREATE TABLE segment(first_group INTEGER PRIMARY KEY, live_bytes INTEGER NOT NULL);"
-          "CREATE TABLE history_part(execution, group_no, start, first_event_id, refs BLOB);"
-          "CREATE TABLE payload_ref(execution, payload, group_no, start, length);"
-          // What executions 1 and 2 wrote is still in the journal: event 1 of each, and a payload.
-          "DELETE FROM history WHERE execution <= 2;"
-          "INSERT OR REPLACE INTO journal VALUES(1, CAST('..h1..h2..large' AS BLOB));"
-          "INSERT INTO history_part VALUES(1, 1, 2, 1, x'0102020202'), (2, 1, 6, 1, x'0106020202');"
-          "INSERT INTO payload_ref VALUES(2, 9, 1, 10, 5); INSERT INTO segment VALUES(1, 9);"
-          "DROP TABLE hash_gone; DROP TABLE term_run; DROP TABLE term_part;"
-          "PRAGMA user_version=1");
-  auto store = at.open();
-  ASSERT_TRUE(store.ok()) << to_text(store.error());
-  const std::vector<FrameRow> frames = *(*store)->scan_frames({0, 0}, 10);
-  ASSERT_EQ(frames.size(), 4u);
-  for (ExecutionNo no = 1; no <= 4; ++no) {
-    EXPECT_EQ(frames[no - 1].key, (FrameKey{no, 0}));
-    EXPECT_EQ(frames[no - 1].wake_at.ms, static_cast<std::int64_t>(10 * no));
-    EXPECT_EQ(frames[no - 1].image, "top");
-    const std::vector<HistoryChunk> history = *(*store)->load_history(no, 1, 10);
-    ASSERT_EQ(history.size(), 1u);
-    EXPECT_EQ(history[0].body, no == 2 ? "h2" : "h1");
-  }
-  EXPECT_EQ((*store)->find_payload(2, 9)->value().body, "large");
-  EXPECT_THAT(*(*store)->find_by_terms({.name = "run-1"}), IsEmpty()) << "it was never said";
-  Batch batch;
-  batch.epoch = *(*store)->acquire(0);
-  batch.terms.push_back({1, "run-1", {5}});
-  ASSERT_TRUE(at.commit(**store, std::move(batch)).ok());
-  EXPECT_THAT(*(*store)->find_by_terms({.terms = {{5}}, .name = "run-1"}), ElementsAre(1));
-  EXPECT_THAT(*(*store)->check(), IsEmpty());
 }
 
 TEST(SqliteStore, MergesSmallRunsOfTermsAndDropsThoseOfWhatWasDeleted) {
