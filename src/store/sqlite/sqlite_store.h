@@ -65,8 +65,8 @@ Result<std::unique_ptr<Store>> open_sqlite_store(SqliteOptions options);
 Result<std::vector<std::string>> check_sqlite_folder(const std::string& folder);
 
 // Puts a copy of a backup (Store::backup) into the folder, whose store must not be open; one of an earlier
-// version is brought up to date. One that does not hold its invariants is "StoreCorrupt". What was there before
-// is kept as sortie.db.before-restore (replacing an earlier one of that name).
+// version is brought up to date. One that does not hold its invariants is "StoreCorrupt". What was there
+// before is kept as sortie.db.before-restore (replacing an earlier one of that name).
 Status restore_sqlite_folder(const std::string& backup_file, const std::string& folder);
 
 }  // namespace sortie::store
