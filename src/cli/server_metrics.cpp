@@ -57,15 +57,15 @@ void add_open_executions(runtime::Runtime& runtime, store::Store& store,
   std::map<std::string, double> by_playbook;
   const auto add = [&](std::string_view arn, std::uint64_t n) {
     const std::vector<std::string_view> parts = split(arn, ':');
-    const bool is_map_run = parts.size() > 7 && parts[5] == "mapRun";  // Its children are listed under it.
-    std::string label = api::Metrics::label("playbook", is_map_run ? parts[6] : parts.back());
+    if (parts.size() < 7 || parts[5] == "execution") return;  // A map run itself is listed under its parent.
+    std::string label = api::Metrics::label("playbook", parts[6]);  // Its children: machine/label.
     if (by_playbook.size() >= api::Metrics::kSeriesMax && !by_playbook.contains(label)) {
       label = api::Metrics::label("overflow", "true");
     }
     by_playbook[label] += static_cast<double>(n);
   };
+  for (const std::string& arn : runtime.state_machine_arns()) add(arn, 0);
   for (const auto& [arn, n] : *running) add(arn, n);
-  for (const runtime::StateMachineRecord& machine : runtime.list_state_machines()) add(machine.arn, 0);
   for (const auto& [label, n] : by_playbook) {
     out.push_back({"sortie_executions_open", label, n, false, "Executions that run, by playbook."});
   }

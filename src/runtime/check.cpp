@@ -68,7 +68,9 @@ void check_execution(store::ExecutionNo no, const NodeMap& nodes, store::Store& 
   }
   const engine::Execution& state = (*live)->state;
   const auto written = store.load_history(no, state.last_event_id, 1);
-  if (!written || written->empty()) {
+  if (!written) {
+    findings.push_back("the history of " + state.arn + " cannot be read: " + to_text(written.error()));
+  } else if (written->empty()) {
     findings.push_back(state.arn + " has no event " + std::to_string(state.last_event_id) +
                        " in its history, which its frames tell of");
   }

@@ -211,6 +211,14 @@ const StateMachineRecord* Definitions::find(std::string_view arn) const {
   return found == entries_.end() ? nullptr : &found->second.record;
 }
 
+std::vector<std::string> Definitions::arns() const {
+  std::vector<std::string> all;
+  for (const auto& [arn, entry] : entries_) {
+    if (split_qualified_arn(arn).qualifier.empty()) all.push_back(arn);
+  }
+  return all;
+}
+
 std::vector<StateMachineRecord> Definitions::list() const {
   std::vector<StateMachineRecord> all;
   for (const auto& [arn, entry] : entries_) {

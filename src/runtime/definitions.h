@@ -49,6 +49,7 @@ class Definitions {
   Result<Current> current(std::string_view arn);  // Error "StateMachineDoesNotExist".
   const StateMachineRecord* find(std::string_view arn) const;
   std::vector<StateMachineRecord> list() const;
+  std::vector<std::string> arns() const;  // The same.
   // The machine an execution runs on, whatever has become of its record.
   Result<std::shared_ptr<const asl::StateMachine>> machine(const std::string& definition_key);
 

@@ -114,6 +114,7 @@ class RuntimeImpl final : public Runtime, private Cluster {
     return found == nullptr ? std::nullopt : std::optional(*found);
   }
   std::vector<StateMachineRecord> list_state_machines() override { return definitions_.list(); }
+  std::vector<std::string> state_machine_arns() override { return definitions_.arns(); }
   std::vector<StateMachineRecord> list_versions(std::string_view machine_arn) override {
     return definitions_.versions(machine_arn);
   }

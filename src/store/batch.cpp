@@ -27,6 +27,10 @@ Result<std::optional<LoadedExecution>> Reads::load_execution(ExecutionNo no) {
   SORTIE_TRY(std::optional<ExecutionRow> row, find_execution(no));
   if (!row) return std::optional<LoadedExecution>();
   SORTIE_TRY(std::vector<FrameRow> frames, list_frames(no));
+  if (frames.empty() && row->status == ExecutionStatus::kRunning) {  // It may have ended in between.
+    SORTIE_TRY(row, find_execution(no));
+    if (!row) return std::optional<LoadedExecution>();
+  }
   return std::optional(LoadedExecution{*std::move(row), std::move(frames)});
 }
 

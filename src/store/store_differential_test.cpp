@@ -52,7 +52,7 @@ class Generator {
 
   ExecutionRow row(ExecutionNo no, ExecutionStatus status) {
     ExecutionRow row = execution(no, status, kMachines[no % 3]);
-    row.image = std::string(below(120), static_cast<char>('a' + no % 26));
+    row.image = std::string(below(below(4) == 0 ? 4'000 : 120), static_cast<char>('a' + no % 26));
     row.stopped_at = {status == ExecutionStatus::kRunning ? 0 : static_cast<std::int64_t>(100 + below(900))};
     return row;
   }
@@ -92,8 +92,8 @@ class Generator {
     if (choice < 14) {
       for (std::uint64_t i = below(4); i > 0; --i) {
         auto number = static_cast<FrameNo>(below(6));
-        batch.frames.push_back(
-            frame(no, number, std::string(below(200), 'f'), {static_cast<std::int64_t>(below(99))}));
+        batch.frames.push_back(frame(no, number, std::string(below(below(5) == 0 ? 3'000 : 200), 'f'),
+                                     {static_cast<std::int64_t>(below(99))}));
       }
       if (below(3) == 0) batch.frames_gone.push_back({no, static_cast<FrameNo>(below(6))});
       if (below(4) == 0)
@@ -155,6 +155,7 @@ std::string ask_execution(Store& store, ExecutionNo no, ExecutionNo last, std::i
   auto row = *store.find_execution(no);
   if (row) all += seen_rows({*row}) + seen_rows({store.find_execution(row->arn)->value()});
   all += seen_frames(*store.list_frames(no));
+  if (auto loaded = *store.load_execution(no)) all += seen_rows({loaded->row}) + seen_frames(loaded->frames);
   for (FrameNo number = 0; number < 6; ++number) {
     auto one = *store.find_frame({no, number});
     if (one) all += seen_frames({*one});

@@ -173,6 +173,11 @@ class MapRuntime final : public runtime::Runtime {
     if (found == machines.end()) return std::nullopt;
     return found->second;
   }
+  std::vector<std::string> state_machine_arns() override {
+    std::vector<std::string> all;
+    for (const auto& [arn, record] : machines) all.push_back(arn);
+    return all;
+  }
   std::vector<runtime::StateMachineRecord> list_state_machines() override {
     std::vector<runtime::StateMachineRecord> all;
     for (const auto& [arn, record] : machines) {

@@ -1,7 +1,6 @@
 #include "store/sqlite/checker.h"
 
 #include <algorithm>
-#include <set>
 
 #include "store/sqlite/reader.h"
 

@@ -4,7 +4,7 @@
 // and for one that was killed.
 //
 //   - SQLite's own structure is sound, journal rows can be read, the tail is contiguous
-//   - frames belong to running executions only
+//   - frames belong to running executions only, and none is there twice
 //   - the history of every execution is contiguous from event 1, in the tables and in the tail
 //   - counts by status, ARN hashes and rows agree; no ARN is there twice
 //   - runs of terms are sorted, whole, and say rightly what they hold

@@ -1,5 +1,6 @@
 #include "store/sqlite/earlier_versions.h"
 
+#include <map>
 #include <string>
 
 #include "store/sqlite/history_writer.h"
@@ -8,29 +9,42 @@ namespace sortie::store::sqlite {
 
 namespace earlier_versions {
 
-// Bodies of journal rows. What lies together is mostly read together, so the last one is kept.
+// Bodies of journal rows. What an execution wrote lies in a few of them, and what its neighbours wrote in the
+// same, so the last ones are kept.
 class Journal {
  public:
   explicit Journal(Connection& db) : db_(db) {}
 
   Result<std::string_view> piece(std::uint64_t group, std::uint64_t start, std::uint64_t length) {
-    if (group != group_) {
-      Query q = db_.query("SELECT body FROM journal WHERE no=?");
-      q.bind(1, static_cast<std::int64_t>(group));
-      SORTIE_TRY(const bool found, q.step());
-      body_ = found ? q.bytes(0) : std::string_view();
-      group_ = group;
+    auto kept = bodies_.find(group);
+    if (kept == bodies_.end()) {
+      SORTIE_TRY(std::string body, read(group));
+      for (; !bodies_.empty() && bytes_ + body.size() > kKeptBytes; bodies_.erase(bodies_.begin())) {
+        bytes_ -= bodies_.begin()->second.size();
+      }
+      bytes_ += body.size();
+      kept = bodies_.emplace(group, std::move(body)).first;
     }
-    if (start > body_.size() || length > body_.size() - start) {
+    const std::string& body = kept->second;
+    if (start > body.size() || length > body.size() - start) {
       return db_.corrupt("journal row " + std::to_string(group) + " does not hold what is referred to");
     }
-    return std::string_view(body_).substr(start, length);
+    return std::string_view(body).substr(start, length);
   }
 
  private:
+  static constexpr std::size_t kKeptBytes = 64 * 1024 * 1024;
+
+  Result<std::string> read(std::uint64_t group) {
+    Query q = db_.query("SELECT body FROM journal WHERE no=?");
+    q.bind(1, static_cast<std::int64_t>(group));
+    SORTIE_TRY(const bool found, q.step());
+    return found ? std::string(q.bytes(0)) : std::string();
+  }
+
   Connection& db_;
-  std::uint64_t group_ = 0;  // From 1.
-  std::string body_;
+  std::map<std::uint64_t, std::string> bodies_;  // The first ones go first: later executions lie behind.
+  std::size_t bytes_ = 0;
 };
 
 Status write_part(Connection& db, Journal& journal, ExecutionNo execution, std::string_view refs) {

@@ -17,7 +17,12 @@ constexpr std::size_t kRowWithFrameMax = 2048;
 std::int64_t db_int(std::uint64_t value) { return static_cast<std::int64_t>(value); }
 
 // In units, without its frames.
-std::size_t cost_of(const OverlayEntry& entry) { return 1 + entry.history.size() + entry.payloads.size(); }
+std::size_t cost_of(const OverlayEntry& entry) {
+  std::size_t units = 1;
+  for (const HistorySlot& slot : entry.history) units += units_of(slot.body);
+  for (const PayloadSlot& slot : entry.payloads) units += units_of(slot.body);
+  return units;
+}
 
 // What becomes of an execution's top frame.
 struct TopChange {
@@ -140,9 +145,10 @@ void Fold::begin(const Generation& frozen, TableState& state) {
   }
   // Which of those behind the cursor were new is forgotten; writing the hash of a known one changes nothing.
   for (const auto& [no, entry] : frozen.entries()) {
-    bool folded = journal.stage != FoldStage::kExecutions || no <= journal.cursor_execution;
-    if (folded && entry.row) fresh_.emplace_back(fingerprint64(entry.row->arn()), no);
-    if (!folded) continue;
+    const bool is_past = journal.stage != FoldStage::kExecutions || no < journal.cursor_execution;
+    if (!is_past && no != journal.cursor_execution) break;
+    if (entry.row) fresh_.emplace_back(fingerprint64(entry.row->arn()), no);
+    if (!is_past) break;  // It is counted when it is done.
     ++entries_done_;
     row_units_ += fold::cost_of(entry) + entry.frames.size();
   }
@@ -152,7 +158,7 @@ void Fold::begin(const Generation& frozen, TableState& state) {
 std::size_t Fold::units_expected(const Generation& frozen) const {
   const std::size_t entries = frozen.entries().size();
   const std::size_t sorted = (frozen.terms().size() + frozen.names().size()) / kTermsPerUnit;
-  if (entries_done_ == 0) return 2 * entries + frozen.pieces() + sorted;
+  if (entries_done_ == 0) return 2 * entries + frozen.piece_units() + sorted;
   return (row_units_ + fresh_.size()) * entries / entries_done_ + sorted;
 }
 

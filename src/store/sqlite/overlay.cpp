@@ -76,13 +76,13 @@ void Generation::on_frame_gone(FrameKey key) {
 }
 
 void Generation::on_payload(ExecutionNo execution, PayloadNo payload, std::string_view body) {
-  ++pieces_;
+  piece_units_ += units_of(body);
   touch(execution).payloads.push_back({payload, body});
 }
 
 void Generation::on_history(ExecutionNo execution, std::int64_t first_event_id, std::int32_t count,
                             std::string_view body) {
-  ++pieces_;
+  piece_units_ += units_of(body);
   std::vector<HistorySlot>& history = touch(execution).history;
   if (history.capacity() == 0) history.reserve(overlay::kUsualDecisions);
   history.push_back({first_event_id, count, body});

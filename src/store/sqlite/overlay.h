@@ -1,10 +1,10 @@
 #pragma once
 // The overlay: what the journal holds and the tables do not yet.
 //
-// A Generation indexes a run of journal groups by execution: the last image of each row and frame, and where
-// history and payloads lie. Everything it hands out are views into the group bodies that it keeps, so a
-// transition is encoded once and never copied. It is built by decoding journal bodies, the same code after a
-// commit and after a crash: what recovery sees is what the running store saw.
+// A Generation indexes a run of journal groups by execution: the last image of each row and frame, history
+// and payloads. Everything it hands out are views into the group bodies that it keeps, so a transition is
+// encoded once and never copied. It is built by decoding journal bodies, the same code after a commit and
+// after a crash: what recovery sees is what the running store saw.
 //
 // The Overlay has two of them. `active` takes new groups; when it has grown enough it becomes `frozen`, no
 // longer changes, and is folded into the tables in slices (fold.h) while the next active one fills. Looking
@@ -41,6 +41,9 @@ struct PayloadSlot {
   std::string_view body;
 };
 
+// What writing a piece of history or a payload costs, in what a row costs: large ones fill pages alone.
+inline std::size_t units_of(std::string_view body) { return 1 + body.size() / 4096; }
+
 // What a generation knows of one execution.
 struct OverlayEntry {
   std::optional<ExecutionView> row;
@@ -73,8 +76,8 @@ class Generation final : private GroupVisitor {
   bool empty() const { return bodies_.empty(); }
   // Memory it takes, about: bodies and index.
   std::size_t bytes() const { return bytes_; }
-  // Pieces of history and payloads.
-  std::size_t pieces() const { return pieces_; }
+  // Of all its history and payloads.
+  std::size_t piece_units() const { return piece_units_; }
   GroupNo last_group() const { return last_group_; }
   ExecutionNo highest_execution() const { return highest_; }
   // Of the executions that it has ever seen to end; one may have gone on since. kNever: none.
@@ -115,7 +118,7 @@ class Generation final : private GroupVisitor {
   std::vector<TermSlot> terms_;
   std::vector<NameSlot> names_;
   std::size_t bytes_ = 0;
-  std::size_t pieces_ = 0;
+  std::size_t piece_units_ = 0;
   GroupNo last_group_ = 0;
   ExecutionNo highest_ = 0;
   Timestamp earliest_stop_ = kNever;

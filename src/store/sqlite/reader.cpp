@@ -317,7 +317,7 @@ class FrameWalk {
   template <typename Visit>
   Status take(ExecutionNo no, Visit visit) {
     if (top_ == no) {
-      visit(*top_of(tops_, no, 1));
+      if (std::optional<FrameRow> top = top_of(tops_, no, 1)) visit(*std::move(top));
       SORTIE_TRY_STATUS(next_top());
     }
     while (other_ == no) {
@@ -328,12 +328,12 @@ class FrameWalk {
   }
 
  private:
+  // At every one that runs, also where its frames have rows of their own: those behind a long run of such are
+  // then not looked for.
   Status next_top() {
-    for (;;) {
-      SORTIE_TRY(const bool more, tops_.step());
-      top_ = more ? static_cast<ExecutionNo>(tops_.integer(0)) : UINT64_MAX;
-      if (!more || !tops_.is_null(2)) return {};
-    }
+    SORTIE_TRY(const bool more, tops_.step());
+    top_ = more ? static_cast<ExecutionNo>(tops_.integer(0)) : UINT64_MAX;
+    return {};
   }
   Status next_other() {
     SORTIE_TRY(const bool more, others_.step());

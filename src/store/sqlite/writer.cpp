@@ -46,9 +46,10 @@ Writer::~Writer() = default;
 Status Writer::open_connection() {
   if (!SORTIE_CANARY_IS("log-not-rewritten")) SORTIE_TRY_STATUS(rewrite_log(file_, options_.vfs));
   SORTIE_TRY(db_, Connection::open(file_, OpenMode::kReadWrite, options_.vfs));
+  SORTIE_TRY_STATUS(db_->execute("PRAGMA cache_size=-65536"));
   SORTIE_TRY_STATUS(prepare_schema(*db_));
   if (SORTIE_CANARY_IS("sync-skipped")) SORTIE_TRY_STATUS(db_->execute("PRAGMA synchronous=OFF"));
-  SORTIE_TRY_STATUS(db_->execute("PRAGMA wal_autocheckpoint=0; PRAGMA cache_size=-65536"));
+  SORTIE_TRY_STATUS(db_->execute("PRAGMA wal_autocheckpoint=0"));
   // Debian's SQLite overwrites whatever is deleted with zeros, so that dropping a journal row writes it a
   // second time. What a page in use loses is still overwritten; pages that become free are not written for
   // that.
@@ -124,6 +125,7 @@ Status Writer::ready() {
 
 Status Writer::failed(Error error) {
   stale_ = true;
+  drop_pending_ = true;  // What this one dropped is there again.
   return error;
 }
 
