@@ -325,7 +325,7 @@ class Runtime {
   virtual void delete_state_machine(std::string_view arn, const Actor& actor, Callback<Unit> done) = 0;
   virtual std::optional<StateMachineRecord> find_state_machine(std::string_view arn) = 0;  // Versions, too.
   virtual std::vector<StateMachineRecord> list_state_machines() = 0;  // By creation date, oldest first.
-  virtual std::vector<std::string> state_machine_arns() = 0;               // The same, in no order.
+  virtual std::vector<std::string> state_machine_arns() = 0;          // The same, in no order.
   virtual std::vector<StateMachineRecord> list_versions(std::string_view machine_arn) = 0;  // Newest first.
 
   virtual void put_alias(AliasRecord alias, const Actor& actor, Callback<Unit> done) = 0;
