@@ -129,7 +129,9 @@ class Server:
     def metric(self, name: str) -> float:
         request = urllib.request.Request(f"{self.url}/metrics", headers={"Authorization": f"Bearer {self.token}"})
         with urllib.request.urlopen(request, timeout=30) as answer:
-            return float(re.search(rf"^{name} (\S+)$", answer.read().decode(), re.M).group(1))
+            found = re.findall(rf"^{name}(?:{{.*}})? (\S+)$", answer.read().decode(), re.M)
+        assert found, f"{name} is not among the metrics"
+        return sum(float(value) for value in found)
 
     def plain(self, path: str) -> bytes:
         return f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode()
