@@ -230,6 +230,7 @@ class FakeRuntime final : public runtime::Runtime {
   }
   std::optional<runtime::StateMachineRecord> find_state_machine(std::string_view) override { return {}; }
   std::vector<runtime::StateMachineRecord> list_state_machines() override { return {}; }
+  std::vector<std::string> state_machine_arns() override { return {}; }
   std::vector<runtime::StateMachineRecord> list_versions(std::string_view) override { return {}; }
   void publish_version(runtime::StateMachineRecord, runtime::StateMachineRecord version, const Actor&,
                        Callback<runtime::StateMachineRecord> done) override {
