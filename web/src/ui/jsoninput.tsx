@@ -1,7 +1,7 @@
 // A field for JSON: a plain one at once, the editor when it has been loaded. Fingers get the plain one, which their keyboards know.
 import { useSignal } from '@preact/signals';
 import type { Signal } from '@preact/signals';
-import { useEffect, useRef } from 'preact/hooks';
+import { useEffect, useLayoutEffect, useRef } from 'preact/hooks';
 import { visible } from '../format';
 import type { Editor } from './editor';
 
@@ -47,7 +47,8 @@ export function CodeField({ label, text, rows = 8, fill = false, ready }: FieldP
       editor.current?.close();
     };
   }, []);
-  useEffect(() => editor.current?.set(text.value), [text.value]);
+  // Before anybody can type again: after the next paint it would undo what was typed meanwhile.
+  useLayoutEffect(() => editor.current?.set(text.value), [text.value]);
   return (
     <>
       {!loaded.value && (
